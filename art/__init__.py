@@ -1,0 +1,90 @@
+"""Versions of what data, ML and CI jobs produce: git for artifacts.
+
+    import art
+
+    repo = art.open()                          # finds .art here or above
+    made = repo.create("sales/report", "report.md", metadata={"rows": 1200})
+    print(made.version.ref, made.version.id)   # sales/report@v1 b3:…
+    repo.version("sales/report@latest").get("copy.md")
+
+A tour of the code, from the outside in. Imports go down only.
+
+cli         words → one call of Repo → render; the only part that knows Typer
+render      values → text; `render.terminal` alone knows rich
+repo        `Repo`, the facade: puts the parts below together, does nothing itself
+version     `Version`: one version of an artifact, to look at and to take out
+worktree    files on disk ↔ trees; diff, tables: what differs, what rows there are
+store       one place with the layout of FORMAT.md; index: a cache of it that answers fast
+objects     bytes by digest, in packs; catalog: manifests and the logs beside them
+backend     bytes at names, durable and created exclusively; pack, layout, tree, document: formats
+model       what a key, a reference, a manifest and an entry are: pure values
+errors      every way things go wrong; reporter: how long jobs say how far they are
+
+`FORMAT.md`, beside this file, says what lies on disk.
+"""
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from art import errors as errors
+    from art.errors import (
+        ArtError,
+        BusyError,
+        ConflictError,
+        CorruptError,
+        DeniedError,
+        NewerFormatError,
+        NoRepositoryError,
+        NotFoundError,
+        NothingToDoError,
+        PartialError,
+        StorageError,
+        UnavailableError,
+        UsageError,
+    )
+    from art.model import Ref
+    from art.repo import Repo, init, open
+    from art.version import Version
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "ArtError",
+    "BusyError",
+    "ConflictError",
+    "CorruptError",
+    "DeniedError",
+    "NewerFormatError",
+    "NoRepositoryError",
+    "NotFoundError",
+    "NothingToDoError",
+    "PartialError",
+    "Ref",
+    "Repo",
+    "StorageError",
+    "UnavailableError",
+    "UsageError",
+    "Version",
+    "__version__",
+    "errors",
+    "init",
+    "open",
+]
+
+_MODULES = {"Ref": "model", "Repo": "repo", "Version": "version", "init": "repo", "open": "repo"}
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name when it is first used (PEP 562), so that `import art` is instant."""
+    if name not in __all__:
+        raise AttributeError(f"module 'art' has no attribute {name!r}")
+    from importlib import import_module
+
+    if name == "errors":
+        return import_module("art.errors")
+    value = getattr(import_module("art." + _MODULES.get(name, "errors")), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

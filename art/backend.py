@@ -1,0 +1,375 @@
+"""Bytes at names: durable, visible whole or not at all, and it tells who was first."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import secrets
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, NoReturn, Protocol
+
+from art.errors import ArtError, DeniedError, StorageError
+
+_NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTSUP, errno.EMLINK, errno.EXDEV}
+_NO_SYNC = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EBADF, errno.EACCES}
+_STALE_SECONDS = 24 * 3600
+
+
+@dataclass(frozen=True)
+class Item:
+    """One stored name with its size in bytes and its time by the store's own clock (seconds)."""
+
+    name: str
+    size: int
+    modified: float
+
+
+class Staged(Protocol):
+    """A file that is being written and has no name yet. Ends with `commit` or `discard`."""
+
+    def write(self, data: bytes) -> None: ...
+
+    def commit(self, name: str) -> None:
+        """Make it durable under `name`. The name must belong to these bytes alone."""
+
+    def discard(self) -> None:
+        """Forget it. May be called twice, and after `commit`, where it does nothing."""
+
+
+class Backend(Protocol):
+    """Bytes at names. Names are relative, lower-case ASCII, `/`-separated (FORMAT §2).
+
+    What a call wrote is durable when the call returns. Nothing is ever seen half-written.
+    """
+
+    def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+        """Return the bytes, or fewer than `length` where the end comes first.
+
+        Raise FileNotFoundError where there is no such name.
+        """
+
+    def size(self, name: str) -> int | None:
+        """Return the size in bytes, None where there is no such name."""
+
+    def create(self, name: str, content: bytes) -> bool:
+        """Store `content` unless `name` exists; return whether this call created it."""
+
+    def replace(self, name: str, content: bytes) -> None:
+        """Store `content`, whether `name` exists or not. For files that are no evidence."""
+
+    def stage(self) -> Staged:
+        """Begin a large file."""
+
+    def list(self, prefix: str) -> Iterator[Item]:
+        """Yield all names below the directory `prefix`, in no order; nothing where it is missing."""
+
+    def names(self, directory: str) -> list[str]:
+        """Return the names of files and directories right in `directory`, the latter with `/`."""
+
+    def delete(self, name: str) -> None:
+        """Remove it. A missing name is no error."""
+
+    def path(self, name: str) -> Path | None:
+        """Return where it lies on this machine's disk, None where it does not."""
+
+
+class LocalBackend:
+    """A directory on a disk or shared folder.
+
+    Exclusive creation is a hard link from a finished, synced temporary file: it fails where the
+    name exists, on every POSIX file system and NFS. Where links do not exist, a rename that refuses
+    to replace does the same; where that does not exist either, writing is refused.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self._made: set[str] = set()
+
+    def path(self, name: str) -> Path:
+        return self.root / name
+
+    def _at(self, name: str) -> str:
+        return f"{self.root}/{name}"
+
+    def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+        path = self._at(name)
+        try:
+            with open(path, "rb", buffering=0) as file:
+                if start:
+                    file.seek(start)
+                return _read_all(file, length)
+        except (FileNotFoundError, NotADirectoryError):
+            raise FileNotFoundError(errno.ENOENT, "no such name", path) from None
+        except OSError as error:
+            explain(error, path)
+
+    def size(self, name: str) -> int | None:
+        try:
+            return os.stat(self._at(name)).st_size
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except OSError as error:
+            explain(error, name)
+
+    def create(self, name: str, content: bytes) -> bool:
+        staged = self.stage()
+        try:
+            staged.write(content)
+            return staged.publish(name)
+        finally:
+            staged.discard()
+
+    def replace(self, name: str, content: bytes) -> None:
+        staged = self.stage()
+        try:
+            staged.write(content)
+            staged.commit(name)
+        finally:
+            staged.discard()
+
+    def stage(self) -> LocalStaged:
+        self.make_directory("tmp")
+        path = f"{self.root}/tmp/{os.getpid()}-{secrets.token_hex(8)}"
+        return LocalStaged(self, path)
+
+    def list(self, prefix: str) -> Iterator[Item]:
+        pending = [prefix.rstrip("/")]
+        while pending:
+            directory = pending.pop()
+            try:
+                entries = os.scandir(self._at(directory))
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            except OSError as error:
+                explain(error, self._at(directory))
+            with entries:
+                for entry in entries:
+                    name = f"{directory}/{entry.name}" if directory else entry.name
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(name)
+                    else:
+                        yield from _item(name, entry)
+
+    def names(self, directory: str) -> list[str]:
+        try:
+            with os.scandir(self._at(directory)) as entries:
+                return [e.name + "/" if e.is_dir(follow_symlinks=False) else e.name for e in entries]
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+        except OSError as error:
+            explain(error, self._at(directory))
+
+    def delete(self, name: str) -> None:
+        try:
+            os.unlink(self._at(name))
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            explain(error, self._at(name))
+        self.sync_directory(os.path.dirname(self._at(name)))
+
+    def make_directory(self, name: str) -> None:
+        """Create the directory and its parents, durably."""
+        if name in self._made:
+            return
+        path = self._at(name)
+        if not os.path.isdir(path):
+            if name:
+                self.make_directory(os.path.dirname(name))
+            try:
+                os.mkdir(path)
+            except FileExistsError:
+                pass
+            except OSError as error:
+                explain(error, path)
+            self.sync_directory(os.path.dirname(path))
+        self._made.add(name)
+
+    def sync_directory(self, path: str) -> None:
+        """Make the names in a directory durable, where the system can."""
+        if sys.platform == "win32":
+            return
+        try:
+            handle = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            explain(error, path)
+        try:
+            os.fsync(handle)
+        except OSError as error:
+            if error.errno not in _NO_SYNC:
+                explain(error, path)
+        finally:
+            os.close(handle)
+
+    def sweep_temporary(self) -> int:
+        """Remove temporary files that are a day old, left by killed processes; return how many."""
+        count = 0
+        limit = time.time() - _STALE_SECONDS
+        for item in list(self.list("tmp")):
+            if item.modified < limit:
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(self._at(item.name))
+                    count += 1
+        return count
+
+
+class LocalStaged:
+    """A temporary file in `tmp/` on its way to a name."""
+
+    def __init__(self, backend: LocalBackend, path: str) -> None:
+        self._backend = backend
+        self._path = path
+        self._is_here = True
+        try:
+            self._file: BinaryIO | None = open(path, "xb", buffering=0)  # noqa: SIM115
+        except OSError as error:
+            explain(error, path)
+
+    def write(self, data: bytes) -> None:
+        assert self._file is not None
+        view = memoryview(data)
+        try:
+            while view:
+                view = view[self._file.write(view) :]
+        except OSError as error:
+            explain(error, self._path)
+
+    def commit(self, name: str) -> None:
+        target = self._prepare(name)
+        try:
+            os.replace(self._path, target)
+        except OSError as error:
+            explain(error, target)
+        self._is_here = False
+        self._backend.sync_directory(os.path.dirname(target))
+
+    def publish(self, name: str) -> bool:
+        """Make it durable under `name` unless that exists; return whether this call created it."""
+        target = self._prepare(name)
+        try:
+            create_exclusively(self._path, target)
+        except FileExistsError:
+            return False
+        except OSError as error:
+            explain(error, target)
+        self._backend.sync_directory(os.path.dirname(target))
+        return True
+
+    def discard(self) -> None:
+        if self._file:
+            self._file.close()
+            self._file = None
+        if self._is_here:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._path)
+            self._is_here = False
+
+    def _prepare(self, name: str) -> str:
+        assert self._file is not None
+        try:
+            sync_file(self._file.fileno())
+        except OSError as error:
+            explain(error, self._path)
+        self._file.close()
+        self._file = None
+        self._backend.make_directory(os.path.dirname(name))
+        return f"{self._backend.root}/{name}"
+
+
+def create_exclusively(source: str, target: str) -> None:
+    """Give the file at `source` the name `target`; raise FileExistsError where it is taken.
+
+    `source` may be gone afterwards.
+    """
+    if sys.platform == "win32":
+        os.rename(source, target)  # refuses to replace, there
+        return
+    try:
+        os.link(source, target)
+    except OSError as error:
+        if isinstance(error, FileExistsError) or error.errno not in _NO_LINKS:
+            raise
+        _rename_without_replacing(source, target)
+
+
+def _rename_without_replacing(source: str, target: str) -> None:
+    """For file systems without hard links (vfat, exfat, some network shares)."""
+    import ctypes
+
+    library = ctypes.CDLL(None, use_errno=True)
+    arguments = (os.fsencode(source), os.fsencode(target))
+    if sys.platform == "darwin":
+        result = library.renamex_np(*arguments, 0x4)  # RENAME_EXCL
+    else:
+        result = library.renameat2(-100, arguments[0], -100, arguments[1], 0x1)  # RENAME_NOREPLACE
+    if result != 0:
+        code = ctypes.get_errno()
+        if code == errno.EEXIST:
+            raise FileExistsError(code, os.strerror(code), target)
+        raise StorageError(
+            f"{os.path.dirname(target)}: this file system can neither link nor rename exclusively "
+            f"({os.strerror(code)}), so writers could overwrite each other",
+            hint="keep the repository on another file system",
+        )
+
+
+def sync_file(handle: int) -> None:
+    """Make a file's bytes durable, past the drive's own cache where the system offers that."""
+    if sys.platform == "darwin":
+        import fcntl
+
+        try:
+            fcntl.fcntl(handle, fcntl.F_FULLFSYNC)
+            return
+        except OSError as error:
+            if error.errno not in _NO_SYNC:
+                raise
+    os.fsync(handle)
+
+
+def explain(error: OSError, path: str) -> NoReturn:
+    """Raise the error of the system in words that help."""
+    if isinstance(error, ArtError):
+        raise error
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = _free_space(path)
+        raise StorageError(
+            f"{path}: no space left{free}", hint="free some space, then run the command again: nothing was lost"
+        ) from error
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        why = "the file system is read-only" if error.errno == errno.EROFS else "permission denied"
+        raise DeniedError(f"{path}: {why}", hint="look at the owner and mode of this path") from error
+    if isinstance(error, (FileNotFoundError, IsADirectoryError)):
+        raise StorageError(f"{path}: {error.strerror}", hint="art doctor") from error
+    raise StorageError(f"{path}: {error.strerror or error}", hint="art doctor") from error
+
+
+def _free_space(path: str) -> str:
+    with contextlib.suppress(OSError):
+        return f" ({shutil.disk_usage(os.path.dirname(path)).free:,} bytes free)"
+    return ""
+
+
+def _read_all(file: BinaryIO, length: int | None) -> bytes:
+    if length is None:
+        return file.read()
+    parts = []
+    while length > 0:
+        part = file.read(length)
+        if not part:
+            break
+        parts.append(part)
+        length -= len(part)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _item(name: str, entry: os.DirEntry[str]) -> Iterator[Item]:
+    with contextlib.suppress(FileNotFoundError):
+        stat = entry.stat(follow_symlinks=False)
+        yield Item(name, stat.st_size, stat.st_mtime)

@@ -1,0 +1,191 @@
+"""Which versions exist and what was said of them: manifests and logs as files.
+
+A manifest file is the commit of a version. Every name here is taken by exclusive creation, so no
+lock is needed and no two writers share a number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+from blake3 import blake3
+
+from art import document as documents
+from art.backend import Backend
+from art.errors import CorruptError, NotFoundError
+from art.model import ANONYMOUS, Document, Entry, Manifest, check_tag, escape, unescape
+
+_NUMBER = re.compile(r"v?([0-9]{8,18})\.yaml")
+STATE, NOTES, SETTINGS = "_state", "_notes", "_settings"
+
+
+def manifest_name(key: str, number: int) -> str:
+    """Return the name of a version's manifest."""
+    return f"{manifest_directory(key)}/v{number:08}.yaml"
+
+
+def manifest_directory(key: str) -> str:
+    """Return the directory of a key's manifests."""
+    return f"manifests/{escape(key)}"
+
+
+def refs_directory(key: str | None) -> str:
+    """Return the directory of a key's logs; None stands for all keyless versions."""
+    return f"refs/{ANONYMOUS if key is None else escape(key)}"
+
+
+def tag_log(tag: str) -> str:
+    """Return the log of a tag, as `entries` and `append` want it."""
+    return f"_tags/{escape(check_tag(tag))}"
+
+
+def parse_number(file_name: str) -> int | None:
+    """Return the number in the last part of a name, None where it is not a numbered document."""
+    match = _NUMBER.fullmatch(file_name)
+    return int(match.group(1)) if match else None
+
+
+class Catalog:
+    """The manifests and logs of one store."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.backend = backend
+
+    def keys(self) -> Iterator[str]:
+        """Yield every key that has a version, whatever its state, in no order."""
+        pending = [""]
+        while pending:
+            directory = pending.pop()
+            names = self.backend.names(f"manifests/{directory}".rstrip("/"))
+            pending += [f"{directory}/{name[:-1]}".lstrip("/") for name in names if name.endswith("/")]
+            key = unescape(directory) if directory else None
+            if key and any(parse_number(name) for name in names):
+                yield key
+
+    def numbers(self, key: str) -> list[int]:
+        """Return the numbers of a key's versions, ascending."""
+        return self._numbers(manifest_directory(key))
+
+    def next_number(self, key: str, known: int = 0) -> int:
+        """Return the first free number after `known`, by asking for one name after the other."""
+        number = known + 1
+        while self.backend.size(manifest_name(key, number)) is not None:
+            number += 1
+        return number
+
+    def manifest(self, key: str, number: int) -> Manifest:
+        """Return a verified manifest. Raise NotFoundError or CorruptError."""
+        name = manifest_name(key, number)
+        try:
+            manifest = self._read_manifest(name)
+        except FileNotFoundError:
+            raise NotFoundError(f"{key} has no version v{number}", hint=f"art log {key}") from None
+        if manifest.key != key:
+            raise CorruptError(f"{name} is damaged: it is about {manifest.key!r}", hint="art doctor")
+        return manifest
+
+    def anonymous(self, uid: str) -> Manifest:
+        """Return the verified manifest of a keyless version."""
+        name = f"anonymous/{uid}.yaml"
+        try:
+            manifest = self._read_manifest(name)
+        except FileNotFoundError:
+            raise NotFoundError(f"there is no {name}", hint="art ls --anonymous") from None
+        if manifest.key is not None or manifest.uid != uid:
+            raise CorruptError(f"{name} is damaged: it is about something else", hint="art doctor")
+        return manifest
+
+    def anonymous_uids(self) -> list[str]:
+        """Return the uids of all keyless versions."""
+        return [name[:-5] for name in self.backend.names("anonymous") if name.endswith(".yaml")]
+
+    def _read_manifest(self, name: str) -> Manifest:
+        data = self.backend.read(name)
+        document = documents.decode(data, name)
+        return Manifest.from_document(document, "b3:" + blake3(data).hexdigest(), name)
+
+    def create_manifest(self, document: Document, number: int | None) -> Manifest | None:
+        """Publish a version under `number`, or keyless; return None where the number is taken.
+
+        When it returns the version is durable. Its payload must be so before.
+        """
+        data = documents.encode(document)
+        if number is None:
+            name = f"anonymous/{document['uid']}.yaml"
+        else:
+            name = manifest_name(document["key"], number)
+        manifest = Manifest.from_document(document, "b3:" + blake3(data).hexdigest(), name)
+        return manifest if self.backend.create(name, data) else None
+
+    def logs(self, key: str | None) -> list[str]:
+        """Return the logs a key has, such as `_state` and `_tags/prod`."""
+        directory = refs_directory(key)
+        found = [log for log in (STATE, NOTES, SETTINGS) if self.backend.names(f"{directory}/{log}")]
+        tags = self.backend.names(f"{directory}/_tags")
+        return found + sorted(f"_tags/{name[:-1]}" for name in tags if name.endswith("/"))
+
+    def entries(self, key: str | None, log: str, after: int = 0) -> list[Entry]:
+        """Return the entries of a log with numbers above `after`, in order.
+
+        Raise CorruptError where one is damaged or missing.
+        """
+        directory = f"{refs_directory(key)}/{log}"
+        result = []
+        for number in self._numbers(directory):
+            if number <= after:
+                continue
+            if number != after + len(result) + 1:
+                raise CorruptError(
+                    f"{directory}/{after + len(result) + 1:08}.yaml is missing, {number:08}.yaml is there",
+                    hint="art doctor",
+                )
+            result.append(self._entry(directory, number))
+        return result
+
+    def _entry(self, directory: str, number: int) -> Entry:
+        name = f"{directory}/{number:08}.yaml"
+        try:
+            document = documents.decode(self.backend.read(name), name)
+        except FileNotFoundError:
+            raise CorruptError(f"{name} is missing", hint="art doctor") from None
+        return Entry.from_document(document, number, name)
+
+    def append(
+        self, key: str | None, log: str, make: Callable[[list[Entry]], Document | None]
+    ) -> Entry | None:
+        """Append what `make` returns for the entries that are there; None appends nothing.
+
+        Where another writer takes the number first, `make` is called again with that entry too.
+        """
+        entries = self.entries(key, log)
+        while True:
+            document = make(entries)
+            if document is None:
+                return None
+            number = len(entries) + 1
+            name = f"{refs_directory(key)}/{log}/{number:08}.yaml"
+            entry = Entry.from_document(document, number, name)
+            if self.backend.create(name, documents.encode(document)):
+                return entry
+            entries += self.entries(key, log, after=len(entries))
+
+    def progress(self, uid: str) -> Document | None:
+        """Return the value of a progress artifact, None where there is none."""
+        name = f"progress/{uid}.yaml"
+        try:
+            document = documents.decode(self.backend.read(name), name)
+        except FileNotFoundError:
+            return None
+        value, sequence = document.get("value"), document.get("sequence")
+        if not isinstance(value, float) or not 0 <= value <= 100 or type(sequence) is not int:
+            raise CorruptError(f"{name} is damaged: it has no value from 0 to 100", hint="art doctor")
+        return document
+
+    def write_progress(self, document: Document) -> None:
+        """Replace the value of a progress artifact."""
+        self.backend.replace(f"progress/{document['uid']}.yaml", documents.encode(document))
+
+    def _numbers(self, directory: str) -> list[int]:
+        found = map(parse_number, self.backend.names(directory))
+        return sorted(number for number in found if number)

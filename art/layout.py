@@ -1,0 +1,165 @@
+"""Layouts: where the chunks of one payload lie in one store (FORMAT §8). Pure bytes."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+from blake3 import blake3
+
+from art.errors import CorruptError
+from art.pack import CHUNK_LIMIT, Location, find_record
+
+MAGIC = b"ARTLAYT\x01"
+DEPTH_LIMIT = 16
+RECORD = struct.Struct("<32sIIII")  # digest, pack number, offset, length, size
+
+_HEAD = struct.Struct("<8s32s32s32sIIIIII")
+_ZERO = b"\x00" * 32
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A chunk of the tree: its digest, where it lies, the path of the first line that begins in it."""
+
+    digest: bytes
+    location: Location
+    first_path: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """A layout by name: payload and digest in hex."""
+
+    payload: str
+    digest: str
+
+
+class Layout:
+    """A parsed layout. `find` knows its own chunks only; `extends` names where to look on."""
+
+    def __init__(self, data: bytes, name: str) -> None:
+        """Raise CorruptError that names `name` where anything does not fit."""
+        self._data = data
+        self.name = name
+        self.digest = blake3(data).hexdigest()
+        try:
+            self._parse()
+        except (struct.error, ValueError, IndexError) as error:
+            raise CorruptError(f"{name} is damaged: {error}", hint="art doctor") from error
+
+    def _parse(self) -> None:
+        head = _HEAD.unpack_from(self._data)
+        magic, payload, base_payload, base, self.depth, packs, chunks, bits, pieces, paths = head
+        if magic != MAGIC or bits > 16 or self.depth > DEPTH_LIMIT:
+            raise ValueError("it is not a layout")
+        at = _HEAD.size
+        self._packs_at, at = at, at + 32 * packs
+        self._fan_at, at = at, at + 4 * 2**bits
+        self._chunks_at, at = at, at + RECORD.size * chunks
+        self._pieces_at, at = at, at + RECORD.size * pieces
+        self._ends_at, at = at, at + 4 * pieces
+        self._paths_at = at
+        if at + paths != len(self._data):
+            raise ValueError(f"it has {len(self._data)} bytes, expected {at + paths}")
+        self.payload = payload.hex()
+        self.extends = Link(base_payload.hex(), base.hex()) if base != _ZERO else None
+        self._bits, self._piece_count, self.chunk_count, self._pack_count = bits, pieces, chunks, packs
+        self._table = memoryview(self._data)[self._chunks_at : self._pieces_at]
+
+    @property
+    def packs(self) -> list[str]:
+        """The ids of the packs it points into, in hex."""
+        return [self._pack(number) for number in range(self._pack_count)]
+
+    def find(self, digest: bytes) -> Location | None:
+        """Return where a chunk lies, None where this layout does not say."""
+        prefix = int.from_bytes(digest[:2], "big") >> (16 - self._bits) if self._bits else 0
+        low = self._fan(prefix - 1) if prefix else 0
+        high = min(self._fan(prefix), self.chunk_count)
+        position = find_record(self._table, RECORD.size, digest, low, high)
+        return None if position is None else self._location(self._chunks_at, position)[1]
+
+    def pieces(self) -> list[Piece]:
+        """Return the pieces of the tree, in order."""
+        ends = struct.unpack_from(f"<{self._piece_count}I", self._data, self._ends_at)
+        result = []
+        start = 0
+        for position, end in enumerate(ends):
+            digest, location = self._location(self._pieces_at, position)
+            path = self._data[self._paths_at + start : self._paths_at + end]
+            result.append(Piece(digest, location, path.decode("ascii", "replace")))
+            start = end
+        return result
+
+    def records(self) -> list[tuple[bytes, Location]]:
+        """Return all chunks of files and chunk lists that this layout itself places."""
+        return [self._location(self._chunks_at, position) for position in range(self.chunk_count)]
+
+    def _fan(self, prefix: int) -> int:
+        return int.from_bytes(self._data[self._fan_at + 4 * prefix : self._fan_at + 4 * prefix + 4], "little")
+
+    def _pack(self, number: int) -> str:
+        if number >= self._pack_count:
+            raise CorruptError(f"{self.name} is damaged: it has no pack {number}", hint="art doctor")
+        return self._data[self._packs_at + 32 * number : self._packs_at + 32 * number + 32].hex()
+
+    def _location(self, table: int, position: int) -> tuple[bytes, Location]:
+        digest, number, offset, length, size = RECORD.unpack_from(self._data, table + RECORD.size * position)
+        if size > CHUNK_LIMIT or length > CHUNK_LIMIT + (1 << 16):
+            raise CorruptError(f"{self.name} is damaged: a chunk of {size} bytes", hint="art doctor")
+        return digest, Location(self._pack(number), offset, length, size)
+
+
+def encode(
+    payload: str,
+    packs: list[str],
+    chunks: list[bytes],
+    pieces: list[tuple[bytes, str]],
+    base: Layout | None = None,
+) -> bytes:
+    """Return the bytes of a layout.
+
+    `chunks` are `RECORD`s in any order, without repeats; `pieces` are records with their first path.
+    `base` is the layout that knows all other chunks.
+    """
+    chunks = sorted(chunks)
+    bits = max(0, min(16, len(chunks).bit_length() - 5))
+    paths = [path.encode("ascii") for _, path in pieces]
+    head = _HEAD.pack(
+        MAGIC,
+        bytes.fromhex(payload),
+        bytes.fromhex(base.payload) if base else _ZERO,
+        bytes.fromhex(base.digest) if base else _ZERO,
+        base.depth + 1 if base else 0,
+        len(packs),
+        len(chunks),
+        bits,
+        len(pieces),
+        sum(map(len, paths)),
+    )
+    parts = [head, *map(bytes.fromhex, packs), _fan_out(chunks, bits), *chunks]
+    parts += [record for record, _ in pieces]
+    parts += [_ends(paths), *paths]
+    return b"".join(parts)
+
+
+def _fan_out(chunks: list[bytes], bits: int) -> bytes:
+    counts = [0] * 2**bits
+    shift = 16 - bits
+    for record in chunks:
+        counts[int.from_bytes(record[:2], "big") >> shift] += 1
+    total = 0
+    for prefix, count in enumerate(counts):
+        total += count
+        counts[prefix] = total
+    return struct.pack(f"<{len(counts)}I", *counts)
+
+
+def _ends(paths: list[bytes]) -> bytes:
+    total = 0
+    ends = []
+    for path in paths:
+        total += len(path)
+        ends.append(total)
+    return struct.pack(f"<{len(ends)}I", *ends)

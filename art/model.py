@@ -1,0 +1,506 @@
+"""What an artifact, a version and a reference are: pure values, parsed and printed."""
+
+from __future__ import annotations
+
+import math
+import os
+import re
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timezone
+from typing import Any
+
+from art.errors import CorruptError, UsageError
+
+FORMAT = 1
+INLINE_LIMIT = 4096
+ANONYMOUS = "_anonymous"  # stands where a key stands in the names of keyless versions' logs
+
+_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_RESERVED = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")
+_ID = re.compile(r"b3:[0-9a-f]{64}")
+_ID_PREFIX = re.compile(r"b3:[0-9a-f]{8,64}")
+_TYPE = re.compile(r"[a-z][a-z0-9._+-]{0,62}")
+_CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+
+Document = dict[str, Any]
+
+
+def check_key(key: str) -> str:
+    """Return `key`; raise UsageError where it is not one."""
+    segments = key.split("/")
+    if len(key.encode("utf-8", "surrogateescape")) > 255:
+        raise UsageError(f"key is {len(key.encode())} bytes long, at most 255 are possible")
+    for segment in segments:
+        if not _SEGMENT.fullmatch(segment) or segment.endswith(".yaml"):
+            raise UsageError(
+                f"key {key!r} is not possible: its part {segment!r} must start with a letter or digit, "
+                "hold only letters, digits, '.', '_' and '-', and not end in '.yaml'",
+                hint="keys look like sales/report or models/ResNet50",
+            )
+    return key
+
+
+def check_tag(tag: str) -> str:
+    """Return `tag`; raise UsageError where it is not one."""
+    if (
+        not _SEGMENT.fullmatch(tag)
+        or tag.endswith(".yaml")
+        or tag.startswith("latest")
+        or re.fullmatch(r"v[0-9]+", tag)
+        or len(tag) > 200
+    ):
+        raise UsageError(
+            f"tag {tag!r} is not possible: letters, digits, '.', '_' and '-', "
+            "not starting with 'latest', not like 'v12'",
+        )
+    return tag
+
+
+def check_type(word: str) -> str:
+    """Return `word`; raise UsageError where it cannot be the type of a version."""
+    if not _TYPE.fullmatch(word):
+        raise UsageError(f"type {word!r} is not possible: lower-case letters, digits, '.', '_', '+', '-'")
+    return word
+
+
+def escape(text: str) -> str:
+    """Return the name of a key or tag in a store: no file system merges two of them."""
+    return "/".join(_escape_segment(segment) for segment in text.split("/"))
+
+
+def _escape_segment(segment: str) -> str:
+    escaped = re.sub("[A-Z]", lambda match: "!" + match.group().lower(), segment)
+    if segment.endswith("."):
+        escaped += "!"
+    if _RESERVED.fullmatch(segment):
+        escaped = "!!" + escaped
+    return escaped
+
+
+def unescape(name: str) -> str | None:
+    """Return the key or tag whose name this is, None where it is the name of none."""
+    key = "/".join(_unescape_segment(segment) for segment in name.split("/"))
+    return key if escape(key) == name and all(map(_SEGMENT.fullmatch, key.split("/"))) else None
+
+
+def _unescape_segment(segment: str) -> str:
+    segment = segment.removeprefix("!!")
+    if segment.endswith(".!"):
+        segment = segment[:-1]
+    return re.sub("!([a-z])", lambda match: match.group(1).upper(), segment)
+
+
+@dataclass(frozen=True)
+class Ref:
+    """A reference: `KEY[@SELECTOR][/PATH]`, with `art://` in front as a URL.
+
+    `selector` is `latest`, `latest-N`, `vN`, a tag, or `b3:` and 8 to 64 hex digits. `key` is empty
+    only for an id given alone, which reaches keyless versions too.
+    """
+
+    key: str
+    selector: str = "latest"
+    path: str = ""
+
+    @classmethod
+    def parse(cls, text: str) -> Ref:
+        """Raise UsageError where `text` is not a reference."""
+        text = text.removeprefix("art://")
+        if "?" in text:
+            raise UsageError(f"reference {text!r}: a query after '?' is not understood here")
+        if text.startswith("b3:"):
+            selector, _, path = text.partition("/")
+            return cls("", _check_selector(selector, text), _check_path(path, text))
+        key, at, rest = text.partition("@")
+        if not at:
+            return cls(check_key(key))
+        selector, _, path = rest.partition("/")
+        return cls(check_key(key), _check_selector(selector, text), _check_path(path, text))
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it names one version for ever: a number or an id."""
+        return self.number is not None or self.selector.startswith("b3:")
+
+    @property
+    def number(self) -> int | None:
+        """The N of `vN`."""
+        found = re.fullmatch(r"v([0-9]{1,18})", self.selector)
+        return int(found.group(1)) if found else None
+
+    @property
+    def back(self) -> int | None:
+        """0 for `latest`, N for `latest-N`."""
+        found = re.fullmatch(r"latest(?:-([0-9]{1,18}))?", self.selector)
+        return int(found.group(1) or 0) if found else None
+
+    def __str__(self) -> str:
+        version = f"{self.key}@{self.selector}" if self.key else self.selector
+        return f"{version}/{self.path}" if self.path else version
+
+
+def _check_selector(selector: str, text: str) -> str:
+    if re.fullmatch(r"v[0-9]{1,18}|latest(-[0-9]{1,18})?", selector) or _ID_PREFIX.fullmatch(selector):
+        return selector
+    if selector.startswith(("latest", "b3:")) or not selector or re.fullmatch(r"v[0-9]+", selector):
+        raise UsageError(
+            f"reference {text!r}: {selector!r} is not a selector",
+            hint="use @latest, @latest-1, @v3, @TAG or @b3: and at least 8 hex digits",
+        )
+    return check_tag(selector)
+
+
+def _check_path(path: str, text: str) -> str:
+    path = path.rstrip("/")
+    if path and any(part in ("", ".", "..") for part in path.split("/")):
+        raise UsageError(f"reference {text!r}: path {path!r} must be relative, without '.' or '..'")
+    return path
+
+
+@dataclass(frozen=True)
+class Payload:
+    """What a version carries. Exactly one of `inline`, `tree` and `url` is set.
+
+    `size` is in bytes; None only for a reference whose size is not known. `tree` and `b3` are hex
+    digests; `checksum` is `b3:HEX` or `tree:HEX`.
+    """
+
+    inline: str | None = None
+    b3: str | None = None
+    tree: str | None = None
+    files: int | None = None
+    file: str | None = None
+    url: str | None = None
+    checksum: str | None = None
+    size: int | None = None
+
+    def to_document(self) -> Document:
+        """Return it as it stands in a manifest."""
+        if self.inline is not None:
+            return {"inline": self.inline, "size": self.size, "b3": self.b3}
+        if self.tree is not None:
+            fields = {"tree": self.tree, "size": self.size, "files": self.files, "file": self.file}
+        else:
+            fields = {
+                "reference": self.url,
+                "size": self.size,
+                "files": self.files,
+                "checksum": self.checksum,
+            }
+        return {name: value for name, value in fields.items() if value is not None}
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One version's manifest. `document` holds every field, unknown ones too, without `check`."""
+
+    id: str
+    key: str | None
+    uid: str
+    type: str
+    created: str
+    author: str
+    payload: Payload | None
+    document: Document = field(repr=False)
+
+    @property
+    def title(self) -> str | None:
+        return self.document.get("title")
+
+    @property
+    def inputs(self) -> list[Document]:
+        """References to versions this one was made from: `key`, `id`, `number`."""
+        return self.document.get("inputs") or []
+
+    @property
+    def format(self) -> Document:
+        """How to read the payload; empty where nothing is said."""
+        return self.document.get("format") or {}
+
+    @property
+    def is_stub(self) -> bool:
+        """Whether a purge took the content away."""
+        return "purged" in self.document
+
+    def description(self) -> Document:
+        """What makes two versions equal (FORMAT §4.2)."""
+        return describe(self.document)
+
+    @classmethod
+    def from_document(cls, document: Document, id: str, name: str) -> Manifest:
+        """Raise CorruptError that names the file and the field."""
+        check = _Fields(document, name)
+        uid, created = check.uid(), check.created()
+        key = check.optional("key", str)
+        if key is not None:
+            check.passes("key", check_key, key)
+        if "purged" in document:
+            purged = check.needed("purged", dict)
+            stub_id = _Fields(purged, name).id("id")
+            return cls(stub_id, key, uid, "purged", created, "", None, document)
+        kind = check.needed("type", str)
+        check.passes("type", check_type, kind)
+        check.description()
+        payload = check.payload()
+        return cls(id, key, uid, kind, created, check.needed("author", str), payload, document)
+
+
+_NOT_DESCRIBING = frozenset({"art", "uid", "created", "author", "run", "origin", "preview"})
+
+
+def describe(document: Mapping[str, Any]) -> Document:
+    """Return the part of a manifest that makes two versions equal."""
+    return {name: value for name, value in document.items() if name not in _NOT_DESCRIBING}
+
+
+class _Fields:
+    """Typed access to a document; what is wrong becomes a CorruptError that names file and field."""
+
+    def __init__(self, document: Document, name: str) -> None:
+        self.document = document
+        self.name = name
+
+    def wrong(self, field: str, expected: str) -> CorruptError:
+        found = repr(self.document.get(field))
+        found = found if len(found) <= 60 else found[:57] + "..."
+        return CorruptError(
+            f"{self.name} is damaged: field {field!r} is {found}, expected {expected}",
+            hint="art doctor",
+        )
+
+    def needed(self, field: str, kind: type) -> Any:
+        value = self.document.get(field)
+        if not isinstance(value, kind) or (kind is int and isinstance(value, bool)):
+            raise self.wrong(field, _KINDS[kind])
+        return value
+
+    def optional(self, field: str, kind: type) -> Any:
+        return self.needed(field, kind) if self.document.get(field) is not None else None
+
+    def passes(self, field: str, check: Any, value: str) -> None:
+        try:
+            check(value)
+        except UsageError as error:
+            raise self.wrong(field, f"a {field}") from error
+
+    def match(self, field: str, pattern: re.Pattern[str], expected: str) -> str:
+        value = self.needed(field, str)
+        if not pattern.fullmatch(value):
+            raise self.wrong(field, expected)
+        return str(value)
+
+    def uid(self) -> str:
+        return self.match("uid", _UID, "a UUID")
+
+    def created(self) -> str:
+        return self.match("created", _CREATED, "a time like 2026-11-21T08:30:00.000000Z")
+
+    def id(self, field: str) -> str:
+        return self.match(field, _ID, "'b3:' and 64 hex digits")
+
+    def count(self, field: str) -> int:
+        value = self.needed(field, int)
+        if not 0 <= value < 2**63:
+            raise self.wrong(field, "a number of at least 0")
+        return int(value)
+
+    def items(self, field: str, kind: type) -> list[Any]:
+        values = self.optional(field, list) or []
+        if not all(isinstance(value, kind) for value in values):
+            raise self.wrong(field, f"a list of {_KINDS[kind]}")
+        return list(values)
+
+    def description(self) -> None:
+        for name in ("title", "description", "preview"):
+            self.optional(name, str)
+        for name in ("metadata", "format", "run", "origin"):
+            self.optional(name, dict)
+        self.items("labels", str)
+        partitions = self.optional("partitions", dict) or {}
+        if not all(isinstance(value, str) for value in partitions.values()):
+            raise self.wrong("partitions", "texts")
+        for entry in self.items("inputs", dict):
+            _Fields(entry, self.name).id("id")
+
+    def payload(self) -> Payload | None:
+        document = self.optional("payload", dict)
+        if document is None:
+            return None
+        fields = _Fields(document, self.name)
+        kinds = [kind for kind in ("inline", "tree", "reference") if kind in document]
+        if len(kinds) != 1:
+            raise self.wrong("payload", "one of inline, tree, reference")
+        return getattr(fields, "_" + kinds[0])()  # type: ignore[no-any-return]
+
+    def _inline(self) -> Payload:
+        text, size = self.needed("inline", str), self.count("size")
+        if len(text.encode("utf-8", "surrogatepass")) != size:
+            raise self.wrong("size", "the size of the text")
+        return Payload(inline=text, size=size, b3=self.match("b3", _HEX, "64 hex digits"))
+
+    def _tree(self) -> Payload:
+        tree = self.match("tree", _HEX, "64 hex digits")
+        file = self.optional("file", str)
+        return Payload(tree=tree, size=self.count("size"), files=self.count("files"), file=file)
+
+    def _reference(self) -> Payload:
+        size = self.count("size") if "size" in self.document else None
+        files = self.count("files") if "files" in self.document else None
+        checksum = None
+        if "checksum" in self.document:
+            checksum = self.match("checksum", _CHECKSUM, "'b3:' or 'tree:' and 64 hex digits")
+        return Payload(url=self.needed("reference", str), size=size, files=files, checksum=checksum)
+
+
+_KINDS = {str: "a text", int: "a whole number", dict: "a mapping", list: "a list"}
+_HEX = re.compile(r"[0-9a-f]{64}")
+_CHECKSUM = re.compile(r"(?:b3|tree):[0-9a-f]{64}")
+_UID = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One entry of a log: a tag move, a state, a note, a setting."""
+
+    number: int
+    document: Document = field(repr=False)
+
+    @property
+    def uid(self) -> str:
+        return str(self.document["uid"])
+
+    @property
+    def created(self) -> str:
+        return str(self.document["created"])
+
+    @property
+    def author(self) -> str:
+        return str(self.document.get("author", ""))
+
+    @property
+    def message(self) -> str | None:
+        return self.document.get("message")
+
+    @property
+    def version_id(self) -> str | None:
+        """The version a tag or note is about; None where a tag was taken away."""
+        return self.document.get("id")
+
+    @classmethod
+    def from_document(cls, document: Document, number: int, name: str) -> Entry:
+        """Raise CorruptError that names the file and the field."""
+        check = _Fields(document, name)
+        check.uid()
+        check.created()
+        if document.get("id") is not None:
+            check.id("id")
+        if "state" in document:
+            check.needed("state", str)
+            for version in check.items("versions", dict):
+                _Fields(version, name).id("id")
+                if "to" in version:
+                    target = _Fields(_Fields(version, name).needed("to", dict), name)
+                    target.id("id")
+                    target.passes("key", check_key, target.needed("key", str))
+        if "set" in document:
+            check.needed("set", dict)
+        return cls(number, document)
+
+
+def heads(entries: list[Entry]) -> tuple[Entry | None, set[str]]:
+    """Return the head of a log of tag or settings entries, and the uids that are superseded."""
+    head: Entry | None = None
+    superseded: set[str] = set()
+    for entry in entries:
+        if entry.document.get("after") == (head.uid if head else None):
+            head = entry
+        else:
+            superseded.add(entry.uid)
+    return head, superseded
+
+
+def apply_notes(document: Document, notes: list[Document]) -> Document:
+    """Return a manifest's description with later `set` documents merged over it (FORMAT §9.3)."""
+    result = dict(document)
+    for note in notes:
+        for name, value in note.items():
+            if name == "labels":
+                result["labels"] = _merge_labels(result.get("labels") or [], value or {})
+            else:
+                result = _merge(result, {name: value})
+    return {name: value for name, value in result.items() if value not in (None, [], {})}
+
+
+def _merge(base: Document, change: Document) -> Document:
+    result = dict(base)
+    for name, value in change.items():
+        if value is None:
+            result.pop(name, None)
+        elif isinstance(value, dict):
+            old = result.get(name)
+            result[name] = _merge(old if isinstance(old, dict) else {}, value)
+        else:
+            result[name] = value
+    return result
+
+
+def _merge_labels(labels: list[str], change: Document) -> list[str]:
+    kept = {label for label in labels if change.get(label, True)}
+    return sorted(kept | {label for label, wanted in change.items() if wanted})
+
+
+def now() -> str:
+    """Return the present time as documents write it."""
+    return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def new_uid() -> str:
+    """Return a new UUID version 7 (RFC 9562 §5.7)."""
+    milliseconds = time.time_ns() // 1_000_000
+    random = int.from_bytes(os.urandom(10), "big")
+    value = (milliseconds & (2**48 - 1)) << 80 | random
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def check_metadata(value: object, where: str = "metadata") -> None:
+    """Raise UsageError where `value` is not made of texts, numbers, truth values, null, lists and
+    mappings with text keys, or holds an integer of more than 64 bits."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            if not isinstance(name, str):
+                raise UsageError(f"{where}: key {name!r} must be a text")
+            check_metadata(item, f"{where}.{name}")
+    elif isinstance(value, (list, tuple)):
+        for position, item in enumerate(value):
+            check_metadata(item, f"{where}[{position}]")
+    elif isinstance(value, str):
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise UsageError(f"{where}: the text {value!r} is not valid Unicode")
+    elif isinstance(value, bool) or value is None or isinstance(value, float):
+        pass
+    elif isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise UsageError(f"{where}: {value} does not fit into 64 bits")
+    else:
+        raise UsageError(
+            f"{where}: {value!r} is a {type(value).__name__}, expected text, number, boolean, null, "
+            "list or mapping"
+        )
+
+
+def parse_progress(value: object, *, clamp: bool = False) -> float:
+    """Return a progress in percent; raise UsageError outside 0 to 100 unless `clamp`."""
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError):
+        raise UsageError(f"progress {value!r} is not a number from 0 to 100") from None
+    if math.isnan(number):
+        raise UsageError("progress NaN is not a number from 0 to 100")
+    if not 0 <= number <= 100 and not clamp:
+        raise UsageError(f"progress {value} is outside 0 to 100", hint="--clamp clamps it")
+    return min(100.0, max(0.0, number))

@@ -1,0 +1,526 @@
+"""Payload bytes by digest: cut into chunks, stored in packs, found through layouts.
+
+Writing: a `PayloadWriter` takes chunks in order. The caller's thread reads, cuts and hashes; a
+second thread compresses, writes and hashes packs; a third waits for the disk. Nothing is visible
+before `finish`, which returns when packs and layout are durable.
+
+Reading: a `StoredPayload` hands out chunks, each verified.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import threading
+from collections import OrderedDict, deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+import zstandard
+from blake3 import blake3
+
+from art import layout as layouts
+from art import pack as packs
+from art import tree as trees
+from art.backend import Backend
+from art.errors import CorruptError
+from art.layout import Layout
+from art.pack import Location, pack_name
+from art.packer import Packer
+from art.tree import Node
+
+BLOCK_SIZE = 4 << 20
+_BATCH_BYTES = 2 << 20
+_BATCH_CHUNKS = 256
+_EXTENSION_DEPTH = 8
+_LIST_RECORD = 36
+_PATH = re.compile(rb'\{"path":"((?:[^"\\]|\\.)*)"')
+
+
+@dataclass(frozen=True)
+class Chunking:
+    """Sizes in bytes for cutting (FORMAT §6). Content of at most `whole` bytes is not cut."""
+
+    min: int = 8 << 10
+    average: int = 32 << 10
+    max: int = 128 << 10
+    whole: int = 64 << 10
+
+
+class ChunkHints(Protocol):
+    """Guesses in which pack a chunk lies. They are checked before they are used."""
+
+    def find(self, digest: bytes) -> str | None:
+        """Return the id of a pack that may hold the chunk."""
+
+
+class NoHints:
+    """Knows nothing."""
+
+    def find(self, digest: bytes) -> str | None:
+        return None
+
+
+def _layout_directory(payload: str) -> str:
+    return f"layouts/{payload[:2]}/{payload}"
+
+
+class ObjectStore:
+    """The packs and layouts of one store."""
+
+    def __init__(self, backend: Backend, chunking: Chunking) -> None:
+        self.backend = backend
+        self.chunking = chunking
+
+    def stored(self, payload: str) -> StoredPayload | None:
+        """Return a payload by the digest of its tree, None where this store does not have it.
+
+        A layout whose packs are gone is passed over. Raise CorruptError where every layout that
+        there is is damaged.
+        """
+        problem: CorruptError | None = None
+        for digest in sorted(self.backend.names(_layout_directory(payload))):
+            try:
+                chain = self._chain(payload, digest)
+            except CorruptError as error:
+                problem = error
+                continue
+            if all(self.backend.size(pack_name(pack)) is not None for pack in _packs(chain)):
+                return StoredPayload(self.backend, chain)
+        if problem:
+            raise problem
+        return None
+
+    def _chain(self, payload: str, digest: str) -> list[Layout]:
+        chain = [self._layout(payload, digest)]
+        while base := chain[-1].extends:
+            layout = self._layout(base.payload, base.digest)
+            if layout.depth != chain[-1].depth - 1:
+                raise CorruptError(f"{chain[-1].name} is damaged: its depth does not fit", hint="art doctor")
+            chain.append(layout)
+        return chain
+
+    def _layout(self, payload: str, digest: str) -> Layout:
+        name = f"{_layout_directory(payload)}/{digest}"
+        try:
+            data = self.backend.read(name)
+        except FileNotFoundError:
+            raise CorruptError(f"{name} is missing", hint="art doctor") from None
+        if blake3(data).hexdigest() != digest:
+            raise CorruptError(f"{name} is damaged: its content is not what its name says", hint="art doctor")
+        layout = Layout(data, name)
+        if layout.payload != payload:
+            raise CorruptError(f"{name} is damaged: it is about another payload", hint="art doctor")
+        return layout
+
+    def directory(self, pack: str) -> packs.Directory:
+        """Return the verified directory of a pack. Raise FileNotFoundError or CorruptError."""
+        name = pack_name(pack)
+        size = self.backend.size(name)
+        if size is None:
+            raise FileNotFoundError(name)
+        trailer = self.backend.read(name, max(0, size - packs.TRAILER_SIZE), packs.TRAILER_SIZE)
+        offset, length, digest = packs.parse_trailer(trailer, size, name)
+        return packs.Directory(self.backend.read(name, offset, length), digest, name)
+
+    def pack_ids(self) -> list[str]:
+        """Return the ids of all packs."""
+        suffix = ".pack"
+        names = (item.name.rpartition("/")[2] for item in self.backend.list("packs"))
+        return [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
+
+
+def _packs(chain: list[Layout]) -> set[str]:
+    return {pack for layout in chain for pack in layout.packs}
+
+
+class StoredPayload:
+    """One payload in one store, for reading. Safe to share between threads."""
+
+    def __init__(self, backend: Backend, chain: list[Layout]) -> None:
+        self._chain = chain
+        self._pieces = chain[0].pieces()
+        self._packs = _PackFiles(backend)
+        self._local = threading.local()
+        self.digest = chain[0].payload
+        self.name = chain[0].name
+
+    @property
+    def layout(self) -> Layout:
+        return self._chain[0]
+
+    def packs(self) -> set[str]:
+        """Return the ids of all packs it needs."""
+        return _packs(self._chain)
+
+    def find(self, digest: bytes) -> Location | None:
+        """Return where a chunk lies, None where it is no part of this payload's layout."""
+        for layout in self._chain:
+            if location := layout.find(digest):
+                return location
+        return None
+
+    def chunk(self, digest: bytes) -> bytes:
+        """Return a verified chunk. Raise CorruptError."""
+        location = self.find(digest)
+        if location is None:
+            raise CorruptError(f"{self.name} is damaged: chunk {digest.hex()[:16]} is nowhere", hint="art doctor")
+        return self._read(digest, location)
+
+    def tree(self) -> Iterator[Node]:
+        """Yield the nodes in order. A tree that is not what its digest says raises at its end."""
+        return trees.parse(self._tree_parts(), f"tree {self.digest[:16]}")
+
+    def _tree_parts(self) -> Iterator[bytes]:
+        hasher = blake3()
+        for piece in self._pieces:
+            part = self._read(piece.digest, piece.location)
+            hasher.update(part)
+            yield part
+        if hasher.hexdigest() != self.digest:
+            raise CorruptError(f"{self.name} is damaged: it gives another tree", hint="art doctor")
+
+    def chunks(self, node: Node) -> Iterator[tuple[bytes, int]]:
+        """Yield digest and length of each chunk of a file, in order."""
+        if not node.size:
+            return
+        if not node.chunks:
+            yield bytes.fromhex(node.b3), node.size
+        elif not node.chunks_are_list:
+            for digest, length in node.chunks:
+                yield bytes.fromhex(digest), length
+        else:
+            yield from self._listed_chunks(node)
+
+    def _listed_chunks(self, node: Node) -> Iterator[tuple[bytes, int]]:
+        rest = b""
+        for digest, length in node.chunks:
+            data = rest + self._sized(bytes.fromhex(digest), length)
+            whole = len(data) - len(data) % _LIST_RECORD
+            rest = data[whole:]
+            for at in range(0, whole, _LIST_RECORD):
+                yield data[at : at + 32], int.from_bytes(data[at + 32 : at + 36], "little")
+        if rest:
+            raise CorruptError(f"tree {self.digest[:16]} is damaged: the chunk list of {node.path!r}")
+
+    def content(self, node: Node) -> Iterator[bytes]:
+        """Yield the content of a file in parts, each verified; raise at the end if the whole is not
+        what the tree says."""
+        hasher = blake3()
+        size = 0
+        for digest, length in self.chunks(node):
+            part = self._sized(digest, length)
+            size += length
+            if node.chunks:
+                hasher.update(part)
+            yield part
+        if size != node.size or (node.chunks and hasher.hexdigest() != node.b3):
+            raise CorruptError(
+                f"tree {self.digest[:16]} is damaged: the chunks of {node.path!r} are not its content",
+                hint="art doctor",
+            )
+
+    def small_content(self, node: Node) -> bytes:
+        """Return the verified content of a file of one chunk or none."""
+        if not node.size:
+            return b""
+        return self._sized(bytes.fromhex(node.b3), node.size)
+
+    def close(self) -> None:
+        self._packs.close()
+
+    def _sized(self, digest: bytes, length: int) -> bytes:
+        data = self.chunk(digest)
+        if len(data) != length:
+            raise CorruptError(f"tree {self.digest[:16]} is damaged: a chunk has another length")
+        return data
+
+    def _read(self, digest: bytes, location: Location) -> bytes:
+        decompressor = getattr(self._local, "decompressor", None)
+        if decompressor is None:
+            decompressor = self._local.decompressor = zstandard.ZstdDecompressor()
+        frame = self._packs.read(location)
+        return packs.unpack_frame(frame, location.size, digest, pack_name(location.pack), decompressor)
+
+
+class _PackFiles:
+    """Reads ranges of packs; on a disk of this machine it keeps some of them open."""
+
+    _LIMIT = 32
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+        self._open: OrderedDict[str, int] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def read(self, location: Location) -> bytes:
+        path = self._backend.path(pack_name(location.pack))
+        if path is None or not hasattr(os, "pread"):
+            return self._backend.read(pack_name(location.pack), location.offset, location.length)
+        with self._lock:
+            handle = self._open.get(location.pack)
+            if handle is None:
+                handle = self._open_pack(location.pack)
+            else:
+                self._open.move_to_end(location.pack)
+            try:
+                return os.pread(handle, location.length, location.offset)
+            except OSError as error:
+                raise CorruptError(f"{path} cannot be read: {error.strerror}", hint="art doctor") from error
+
+    def _open_pack(self, pack: str) -> int:
+        path = self._backend.path(pack_name(pack))
+        assert path is not None
+        try:
+            handle = os.open(path, os.O_RDONLY)
+        except OSError as error:
+            raise CorruptError(f"{path} cannot be read: {error.strerror}", hint="art doctor") from error
+        self._open[pack] = handle
+        if len(self._open) > self._LIMIT:
+            os.close(self._open.popitem(last=False)[1])
+        return handle
+
+    def close(self) -> None:
+        with self._lock:
+            while self._open:
+                os.close(self._open.popitem()[1])
+
+    def __del__(self) -> None:
+        self.close()
+
+
+@dataclass(frozen=True)
+class Written:
+    """What writing a payload came to. `chunks` are new or newly found: digest prefix and pack id."""
+
+    payload: str
+    stored_bytes: int
+    packs: list[str]
+    chunks: Callable[[], Iterable[tuple[bytes, str]]]
+
+
+class PayloadWriter:
+    """Stores one payload. Use as a context manager; without `finish` everything is dropped.
+
+    `base` is a payload whose chunks need not be stored again.
+    """
+
+    def __init__(self, store: ObjectStore, base: StoredPayload | None, hints: ChunkHints) -> None:
+        self._store = store
+        self._base = base
+        self._hints = hints
+        self._extends = base is not None and base.layout.depth < _EXTENSION_DEPTH
+        self._seen: set[bytes] = set()
+        self._directories: dict[str, packs.Directory | None] = {}
+        self._packer = Packer(store.backend)
+        self._batch: list[tuple[bytes, bytes | memoryview]] = []
+        self._batch_bytes = 0
+
+    def __enter__(self) -> PayloadWriter:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._packer.abort()
+
+    @property
+    def covered(self) -> str | None:
+        """The payload all of whose files are known to be stored: no need to ask for them."""
+        return self._base.digest if self._base and self._extends else None
+
+    @property
+    def whole(self) -> int:
+        """Content of at most so many bytes is one chunk."""
+        return self._store.chunking.whole
+
+    def has(self, digest: bytes) -> bool:
+        """Whether the chunk is stored or on its way. Then it is part of this payload's layout."""
+        if digest in self._seen:
+            return True
+        if self._base and (location := self._base.find(digest)):
+            if not self._extends:
+                self._adopt(digest, location)
+            return True
+        hint = self._hints.find(digest)
+        return hint is not None and self._check_hint(digest, hint)
+
+    def add(self, data: bytes | memoryview, digest: bytes | None = None) -> bytes:
+        """Store a chunk unless it is stored; return its digest. `data` must not change later."""
+        digest = digest or blake3(data).digest()
+        if not self.has(digest):
+            self._seen.add(digest)
+            self._queue(digest, data)
+        return digest
+
+    def add_file(self, read: Callable[[int], bytes]) -> tuple[str, int, tuple[tuple[str, int], ...], bool]:
+        """Store a file of any length from `read(size)`, which returns b"" at its end.
+
+        Return its digest, size, chunks and whether these hold the list of its chunks (`Node`).
+        """
+        hasher = blake3()
+        chunks: list[bytes] = []
+        size = 0
+
+        def blocks() -> Iterator[bytes]:
+            nonlocal size
+            while block := read(BLOCK_SIZE):
+                hasher.update(block)
+                size += len(block)
+                yield block
+
+        for chunk in cut(blocks(), self._store.chunking):
+            chunks.append(self.add(chunk) + len(chunk).to_bytes(4, "little"))
+        if len(chunks) < 2:
+            return hasher.hexdigest(), size, (), False
+        if len(chunks) <= trees.INLINE_CHUNKS:
+            return hasher.hexdigest(), size, _as_text(chunks), False
+        records = [
+            self.add(part) + len(part).to_bytes(4, "little")
+            for part in cut(_blocks(chunks), self._store.chunking)
+        ]
+        return hasher.hexdigest(), size, _as_text(records), True
+
+    def finish(self, lines: Iterable[bytes]) -> Written:
+        """Store the tree of these lines, which come in the order of their paths, and make everything
+        durable, packs before the layout.
+
+        `lines` is consumed once, so it may add the files as it goes.
+        """
+        tree, pieces = self._add_tree(lines)
+        self._flush()
+        self._packer.finish()
+        self._seen.clear()
+        if not (self._base and tree == self._base.digest) and self._store.stored(tree) is None:
+            self._write_layout(tree, pieces)
+        packer = self._packer
+        return Written(tree, packer.stored_bytes, packer.new_packs(), packer.placed)
+
+    def _add_tree(self, lines: Iterable[bytes]) -> tuple[str, list[tuple[bytes, str]]]:
+        """Return the tree's digest and its pieces: digest and first path of each."""
+        hasher = blake3()
+        begun: deque[tuple[int, bytes]] = deque()  # offset and line, of lines not yet in a piece
+        pieces = []
+        end = 0
+        for piece in cut(_tree_blocks(lines, hasher, begun), self._store.chunking):
+            end += len(piece)
+            first = begun[0][1] if begun and begun[0][0] < end else None
+            while begun and begun[0][0] < end:
+                begun.popleft()
+            pieces.append((self._add_piece(bytes(piece)), _quoted_path(first) if first else ""))
+        return hasher.hexdigest(), pieces
+
+    def _add_piece(self, data: bytes) -> bytes:
+        """Store a piece of the tree. Its place goes into this layout's own table in any case."""
+        digest = blake3(data).digest()
+        location = self._base.find(digest) if self._base else None
+        if location and digest not in self._seen:
+            self._adopt(digest, location)
+        return self.add(data, digest)
+
+    def _write_layout(self, tree: str, pieces: list[tuple[bytes, str]]) -> None:
+        records = self._packer.records()
+        wanted = {digest for digest, _ in pieces}
+        places = {record[:32]: record for record in records if record[:32] in wanted}
+        data = layouts.encode(
+            tree,
+            self._packer.pack_ids(),
+            records,
+            [(places[digest], path) for digest, path in pieces],
+            self._base.layout if self._base and self._extends else None,
+        )
+        self._store.backend.create(f"{_layout_directory(tree)}/{blake3(data).hexdigest()}", data)
+
+    def _adopt(self, digest: bytes, location: Location) -> None:
+        self._seen.add(digest)
+        self._packer.adopt(digest, location)
+
+    def _check_hint(self, digest: bytes, pack: str) -> bool:
+        """Believe a hint only after the pack itself says so."""
+        if pack not in self._directories:
+            try:
+                self._directories[pack] = self._store.directory(pack)
+            except (FileNotFoundError, CorruptError):
+                self._directories[pack] = None  # then the chunk is simply stored again
+        directory = self._directories[pack]
+        found = directory.find(digest) if directory else None
+        if found is None:
+            return False
+        self._adopt(digest, Location(pack, *found))
+        return True
+
+    def _queue(self, digest: bytes, data: bytes | memoryview) -> None:
+        self._batch.append((digest, data))
+        self._batch_bytes += len(data)
+        if self._batch_bytes >= _BATCH_BYTES or len(self._batch) >= _BATCH_CHUNKS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if self._batch:
+            self._packer.put(self._batch)
+        self._batch, self._batch_bytes = [], 0
+
+
+def _as_text(chunks: list[bytes]) -> tuple[tuple[str, int], ...]:
+    return tuple((chunk[:32].hex(), int.from_bytes(chunk[32:], "little")) for chunk in chunks)
+
+
+def _blocks(parts: list[bytes]) -> Iterator[bytes]:
+    step = BLOCK_SIZE // _LIST_RECORD
+    for at in range(0, len(parts), step):
+        yield b"".join(parts[at : at + step])
+
+
+def _tree_blocks(
+    lines: Iterable[bytes], hasher: blake3, begun: deque[tuple[int, bytes]]
+) -> Iterator[bytes]:
+    """Yield the lines in blocks; note for each in `begun` where it begins."""
+    block: list[bytes] = []
+    offset = block_start = 0
+    for line in lines:
+        begun.append((offset, line))
+        block.append(line)
+        offset += len(line)
+        if offset - block_start >= BLOCK_SIZE // 4:
+            data = b"".join(block)
+            hasher.update(data)
+            yield data
+            block, block_start = [], offset
+    data = b"".join(block)
+    hasher.update(data)
+    yield data
+
+
+def _quoted_path(line: bytes) -> str:
+    match = _PATH.match(line)
+    assert match, line
+    return match.group(1).decode("ascii")
+
+
+def cut(blocks: Iterable[bytes], chunking: Chunking) -> Iterator[memoryview]:
+    """Yield the chunks of a byte string given in blocks, whatever the blocks' sizes (FORMAT §6)."""
+    source = iter(blocks)
+    buffer = b""
+    for block in source:
+        buffer += block
+        if len(buffer) > chunking.whole:
+            break
+    else:
+        if buffer:
+            yield memoryview(buffer)
+        return
+    from pyfastcdc import FastCDC
+
+    cutter = FastCDC(chunking.average, min_size=chunking.min, max_size=chunking.max)
+    while True:
+        view = memoryview(buffer)
+        ends = [chunk.offset + chunk.length for chunk in cutter.cut_buf(buffer)]
+        # The last cut may only be there because the buffer ends: it waits for what follows.
+        start = 0
+        for end in ends[:-1]:
+            yield view[start:end]
+            start = end
+        block = next(source, b"")
+        if not block:
+            yield view[start:]
+            return
+        buffer = b"".join((view[start:], block))

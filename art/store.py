@@ -1,0 +1,87 @@
+"""One place in the format of FORMAT.md: its objects, its catalog, its parameters."""
+
+from __future__ import annotations
+
+from art import document as documents
+from art.backend import Backend
+from art.catalog import Catalog
+from art.errors import ConflictError, CorruptError, NewerFormatError, NoRepositoryError
+from art.model import FORMAT, Document, new_uid, now
+from art.objects import Chunking, ObjectStore
+
+_FORMAT = "format.yaml"
+_LEVELS = ("read", "write", "gc")
+_KNOWN_FEATURES: frozenset[str] = frozenset()
+
+
+class Store:
+    """A repository's data, local or remote: the same class for both."""
+
+    def __init__(self, backend: Backend, format: Document) -> None:
+        self.backend = backend
+        self.id = str(format["uid"])
+        self.is_bare = bool(format.get("bare"))
+        self.chunking = _chunking(format)
+        self.objects = ObjectStore(backend, self.chunking)
+        self.catalog = Catalog(backend)
+
+    @classmethod
+    def open(cls, backend: Backend, where: str) -> Store:
+        """Raise NoRepositoryError, CorruptError or NewerFormatError."""
+        try:
+            data = backend.read(_FORMAT)
+        except FileNotFoundError:
+            raise NoRepositoryError(f"no repository at {where}", hint="art init") from None
+        document = documents.decode(data, _FORMAT)
+        if not isinstance(document.get("uid"), str):
+            raise CorruptError(f"{_FORMAT} is damaged: field 'uid' is missing", hint="art doctor")
+        _check_features(backend)
+        return cls(backend, document)
+
+    @classmethod
+    def init(cls, backend: Backend, *, bare: bool = False) -> Store:
+        """Create the repository. Raise ConflictError where there is one."""
+        chunking = Chunking()
+        document: Document = {
+            "art": FORMAT,
+            "uid": new_uid(),
+            "created": now(),
+            "bare": bare,
+            "chunking": {
+                "algorithm": "fastcdc-2020",
+                "min": chunking.min,
+                "average": chunking.average,
+                "max": chunking.max,
+                "whole": chunking.whole,
+            },
+        }
+        if not backend.create(_FORMAT, documents.encode(document)):
+            raise ConflictError("there is a repository already")
+        return cls(backend, document)
+
+
+def _chunking(document: Document) -> Chunking:
+    fields = document.get("chunking")
+    if not isinstance(fields, dict):
+        raise CorruptError(f"{_FORMAT} is damaged: field 'chunking' is missing", hint="art doctor")
+    if fields.get("algorithm") != "fastcdc-2020":
+        raise NewerFormatError(
+            f"{_FORMAT} asks for chunking by {fields.get('algorithm')!r}, this art knows 'fastcdc-2020'",
+            hint="pip install --upgrade art-vcs",
+        )
+    sizes = [fields.get(name) for name in ("min", "average", "max", "whole")]
+    low, average, high, whole = (size if type(size) is int else 0 for size in sizes)
+    if not 64 <= low <= average <= high <= 8 << 20 or not 0 < whole <= 8 << 20 or average < 256:
+        raise CorruptError(f"{_FORMAT} is damaged: its chunk sizes are {sizes}", hint="art doctor")
+    return Chunking(low, average, high, whole)
+
+
+def _check_features(backend: Backend) -> None:
+    """Refuse what asks for more than this program knows (FORMAT §11)."""
+    for name in backend.names("features"):
+        level, _, word = name.partition("-")
+        if level not in _LEVELS or word not in _KNOWN_FEATURES:
+            raise NewerFormatError(
+                f"the repository needs the feature {name!r}, which this art does not know",
+                hint="pip install --upgrade art-vcs",
+            )

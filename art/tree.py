@@ -1,0 +1,144 @@
+"""Trees: the list of files of a payload, as JSON Lines sorted by path (FORMAT §5). Pure text."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from art.errors import CorruptError
+from art.pack import CHUNK_LIMIT
+
+INLINE_CHUNKS = 128
+LINE_LIMIT = 16 << 20
+
+_HEX = re.compile(r"[0-9a-f]{64}")
+_MODE = re.compile(r"[0-7]{1,3}")
+_SIZE_LIMIT = 2**63
+
+
+@dataclass(frozen=True)
+class Node:
+    """One line of a tree: a file, a symbolic link (`link` set) or a directory (`is_dir`).
+
+    `chunks` is empty for a file of one chunk, whose digest is then `b3`. `chunks_are_list` says
+    that they hold the list of chunks rather than the content.
+    """
+
+    path: str
+    mode: int = 0o644
+    size: int = 0
+    b3: str = ""
+    chunks: tuple[tuple[str, int], ...] = ()
+    chunks_are_list: bool = False
+    link: str | None = None
+    is_dir: bool = False
+
+    @property
+    def is_file(self) -> bool:
+        return self.link is None and not self.is_dir
+
+    def line(self) -> bytes:
+        """Return the canonical line, with its newline."""
+        path = json.dumps(self.path)
+        if self.link is not None:
+            return f'{{"path":{path},"link":{json.dumps(self.link)}}}\n'.encode("ascii")
+        if self.is_dir:
+            return f'{{"path":{path},"mode":"{self.mode:o}","dir":true}}\n'.encode("ascii")
+        if not self.chunks:
+            return file_line(path, self.mode, self.size, self.b3)
+        name = "list" if self.chunks_are_list else "chunks"
+        chunks = json.dumps(self.chunks, separators=(",", ":"))
+        return (
+            f'{{"path":{path},"mode":"{self.mode:o}","size":{self.size},"b3":"{self.b3}",'
+            f'"{name}":{chunks}}}\n'
+        ).encode("ascii")
+
+
+def file_line(quoted_path: str, mode: int, size: int, b3: str) -> bytes:
+    """Return the line of a file of one chunk or none; the path is already a JSON string."""
+    return f'{{"path":{quoted_path},"mode":"{mode:o}","size":{size},"b3":"{b3}"}}\n'.encode("ascii")
+
+
+def parse_line(line: bytes, name: str) -> Node:
+    """Return the node of a line. Raise CorruptError that names `name`."""
+    try:
+        fields = json.loads(line)
+        return _node(fields)
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise CorruptError(f"{name} is damaged: line {line[:60]!r} ({error})", hint="art doctor") from error
+
+
+def _node(fields: dict[str, object]) -> Node:
+    path = fields["path"]
+    if not isinstance(path, str):
+        raise ValueError("path is not a text")  # noqa: TRY004 - all are caught as damage
+    check_path(path)
+    if "link" in fields:
+        link = fields["link"]
+        if not isinstance(link, str) or not link or "\0" in link:
+            raise ValueError("link is not a text")
+        return Node(path, link=link)
+    mode = fields["mode"]
+    if not isinstance(mode, str) or not _MODE.fullmatch(mode):
+        raise ValueError("mode is not octal")
+    if fields.get("dir"):
+        return Node(path, int(mode, 8), is_dir=True)
+    return _file(path, int(mode, 8), fields)
+
+
+def _file(path: str, mode: int, fields: dict[str, object]) -> Node:
+    size, b3 = fields["size"], fields["b3"]
+    if type(size) is not int or not 0 <= size < _SIZE_LIMIT:
+        raise ValueError("size is not a number")
+    if not isinstance(b3, str) or not _HEX.fullmatch(b3):
+        raise ValueError("b3 is not a digest")
+    is_list = "list" in fields
+    chunks = _chunks(fields.get("list" if is_list else "chunks") or [])
+    if not is_list and chunks and sum(length for _, length in chunks) != size:
+        raise ValueError("chunks do not add up to size")
+    if not chunks and size > CHUNK_LIMIT:
+        raise ValueError("size is too large for one chunk")
+    return Node(path, mode, size, b3, chunks, is_list)
+
+
+def _chunks(value: object) -> tuple[tuple[str, int], ...]:
+    if not isinstance(value, list):
+        raise ValueError("chunks is not a list")  # noqa: TRY004 - all are caught as damage
+    result = []
+    for digest, length in value:
+        if not isinstance(digest, str) or not _HEX.fullmatch(digest):
+            raise ValueError("a chunk is not a digest")
+        if type(length) is not int or not 0 < length <= CHUNK_LIMIT:
+            raise ValueError("a chunk has an impossible length")
+        result.append((digest, length))
+    return tuple(result)
+
+
+def check_path(path: str) -> None:
+    """Raise ValueError where a path of a tree is absolute, empty, or goes up."""
+    if "\0" in path or any(part in ("", ".", "..") for part in path.split("/")):
+        raise ValueError(f"path {path[:80]!r} is not possible")
+
+
+def parse(parts: Iterable[bytes], name: str) -> Iterator[Node]:
+    """Yield the nodes of a tree given in parts, in order.
+
+    Raise CorruptError that names `name` where lines are too long, not sorted, or repeat.
+    """
+    rest = b""
+    last: str | None = None
+    for part in parts:
+        lines = (rest + part).split(b"\n")
+        rest = lines.pop()
+        if len(rest) > LINE_LIMIT:
+            raise CorruptError(f"{name} is damaged: a line is too long", hint="art doctor")
+        for line in lines:
+            node = parse_line(line, name)
+            if last is not None and node.path <= last:
+                raise CorruptError(f"{name} is damaged: {node.path!r} is out of order", hint="art doctor")
+            last = node.path
+            yield node
+    if rest:
+        raise CorruptError(f"{name} is damaged: it ends within a line", hint="art doctor")
