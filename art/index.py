@@ -79,6 +79,27 @@ class Record:
     def is_live(self) -> bool:
         return self.state == LIVE
 
+    @property
+    def ref(self) -> str:
+        """A reference that names it for ever."""
+        return self.id if self.key is None else f"{self.key}@v{self.number}"
+
+    @property
+    def description(self) -> str | None:
+        return self.about.get("description")
+
+    @property
+    def metadata(self) -> Document:
+        return self.about.get("metadata") or {}
+
+    @property
+    def labels(self) -> list[str]:
+        return self.about.get("labels") or []
+
+    @property
+    def partitions(self) -> dict[str, str]:
+        return self.about.get("partitions") or {}
+
 
 class IndexDamagedError(Exception):
     """The index cannot be believed; it is to be built anew."""
@@ -386,6 +407,9 @@ class Index:
 
     def note_version(self, manifest: Manifest, number: int | None) -> None:
         """Take in a version that was just published."""
+        self.ask(lambda index: index._put_alone(manifest, number))
+
+    def _put_alone(self, manifest: Manifest, number: int | None) -> None:
         with _transaction(self._db):
             self._put(manifest, number)
 
@@ -500,17 +524,18 @@ class Index:
 
     # -- memories --------------------------------------------------------------------------------
 
+    # Those who ask for memories go on without them, so these heal the index by themselves.
+
     def find(self, digest: bytes) -> str | None:
         """Return the id of a pack that may hold the chunk (`ChunkHints`)."""
-        row = self._db.execute(
-            "SELECT packs.id FROM chunks JOIN packs ON packs.number = chunks.pack WHERE prefix = ?",
-            (_prefix(digest),),
-        ).fetchone()
+        query = "SELECT packs.id FROM chunks JOIN packs ON packs.number = chunks.pack WHERE prefix = ?"
+        row = self.ask(lambda index: index._db.execute(query, (_prefix(digest),)).fetchone())
         return row[0] if row else None
 
     def has_chunks(self) -> bool:
         """Whether it remembers any chunk at all."""
-        return self._db.execute("SELECT 1 FROM chunks LIMIT 1").fetchone() is not None
+        query = "SELECT 1 FROM chunks LIMIT 1"
+        return self.ask(lambda index: index._db.execute(query).fetchone()) is not None
 
     def learn_packs(self) -> None:
         """Take in packs that the index does not know, as after a rebuild."""
@@ -518,18 +543,16 @@ class Index:
         unknown = [pack for pack in self._objects.pack_ids() if pack not in known]
         if not unknown:
             return
-        with _transaction(self._db):
-            for pack in unknown:
-                try:
-                    digests = self._objects.directory(pack).digests()
-                except (CorruptError, FileNotFoundError):
-                    continue  # a hint less; reading it will say what is wrong
-                self._put_chunks((digest, pack) for digest in digests)
+        for pack in unknown:
+            try:
+                digests = self._objects.directory(pack).digests()
+            except (CorruptError, FileNotFoundError):
+                continue  # a hint less; reading it will say what is wrong
+            self.note_chunks(lambda pack=pack, digests=digests: ((digest, pack) for digest in digests))
 
-    def note_chunks(self, chunks: Iterable[tuple[bytes, str]]) -> None:
+    def note_chunks(self, chunks: Callable[[], Iterable[tuple[bytes, str]]]) -> None:
         """Remember where chunks were stored."""
-        with _transaction(self._db):
-            self._put_chunks(chunks)
+        self.ask(lambda index: index._put_chunks(chunks()))
 
     def _put_chunks(self, chunks: Iterable[tuple[bytes, str]]) -> None:
         numbers: dict[str, int] = {}
@@ -543,7 +566,8 @@ class Index:
                     number = numbers[pack] = found[0]
                 yield _prefix(digest), number
 
-        self._db.executemany("INSERT OR REPLACE INTO chunks VALUES (?, ?)", rows())
+        with _transaction(self._db):
+            self._db.executemany("INSERT OR REPLACE INTO chunks VALUES (?, ?)", rows())
 
     def file_segments(self, directory: bytes) -> Iterator[tuple[str, bytes]]:
         """Yield payload and data of what is remembered of a folder's files, in order.
@@ -551,34 +575,38 @@ class Index:
         The payload is one that is known to hold all these files, or empty.
         """
         segment = 0
-        while True:
-            row = self._db.execute(
-                "SELECT payload, data FROM files WHERE directory = ? AND segment = ?", (directory, segment)
-            ).fetchone()
-            if row is None:
-                return
-            payload, data = row
-            body, seal = data[:-16], data[-16:]
-            if _seal(directory, segment, body) != seal:
-                raise IndexDamagedError
-            yield payload, body
+        while found := self.ask(lambda index, n=segment: index._segment(directory, n)):
+            yield found
             segment += 1
+
+    def _segment(self, directory: bytes, segment: int) -> tuple[str, bytes] | None:
+        row = self._db.execute(
+            "SELECT payload, data FROM files WHERE directory = ? AND segment = ?", (directory, segment)
+        ).fetchone()
+        if row is None:
+            return None
+        payload, data = row
+        if _seal(directory, segment, data[:-16]) != data[-16:]:
+            raise IndexDamagedError
+        return payload, data[:-16]
 
     def note_files(self, segments: Iterable[tuple[bytes, int, bytes]], token: str) -> None:
         """Remember files: folder, number of the segment, data. `token` stands where the payload
         will stand once `settle_files` names it."""
         rows = [(where, number, token, data + _seal(where, number, data)) for where, number, data in segments]
+        statement = "INSERT OR REPLACE INTO files (directory, segment, payload, data) VALUES (?, ?, ?, ?)"
+        self.ask(lambda index: index._many(statement, rows))
+
+    def _many(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
         with _transaction(self._db):
-            self._db.executemany(
-                "INSERT OR REPLACE INTO files (directory, segment, payload, data) VALUES (?, ?, ?, ?)", rows
-            )
+            self._db.executemany(statement, rows)
 
     def settle_files(self, token: str, kept: list[tuple[bytes, int]], payload: str) -> None:
         """Note that a payload holds the files of these segments and of those noted with `token`."""
         rows = [(payload, directory, segment) for directory, segment in kept]
-        with _transaction(self._db):
-            self._db.execute("UPDATE files SET payload = ? WHERE payload = ?", (payload, token))
-            self._db.executemany("UPDATE files SET payload = ? WHERE directory = ? AND segment = ?", rows)
+        self.ask(lambda index: index._many("UPDATE files SET payload = ? WHERE payload = ?", [(payload, token)]))
+        statement = "UPDATE files SET payload = ? WHERE directory = ? AND segment = ?"
+        self.ask(lambda index: index._many(statement, rows))
 
 
 @contextlib.contextmanager
@@ -587,7 +615,8 @@ def _transaction(database: sqlite3.Connection) -> Iterator[None]:
     try:
         yield
     except BaseException:
-        database.execute("ROLLBACK")
+        with contextlib.suppress(sqlite3.Error):
+            database.execute("ROLLBACK")
         raise
     database.execute("COMMIT")
 

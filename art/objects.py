@@ -154,6 +154,12 @@ class StoredPayload:
         """Return the ids of all packs it needs."""
         return _packs(self._chain)
 
+    def places(self) -> Iterator[Location]:
+        """Yield where all chunks lie that its layouts name, pieces of the tree included."""
+        for layout in self._chain:
+            yield from (location for _, location in layout.records())
+        yield from (piece.location for piece in self._pieces)
+
     def find(self, digest: bytes) -> Location | None:
         """Return where a chunk lies, None where it is no part of this payload's layout."""
         for layout in self._chain:
@@ -458,6 +464,20 @@ class PayloadWriter:
         if self._batch:
             self._packer.put(self._batch)
         self._batch, self._batch_bytes = [], 0
+
+
+class TreeHasher(PayloadWriter):
+    """Works out the digest of a tree and stores nothing."""
+
+    def __init__(self, store: ObjectStore) -> None:
+        super().__init__(store, None, NoHints())
+
+    def has(self, digest: bytes) -> bool:
+        return True
+
+    def digest(self, lines: Iterable[bytes]) -> str:
+        """Return the digest of the tree of these lines."""
+        return self._add_tree(lines)[0]
 
 
 def _as_text(chunks: list[bytes]) -> tuple[tuple[str, int], ...]:

@@ -13,8 +13,7 @@ import json
 import math
 import shlex
 import shutil
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from datetime import date, datetime, time
@@ -40,6 +39,7 @@ LINE_LIMIT = 16 << 20
 JSON_LIMIT = 64 << 20
 COLUMN_LIMIT = 100_000
 CELL_LIMIT = 20_000_000
+DEPTH_LIMIT = 100
 DESCRIBED_COLUMNS = 1000
 DESCRIBED_NAME = 200
 
@@ -139,6 +139,29 @@ def cell_text(value: Any) -> str:
     if isinstance(value, (dict, list, tuple)):
         return json.dumps(json_value(value), ensure_ascii=False)
     return str(value)
+
+
+def load_json(text: str | bytes) -> Any:
+    """Return the value. Raise ValueError where it is no JSON, or nested too deeply to work with."""
+    try:
+        value = json.loads(text)
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
+    level = [value]
+    for _ in range(DEPTH_LIMIT):
+        level = [child for item in level for child in _children(item)]
+        if not level:
+            return value
+    raise ValueError(f"nested deeper than {DEPTH_LIMIT} levels")
+
+
+def _children(value: Any) -> Iterable[Any]:
+    """The parts that may have parts themselves."""
+    if isinstance(value, dict):
+        value = value.values()
+    elif not isinstance(value, list):
+        return ()
+    return [item for item in value if type(item) in (dict, list)]
 
 
 def json_value(value: Any) -> Any:
@@ -309,9 +332,7 @@ def _json_lines(source: _Input) -> Iterator[tuple[str, Any]]:
 
 def _parsed(text: str | bytes, place: str, source: _Input) -> Any:
     try:
-        return json.loads(text)
-    except RecursionError as error:
-        raise source.wrong(f"{place}the JSON is nested too deeply") from error
+        return load_json(text)
     except ValueError as error:
         raise source.wrong(f"{place}not JSON ({error})") from error
 
@@ -435,6 +456,8 @@ def _values(column: Any, arrow_error: type[Exception]) -> list[Any]:
 
 def _on_disk(stream: BinaryIO, resources: ExitStack) -> BinaryIO:
     """Parquet is read from its end; a stream that only goes forward is put on disk first."""
+    import tempfile
+
     copy = resources.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
     shutil.copyfileobj(stream, copy, 1 << 20)
     copy.seek(0)

@@ -39,6 +39,11 @@ class Node:
     def is_file(self) -> bool:
         return self.link is None and not self.is_dir
 
+    @property
+    def order(self) -> str:
+        """What trees are sorted by: a folder comes right before what is in it."""
+        return self.path + "/" if self.is_dir else self.path
+
     def line(self) -> bytes:
         """Return the canonical line, with its newline."""
         path = json.dumps(self.path)
@@ -136,9 +141,9 @@ def parse(parts: Iterable[bytes], name: str) -> Iterator[Node]:
             raise CorruptError(f"{name} is damaged: a line is too long", hint="art doctor")
         for line in lines:
             node = parse_line(line, name)
-            if last is not None and node.path <= last:
+            if last is not None and node.order <= last:
                 raise CorruptError(f"{name} is damaged: {node.path!r} is out of order", hint="art doctor")
-            last = node.path
+            last = node.order
             yield node
     if rest:
         raise CorruptError(f"{name} is damaged: it ends within a line", hint="art doctor")

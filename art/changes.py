@@ -1,0 +1,321 @@
+"""What happens to versions after they are made: tags, notes, deletion, restoration, moves, copies.
+
+Everything is an entry in a log; no version is touched. What takes away plans first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from art import model
+from art.catalog import NOTES, STATE, tag_log
+from art.errors import ConflictError, NotFoundError, UsageError
+from art.index import Index, Record
+from art.model import Document, Entry, Ref, apply_notes, check_key, check_tag, heads, new_uid, now
+from art.publish import Publication, Publisher, check_labels
+from art.resolve import Resolver
+from art.store import Store
+
+
+@dataclass(frozen=True)
+class TagMove:
+    """One move of a tag. `id` None: taken away. `changed` is False where it was there already.
+
+    `superseded` moves did not see the head that was there, and have no effect.
+    """
+
+    key: str
+    tag: str
+    id: str | None
+    number: int | None
+    previous: str | None
+    created: str
+    author: str
+    message: str | None
+    changed: bool = True
+    superseded: bool = False
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """A version that is not deleted, and why."""
+
+    record: Record
+    reason: str
+
+
+@dataclass(frozen=True)
+class DeletePlan:
+    """What deleting would do: the versions that go, and those that stay with the reason."""
+
+    versions: list[Record]
+    refused: list[Refusal]
+
+    @property
+    def keys(self) -> list[str]:
+        """The keys it touches."""
+        return sorted({record.key for record in self.versions if record.key})
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What moving or copying a key came to: old and new reference of each version, and the tags."""
+
+    key: str
+    new_key: str
+    versions: list[tuple[str, str]]
+    tags: list[str] = field(default_factory=list)
+
+
+class Changes:
+    """Appends to the logs of one store."""
+
+    def __init__(self, store: Store, index: Index, resolver: Resolver, author: str) -> None:
+        self._store = store
+        self._index = index
+        self._resolver = resolver
+        self._author = author
+
+    # -- tags ------------------------------------------------------------------------------------
+
+    def tag(self, record: Record, tag: str, message: str | None = None) -> TagMove:
+        """Make the tag name this version. Raise UsageError for a keyless one."""
+        if record.key is None:
+            raise UsageError("a keyless version cannot be tagged", hint="give it a key: art cp ID KEY")
+        return self._move_tag(record.key, tag, record.id, record.number, message)
+
+    def untag(self, key: str, tag: str, message: str | None = None) -> TagMove:
+        """Take the tag away. Raise NotFoundError where there is none."""
+        self._tag_head(key, tag)
+        return self._move_tag(key, tag, None, None, message)
+
+    def tag_back(self, key: str, tag: str, message: str | None = None) -> TagMove:
+        """Move the tag to where it was before its last move."""
+        effective = [move for move in self.tag_history(key, tag) if not move.superseded]
+        if len(effective) < 2:
+            raise NotFoundError(f"tag {tag!r} of {key} was never anywhere else")
+        before = effective[1]
+        return self._move_tag(key, tag, before.id, before.number, message or "back")
+
+    def tag_history(self, key: str, tag: str) -> list[TagMove]:
+        """Return all moves of a tag, newest first."""
+        entries = self._store.catalog.entries(key, tag_log(tag))
+        if not entries:
+            self._tag_head(key, tag)
+        _, superseded = heads(entries)
+        moves: list[TagMove] = []
+        previous: str | None = None
+        for entry in entries:
+            is_superseded = entry.uid in superseded
+            moves.append(_move(key, tag, entry, previous, superseded=is_superseded))
+            previous = previous if is_superseded else entry.version_id
+        return moves[::-1]
+
+    def _tag_head(self, key: str, tag: str) -> Entry:
+        head, _ = heads(self._store.catalog.entries(key, tag_log(tag)))
+        if head is None or head.version_id is None:
+            self._resolver.record(Ref(check_key(key), check_tag(tag)))
+            raise NotFoundError(f"{key} has no tag {tag!r}", hint=f"art tag list {key}")
+        return head
+
+    def _move_tag(
+        self, key: str, tag: str, id: str | None, number: int | None, message: str | None
+    ) -> TagMove:
+        head: Entry | None = None
+
+        def make(entries: list[Entry]) -> Document | None:
+            nonlocal head
+            head, _ = heads(entries)
+            if (head.version_id if head else None) == id:
+                return None
+            return self._entry(key, message, {"tag": tag}) | {
+                "id": id,
+                "number": number,
+                "after": head.uid if head else None,
+            }
+
+        entry = self._store.catalog.append(key, tag_log(tag), make)
+        if entry is None:
+            assert head is not None
+            return _move(key, tag, head, id, changed=False)
+        return _move(key, tag, entry, head.version_id if head else None)
+
+    # -- notes -----------------------------------------------------------------------------------
+
+    def note(self, record: Record, change: Document, message: str | None = None) -> None:
+        """Merge `change` over a version's description (FORMAT §9.3)."""
+        model.check_metadata(change, "note")
+        if labels := change.get("labels"):
+            check_labels(labels)
+        fields = {"id": record.id, "number": record.number, "set": change}
+        self._store.catalog.append(
+            record.key, NOTES, lambda _: self._entry(record.key, message, {}) | fields
+        )
+
+    # -- deleting and restoring ------------------------------------------------------------------
+
+    def plan_delete(self, records: Iterable[Record], *, force: bool = False) -> DeletePlan:
+        """Decide what deleting these versions does. Without `force`, tagged versions and inputs of
+        other live versions stay."""
+        wanted = {record.ref: record for record in records}
+        going = {record.id for record in wanted.values()}
+        keep = []
+        if not force:
+            self._index.ask(lambda index: index.refresh_all())
+            for record in wanted.values():
+                if reason := self._reason_to_keep(record, going):
+                    keep.append(Refusal(record, reason))
+        kept = {refusal.record.ref for refusal in keep}
+        return DeletePlan([record for ref, record in wanted.items() if ref not in kept], keep)
+
+    def _reason_to_keep(self, record: Record, going: set[str]) -> str | None:
+        if record.tags:
+            return f"it is tagged {', '.join(record.tags)}"
+        users = self._index.ask(lambda index: index.users(record.id))
+        others = [user.ref for user in users if user.id not in going]
+        if others:
+            more = f" and {len(others) - 1} more" if len(others) > 1 else ""
+            return f"it is an input of {others[0]}{more}"
+        return None
+
+    def delete(self, plan: DeletePlan, message: str | None = None) -> int:
+        """Delete what the plan says; return how many versions that were.
+
+        One entry per key: all of a key's versions go at once or none.
+        """
+        return sum(self._set_state(key, "deleted", message, group) for key, group in _by_key(plan.versions))
+
+    def restore(self, records: Iterable[Record], message: str | None = None) -> int:
+        """Make deleted versions live again, under their numbers."""
+        records = list(records)
+        for record in records:
+            if record.payload and self._store.objects.stored(record.payload) is None:
+                raise ConflictError(
+                    f"{record.ref} cannot be restored: its payload is not here any more",
+                    hint=f"art log {record.key}",
+                )
+        return sum(self._set_state(key, "restored", message, group) for key, group in _by_key(records))
+
+    def _set_state(
+        self,
+        key: str | None,
+        state: str,
+        message: str | None,
+        records: list[Record],
+        targets: Mapping[str, Document] | None = None,
+    ) -> int:
+        versions: list[Document] = []
+        for record in records:
+            version: Document = {"id": record.id}
+            if record.number is not None:
+                version["number"] = record.number
+            if targets:
+                version["to"] = targets[record.id]
+            versions.append(version)
+        for at in range(0, len(versions), _VERSIONS_PER_ENTRY):
+            part = versions[at : at + _VERSIONS_PER_ENTRY]
+            fields = {"state": state, "versions": part}
+            self._store.catalog.append(
+                key, STATE, lambda _, fields=fields: self._entry(key, message, {}) | fields
+            )
+        return len(versions)
+
+    # -- moving and copying ----------------------------------------------------------------------
+
+    def move(self, key: str, new_key: str, records: list[Record], publisher: Publisher) -> Moved:
+        """Copy a key's live versions and tags to another key and leave pointers behind.
+
+        `records` are the live versions, oldest first. Done again after a crash, it goes on.
+        """
+        moved = self.copy(records, new_key, publisher)
+        targets = {record.id: self._target(ref) for record, (_, ref) in zip(records, moved.versions, strict=True)}
+        for tag in moved.tags:
+            id = next(record.id for record in records if tag in record.tags)
+            self._move_tag(new_key, tag, targets[id]["id"], targets[id]["number"], f"moved from {key}")
+        self._set_state(key, "moved", f"to {new_key}", records, targets)
+        return moved
+
+    def copy(self, records: list[Record], new_key: str, publisher: Publisher) -> Moved:
+        """Publish the same payloads under another key. Nothing is transferred."""
+        existing = self._copies_in(new_key)
+        pairs = []
+        for record in records:
+            number = existing.get(record.id)
+            if number is None:
+                number = self._copy_one(record, new_key, publisher).number
+            pairs.append((record.ref, f"{new_key}@v{number}"))
+        tags = sorted({tag for record in records for tag in record.tags})
+        return Moved(records[0].key or "", new_key, pairs, tags)
+
+    def _copy_one(self, record: Record, new_key: str, publisher: Publisher) -> Publication:
+        manifest = self._resolver.manifest(record)
+        notes = [entry.document["set"] for entry in self._resolver.notes(record) if entry.document.get("set")]
+        document = apply_notes(manifest.document, notes)
+        origin = {"key": record.key, "id": record.id, "number": record.number}
+        document |= {
+            "uid": new_uid(),
+            "key": new_key,
+            "origin": {name: value for name, value in origin.items() if value is not None},
+        }
+        if manifest.type == "progress" and (value := self._store.catalog.progress(manifest.uid)):
+            self._store.catalog.write_progress({**value, "uid": document["uid"], "key": new_key})
+        first = ("art", "uid", "key", "type", "created", "author", "title", "description")
+        ordered = {name: document[name] for name in first if name in document}
+        return publisher.copy(new_key, ordered | document)
+
+    def _copies_in(self, key: str) -> dict[str, int]:
+        """Return the numbers of versions in `key` by the id they are a copy of."""
+        found = {}
+        for number in self._store.catalog.numbers(key):
+            origin = self._store.catalog.manifest(key, number).document.get("origin") or {}
+            if "id" in origin:
+                found[str(origin["id"])] = number
+        return found
+
+    def _target(self, ref: str) -> Document:
+        record = self._resolver.record(Ref.parse(ref))
+        return {"key": record.key, "id": record.id, "number": record.number}
+
+    def _entry(self, key: str | None, message: str | None, fields: Document) -> Document:
+        entry: dict[str, Any] = {"art": model.FORMAT, "uid": new_uid()}
+        if key is not None:
+            entry["key"] = key
+        entry |= fields | {"created": now(), "author": self._author}
+        if message:
+            entry["message"] = message
+        return entry
+
+
+_VERSIONS_PER_ENTRY = 5000  # keeps a document far below its limit of size
+
+
+def _by_key(records: list[Record]) -> list[tuple[str | None, list[Record]]]:
+    groups: dict[str | None, list[Record]] = {}
+    for record in records:
+        groups.setdefault(record.key, []).append(record)
+    return list(groups.items())
+
+
+def _move(
+    key: str,
+    tag: str,
+    entry: Entry,
+    previous: str | None,
+    *,
+    changed: bool = True,
+    superseded: bool = False,
+) -> TagMove:
+    return TagMove(
+        key,
+        tag,
+        entry.version_id,
+        entry.document.get("number"),
+        previous,
+        entry.created,
+        entry.author,
+        entry.message,
+        changed,
+        superseded,
+    )

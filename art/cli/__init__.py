@@ -1,0 +1,204 @@
+"""The `art` command: words → one call of Repo → render; errors → exit codes.
+
+Only the module of the command that was typed is imported: each is a file of this package, named
+after the command, with either `command` or, where there are sub-commands, `app`.
+"""
+
+import contextlib
+import importlib
+import io
+import os
+import sys
+from types import ModuleType
+
+import typer
+
+from art.cli.common import grouped_help, root
+from art.errors import ArtError, DeniedError, StorageError, UsageError
+
+COMMANDS = {
+    "Start": ["init", "demo"],
+    "Publish": ["create", "progress", "tag", "note", "cp", "mv"],
+    "Look": ["ls", "log", "inspect", "diff", "status", "resolve", "du"],
+    "Take out": ["get", "cat"],
+    "Undo": ["delete", "restore"],
+    "Set up": ["config", "doctor", "completion"],
+}
+NAMES = [name for names in COMMANDS.values() for name in names]
+
+# Typer's own error class for a wrong command line has no public name, its subclass has.
+_WrongWords = typer.BadParameter.__bases__[0]
+
+
+def main(words: list[str] | None = None) -> int:
+    """Run one command line; return the exit code. Errors are reported, never raised."""
+    words = sys.argv[1:] if words is None else words
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # an odd file name must not end in an encoding error
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        code = _run(words)
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _broken_pipe()
+    except KeyboardInterrupt:
+        code = 130
+    except Exception as error:  # noqa: BLE001 - the one place where nothing may pass
+        return _fail(words, _explained(error, words))
+    if code == 130:
+        message = "interrupted; only what was reported above is certain to be done"
+        return _fail(words, _Interrupted(message))
+    return code
+
+
+class _Interrupted(ArtError):
+    kind = "interrupted"
+    exit_code = 130
+
+
+def _run(words: list[str]) -> int:
+    is_completing = "_ART_COMPLETE" in os.environ
+    typed = _command(_completed_words() if is_completing else words)
+    if not is_completing and typed and typed not in NAMES:
+        raise _unknown(typed)
+    app = _app([typed] if typed in NAMES else NAMES, is_completing=is_completing)
+    if is_completing:
+        return _complete(app)
+    result = app(args=words or ["--help"], prog_name="art", standalone_mode=False)
+    return result if isinstance(result, int) else 0
+
+
+def _app(names: list[str], *, is_completing: bool) -> typer.Typer:
+    """Return the app with these commands only: what is not there costs nothing."""
+    modules = {name: _module(name) for name in NAMES if name in names}
+    is_whole = len(modules) > 1
+    app = typer.Typer(
+        add_completion=is_completing,
+        pretty_exceptions_enable=False,
+        rich_markup_mode=None,
+        context_settings={"auto_envvar_prefix": "ART", "help_option_names": ["-h", "--help"]},
+        help=grouped_help(COMMANDS, modules) if is_whole else None,
+    )
+    app.callback()(root)
+    for name, module in modules.items():
+        is_hidden = is_whole and not is_completing  # the grouped help shows them already
+        if hasattr(module, "app"):
+            app.add_typer(module.app, name=name, hidden=is_hidden)
+        else:
+            app.command(name, hidden=is_hidden)(module.command)
+    return app
+
+
+def _module(name: str) -> ModuleType:
+    return importlib.import_module("art.cli." + name)
+
+
+def _command(words: list[str]) -> str | None:
+    """Return the first word that is neither an option nor the value of one."""
+    rest = iter(words)
+    for word in rest:
+        if word in ("-C", "--directory"):
+            next(rest, None)
+        elif not word.startswith("-"):
+            return word
+    return None
+
+
+def _completed_words() -> list[str]:
+    """Return the words to complete, which the shell hands over in the environment."""
+    line = os.environ.get("COMP_WORDS") or os.environ.get("_TYPER_COMPLETE_ARGS", "")
+    return line.split()[1:]
+
+
+def _complete(app: typer.Typer) -> int:
+    """Answer the shell, without the options that Typer adds for scripts of its own."""
+    answer = io.StringIO()
+    code: object = 0
+    try:
+        with contextlib.redirect_stdout(answer):
+            app(args=[], prog_name="art")
+    except SystemExit as stop:
+        code = stop.code
+    own = ("--install-completion", "--show-completion")
+    print("\n".join(line for line in answer.getvalue().splitlines() if not line.startswith(own)))
+    return code if isinstance(code, int) else 0
+
+
+def _unknown(word: str) -> UsageError:
+    from difflib import get_close_matches
+
+    near = get_close_matches(word, NAMES, n=1, cutoff=0.5)
+    return UsageError(f"no command {word!r}", hint=f"art {near[0]}" if near else "art --help")
+
+
+def _explained(error: Exception, words: list[str]) -> ArtError:
+    """Return the error as one that says what went wrong and what helps."""
+    if isinstance(error, ArtError):
+        return error
+    if isinstance(error, _WrongWords):
+        return _usage(error)
+    if isinstance(error, typer.Abort):
+        return ArtError("stopped, nothing was changed")
+    if isinstance(error, OSError) and error.strerror:
+        name = f": {error.filename!r}" if error.filename is not None else ""
+        kind = DeniedError if isinstance(error, PermissionError) else StorageError
+        return kind(f"{error.strerror.lower()}{name}")
+    return _unexpected(error, words)
+
+
+def _usage(error: Exception) -> UsageError:
+    message = " ".join(str(getattr(error, "format_message", error.__str__)()).split()).rstrip(".")
+    context = getattr(error, "ctx", None)
+    hint = f"{context.command_path} --help" if context is not None else "art --help"
+    return UsageError(message[:1].lower() + message[1:], hint=hint)
+
+
+def _unexpected(error: Exception, words: list[str]) -> ArtError:
+    from art.cli.crash import write_report
+
+    what = " ".join(f"{type(error).__name__}: {error}".split())[:200]
+    return ArtError(
+        f"unexpected {what}", hint=f"this is a defect of art; details are in {write_report(words)}"
+    )
+
+
+def _fail(words: list[str], error: ArtError) -> int:
+    """Report an error on stderr, in one line and one with what helps; return its exit code."""
+    try:
+        if "--json" in words or os.environ.get("ART_JSON"):
+            print(_as_json(error), file=sys.stderr)
+        else:
+            print(f"error: {_printable(error.message)}", file=sys.stderr)
+            if error.hint:
+                print(f"hint: {_printable(error.hint)}", file=sys.stderr)
+    except BrokenPipeError:
+        _broken_pipe()
+    return error.exit_code
+
+
+def _as_json(error: ArtError) -> str:
+    import json
+
+    fields = {
+        "kind": error.kind,
+        "message": error.message,
+        "hint": error.hint,
+        "exit_code": error.exit_code,
+    }
+    return json.dumps({"error": fields})
+
+
+def _printable(text: str) -> str:
+    """Return `text` on one line, without anything that a terminal would obey."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def _broken_pipe() -> int:
+    """Leave quietly: whoever read the output has gone, such as `head`."""
+    devnull = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(devnull, stream.fileno())
+    return 141

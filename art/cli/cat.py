@@ -1,0 +1,64 @@
+"""`art cat`: content to standard output."""
+
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from art.cli.common import Output, Ref, open_repo, shared
+from art.model import Ref as Reference
+
+if TYPE_CHECKING:
+    from art.version import Version
+
+
+@shared
+def command(output: Output, ref: Ref) -> None:
+    """Print the content of a file or a text
+
+    Bytes go out as they are; on a terminal, what it would obey is shown instead.
+
+    \b
+    Examples:
+      art cat sales/report
+      art cat sales/data@v3/eu/part-0.csv | head
+    """
+    where = Reference.parse(ref)
+    version = open_repo(output).version(str(replace(where, path="")))
+    path = where.path or None
+    if output.is_json:
+        output.show("", _document(version, path))
+        return
+    parts = iter(lambda: stream.read(1 << 20), b"")
+    with version.open(path) as stream:
+        for part in _printable(parts) if sys.stdout.isatty() else parts:
+            sys.stdout.buffer.write(part)
+    sys.stdout.buffer.flush()
+
+
+def _document(version: "Version", path: str | None) -> dict[str, object]:
+    import base64
+
+    content = version.read(path)
+    document: dict[str, object] = {"ref": version.ref, "id": version.id, "path": path}
+    document["size"] = len(content)
+    try:
+        return {**document, "text": content.decode()}
+    except UnicodeDecodeError:
+        return {**document, "base64": base64.b64encode(content).decode()}
+
+
+def _printable(parts: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield text in which control characters other than newline and tab are shown as escapes."""
+    import codecs
+
+    decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+    for part in parts:
+        text = decoder.decode(part)
+        shown = (
+            character
+            if character.isprintable() or character in "\n\t"
+            else character.encode("unicode_escape").decode()
+            for character in text
+        )
+        yield "".join(shown).encode()

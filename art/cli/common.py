@@ -1,0 +1,362 @@
+"""What commands share: options, the forms of `k=v`, completion, and where answers go."""
+
+import contextlib
+import inspect
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
+
+import typer
+
+from art import __version__
+from art.errors import ArtError, NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from art.index import Record
+    from art.repo import Published, Repo
+    from art.reporter import Reporter
+    from art.version import Version
+
+P = ParamSpec("P")
+
+
+@dataclass(frozen=True)
+class Output:
+    """How the user wants to be answered: the result on stdout, everything else on stderr."""
+
+    is_json: bool = False
+    is_quiet: bool = False
+    is_verbose: bool = False
+
+    def show(self, text: str, document: object) -> None:
+        """Print the result: `text` for people, `document` for programs."""
+        if self.is_json:
+            print(json_text(document))
+        elif text:
+            print(text)
+
+    def say(self, text: str) -> None:
+        """Tell something beside the result."""
+        if not self.is_quiet:
+            print(text, file=sys.stderr)
+
+    def confirm(self, question: str, *, yes: bool) -> None:
+        """Return when the user agrees. Nothing is asked where nobody could answer."""
+        if yes:
+            return
+        if not (sys.stdin.isatty() and sys.stderr.isatty()):
+            raise UsageError(f"{question} needs an answer, and this is no terminal", hint="add --yes")
+        if not typer.confirm(question, err=True):
+            raise typer.Abort
+
+
+def json_text(document: object) -> str:
+    """Return JSON in ASCII, which every encoding carries and no terminal obeys."""
+    try:
+        return json.dumps(document, indent=2, allow_nan=False)
+    except ValueError:
+        return json.dumps(_finite(document), indent=2)
+
+
+def _finite(value: object) -> object:
+    """Return `value` with the numbers that JSON does not have as texts."""
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return str(value)
+    return value
+
+
+def option(*names: str, help: str, **settings: Any) -> Any:
+    """Return a Typer option; its environment variable is not repeated in every help text."""
+    return typer.Option(*names, help=help, show_envvar=False, **settings)
+
+
+def _go_to(context: typer.Context, directory: str | None) -> str | None:
+    """Change to the directory while options are read, so that completion sees it too."""
+    if directory is not None:
+        try:
+            os.chdir(directory)
+        except OSError as error:
+            if not context.resilient_parsing:
+                raise NotFoundError(f"no folder {directory!r}: {error.strerror}") from error
+    return directory
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"art {__version__}")
+        raise typer.Exit
+
+
+Json = Annotated[bool, option("--json", help="Result as JSON")]
+Quiet = Annotated[bool, option("-q", "--quiet", help="No messages beside the result")]
+Verbose = Annotated[bool, option("-v", "--verbose", help="More messages")]
+Directory = Annotated[
+    str | None,
+    option(
+        "-C",
+        "--directory",
+        metavar="DIR",
+        help="Folder to work in",
+        callback=_go_to,
+        is_eager=True,
+        expose_value=False,
+    ),
+]
+Yes = Annotated[bool, option("-y", "--yes", envvar="ART_YES", help="No question before it is done")]
+DryRun = Annotated[
+    bool, option("-n", "--dry-run", envvar="ART_DRY_RUN", help="Only what would be done")
+]
+
+
+def _set_jobs(count: int | None) -> None:
+    if count is not None:
+        os.environ["ART_JOBS"] = str(count)  # settings from the environment win
+
+
+Jobs = Annotated[
+    int | None,
+    option(
+        "-j",
+        "--jobs",
+        metavar="N",
+        min=1,
+        help="Number of threads that read and write files",
+        envvar="ART_JOBS",
+        callback=_set_jobs,
+    ),
+]
+
+
+def root(
+    context: typer.Context,
+    json: Json = False,
+    quiet: Quiet = False,
+    verbose: Verbose = False,
+    directory: Directory = None,
+    version: Annotated[
+        bool, option("--version", help="Version of art", callback=_show_version, is_eager=True)
+    ] = False,
+) -> None:
+    """git for artifacts: version what data, ML and CI jobs produce"""
+    context.obj = Output(json, quiet, verbose)
+
+
+def shared(command: Callable[Concatenate[Output, P], None]) -> Callable[..., None]:
+    """Give a command the options that all of them have; it gets an Output in their place."""
+
+    def call(context: typer.Context, **words: Any) -> None:
+        before: Output = context.obj
+        output = Output(
+            words.pop("json") or before.is_json,
+            words.pop("quiet") or before.is_quiet,
+            words.pop("verbose") or before.is_verbose,
+        )
+        command(output, **words)  # type: ignore[call-arg]
+
+    own = list(inspect.signature(command).parameters.values())[1:]
+    call.__signature__ = inspect.Signature([*_CONTEXT, *own, *_SHARED])  # type: ignore[attr-defined]
+    call.__doc__ = command.__doc__
+    return call
+
+
+def _keyword(name: str, annotation: Any, default: object) -> inspect.Parameter:
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(name, kind, default=default, annotation=annotation)
+
+
+_CONTEXT = [
+    inspect.Parameter(
+        "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
+    )
+]
+_SHARED = [
+    _keyword("json", Json, False),
+    _keyword("quiet", Quiet, False),
+    _keyword("verbose", Verbose, False),
+    _keyword("directory", Directory, None),
+]
+
+
+def group(help: str) -> typer.Typer:
+    """Return an app for sub-commands."""
+    return typer.Typer(help=help, no_args_is_help=True, rich_markup_mode=None)
+
+
+def grouped_help(groups: Mapping[str, list[str]], modules: Mapping[str, ModuleType]) -> str:
+    """Return the text of `art --help`: all commands, in groups."""
+    lines = [str(root.__doc__), "", "\b"]
+    for title, names in groups.items():
+        lines.append(title)
+        lines += [f"  {name:<11} {_summary(modules[name])}" for name in names]
+    lines += [
+        "",
+        "`art COMMAND --help` explains a command. An option can also be set in the environment:",
+        "`--json` as ART_JSON, `create --title` as ART_CREATE_TITLE.",
+    ]
+    return "\n".join(lines)
+
+
+def _summary(module: ModuleType) -> str:
+    text = module.app.info.help if hasattr(module, "app") else module.command.__doc__
+    return str(text).strip().partition("\n")[0]
+
+
+def open_repo(output: Output) -> "Repo":
+    """Open the repository here or above, with a reporter that suits where stderr goes."""
+    from art.repo import open as open_here
+
+    repo = open_here()
+    repo.reporter = make_reporter(output)
+    return repo
+
+
+def make_reporter(output: Output) -> "Reporter":
+    """Return a reporter: a bar on a terminal, occasional lines in a log, else silence."""
+    if output.is_quiet:
+        from art.reporter import Silent
+
+        return Silent()
+    if sys.stderr.isatty():
+        from art.render.terminal import TerminalReporter
+
+        return TerminalReporter()
+    from art.render.plain import LineReporter
+
+    return LineReporter(sys.stderr)
+
+
+_FIELDS = [
+    "key", "number", "ref", "id", "type", "size", "files", "created", "author", "title",
+    "description", "labels", "partitions", "metadata", "tags", "state",
+]  # fmt: skip
+
+
+def record_document(record: "Record") -> dict[str, Any]:
+    """Return what `--json` says of a version, the same in every command."""
+    return {name: getattr(record, name) for name in _FIELDS}
+
+
+def show_version(output: Output, version: "Version") -> None:
+    """Print a version's reference and id."""
+    output.show(f"{version.ref}  {version.id}", record_document(version.record))
+
+
+def show_published(output: Output, made: "Published") -> None:
+    """Print the version that was made or found, and what that came to."""
+    version = made.version
+    document = record_document(version.record)
+    if version.progress is not None:
+        document["value"] = version.progress.value
+    document |= {"created_now": made.created} if False else {}
+    output.show(f"{version.ref}  {version.id}", document)
+
+
+def parse_pairs(items: Iterable[str] | None, name: str) -> dict[str, str]:
+    """Return `k=v` words as a mapping; `name` is the option they came with."""
+    pairs: dict[str, str] = {}
+    for item in items or ():
+        key, equals, value = item.partition("=")
+        if not equals or not key:
+            raise UsageError(f"{name} {item!r} is not of the form k=v")
+        _add(pairs, key, value, name)
+    return pairs
+
+
+def parse_metadata(items: Iterable[str] | None, name: str = "--meta") -> dict[str, Any]:
+    """Return metadata: `k=v` is a text, `k:=v` a JSON value."""
+    metadata: dict[str, Any] = {}
+    for item in items or ():
+        key, equals, value = item.partition("=")
+        if not equals or not key.removesuffix(":"):
+            raise UsageError(f"{name} {item!r} is not of the form k=v or k:=JSON")
+        if key.endswith(":"):
+            _add(metadata, key[:-1], parse_json(value, f"{name} {item!r}"), name)
+        else:
+            _add(metadata, key, value, name)
+    return metadata
+
+
+def _add(mapping: dict[str, Any], key: str, value: Any, name: str) -> None:
+    if key in mapping:
+        raise UsageError(f"{name} {key!r} is given twice")
+    mapping[key] = value
+
+
+def parse_json(text: str, name: str) -> Any:
+    """Return the value of a JSON text; `name` says in an error where it came from."""
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{name} is not JSON: {error}") from error
+
+
+def _no_constant(word: str) -> None:
+    raise ValueError(f"{word} is not a JSON number")
+
+
+def complete_key(incomplete: str) -> list[str]:
+    """Return the keys that go on like this. Asks only the repository on disk."""
+    with contextlib.suppress(ArtError, OSError):
+        return [key for key in _quiet_repo().keys() if key.startswith(incomplete)]  # noqa: SIM118
+    return []
+
+
+def complete_ref(incomplete: str) -> list[str]:
+    """Return the keys, or after `@` the selectors, or after `@v1/` the paths, that go on so."""
+    key, at, rest = incomplete.partition("@")
+    if not at:
+        return complete_key(incomplete)
+    selector, slash, path = rest.partition("/")
+    with contextlib.suppress(ArtError, OSError):
+        repo = _quiet_repo()
+        if slash:
+            return _paths(repo, f"{key}@{selector}", path)
+        numbers = [f"v{row.number}" for row in repo.history(key, limit=50) if row.state == "live"]
+        words = [*repo.tag_names(key), "latest", *numbers]
+        return [f"{key}@{word}" for word in words if word.startswith(selector)]
+    return []
+
+
+def _paths(repo: "Repo", version: str, start: str) -> list[str]:
+    """Return the next step of the paths of a version, folders with a slash behind."""
+    steps: dict[str, None] = {}
+    for node in repo.version(version).files:
+        if node.path.startswith(start):
+            name, slash, _ = node.path[len(start) :].partition("/")
+            steps[f"{version}/{start}{name}{slash}"] = None
+    return list(steps)[:500]
+
+
+def complete_tag(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the tags of the key that was typed before."""
+    key = str(context.params.get("key") or context.params.get("ref") or "").partition("@")[0]
+    with contextlib.suppress(ArtError, OSError):
+        return [name for name in _quiet_repo().tag_names(key) if name.startswith(incomplete)]
+    return []
+
+
+def _quiet_repo() -> "Repo":
+    from art.repo import open as open_here
+
+    return open_here()
+
+
+Ref = Annotated[
+    str,
+    typer.Argument(
+        help="Version: KEY, KEY@v3, KEY@TAG, KEY@latest-1 or b3:…",
+        metavar="REF",
+        autocompletion=complete_ref,
+    ),
+]
+Key = Annotated[
+    str, typer.Argument(help="Key of an artifact", metavar="KEY", autocompletion=complete_key)
+]

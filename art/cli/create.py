@@ -1,0 +1,272 @@
+"""`art create`: make a version."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from art.cli.common import (
+    Jobs,
+    Output,
+    complete_key,
+    complete_ref,
+    open_repo,
+    option,
+    parse_json,
+    parse_metadata,
+    parse_pairs,
+    shared,
+    show_published,
+)
+from art.errors import NotFoundError, UsageError
+
+if TYPE_CHECKING:
+    from art.repo import Published, Repo
+
+Texts = list[str] | None
+
+Key = Annotated[
+    str | None,
+    typer.Argument(
+        help="Key of the artifact. {date} {time} {git_sha} {branch} {user} {host} {run} and names "
+        "given with --set are filled in",
+        metavar="KEY",
+        autocompletion=complete_key,
+    ),
+]
+Paths = Annotated[
+    Texts,
+    typer.Argument(help="Files, folders or globs; - is standard input", metavar="[PATH...|-]"),
+]
+Name = Annotated[str, option("--name", metavar="NAME", help="File name of standard input")]
+Anonymous = Annotated[
+    bool, option("--anonymous", help="No key: the version is reached by its id")
+]
+Markdown = Annotated[
+    str | None, option("--markdown", metavar="TEXT|FILE|-", help="Markdown to keep")
+]
+Link = Annotated[str | None, option("--link", metavar="URL", help="Link to keep")]
+Text = Annotated[str | None, option("--text", metavar="TEXT", help="Words to show for the link")]
+Table = Annotated[
+    str | None,
+    option("--table", metavar="FILE", help="Table to keep: csv, tsv, json, jsonl or parquet"),
+]
+Image = Annotated[str | None, option("--image", metavar="FILE|URL", help="Picture to keep")]
+Data = Annotated[
+    str | None,
+    option("--data", metavar="JSON|FILE|-", help="JSON value to keep (--json is the output)"),
+]
+Value = Annotated[
+    str | None,
+    option("--value", metavar="VALUE", help="Number, true, false, null or short text to keep"),
+]
+Reference = Annotated[
+    str | None,
+    option("--reference", metavar="PATH|URL", help="Bytes to record and leave where they are"),
+]
+Progress = Annotated[
+    str | None, option("--progress", metavar="PERCENT", help="Progress, updated in place")
+]
+Clamp = Annotated[bool, option("--clamp", help="Progress forced into 0 to 100")]
+Base = Annotated[
+    str | None,
+    option("--base", metavar="REF", help="Version to start from", autocompletion=complete_ref),
+]
+Add = Annotated[Texts, option("--add", metavar="PATH", help="Path to put into the base")]
+Remove = Annotated[Texts, option("--rm", metavar="PATH", help="Path or glob to take out of it")]
+Title = Annotated[str | None, option("--title", metavar="TEXT", help="Title")]
+Description = Annotated[
+    str | None, option("-m", "--description", metavar="TEXT", help="Description, in markdown")
+]
+Meta = Annotated[
+    Texts, option("-M", "--meta", metavar="K=V|K:=JSON", help="Metadata: text, or := typed")
+]
+Label = Annotated[Texts, option("-l", "--label", metavar="LABEL", help="Label")]
+Tag = Annotated[Texts, option("-t", "--tag", metavar="TAG", help="Tag to set on it")]
+Partition = Annotated[Texts, option("-p", "--partition", metavar="K=V", help="Partition it is")]
+Input = Annotated[
+    Texts,
+    option(
+        "-i",
+        "--input",
+        metavar="REF",
+        help="Version it was made from",
+        autocompletion=complete_ref,
+    ),
+]
+Type = Annotated[str | None, option("--type", metavar="WORD", help="Type, else found out")]
+Set = Annotated[Texts, option("--set", metavar="K=V", help="Value of a name in {} in the key")]
+Always = Annotated[bool, option("--always", help="New version even if nothing changed")]
+
+
+@shared
+def command(
+    output: Output,
+    key: Key = None,
+    paths: Paths = None,
+    name: Name = "content",
+    anonymous: Anonymous = False,
+    markdown: Markdown = None,
+    link: Link = None,
+    text: Text = None,
+    table: Table = None,
+    image: Image = None,
+    data: Data = None,
+    value: Value = None,
+    reference: Reference = None,
+    progress: Progress = None,
+    clamp: Clamp = False,
+    base: Base = None,
+    add: Add = None,
+    rm: Remove = None,
+    title: Title = None,
+    description: Description = None,
+    meta: Meta = None,
+    label: Label = None,
+    tag: Tag = None,
+    partition: Partition = None,
+    input: Input = None,
+    type: Type = None,
+    set: Set = None,
+    always: Always = False,
+    jobs: Jobs = None,
+) -> None:
+    """Make a version of files, a folder, standard input or a value
+
+    Prints the version and its id. The same content and description again is no new version.
+
+    \b
+    Examples:
+      art create sales/report report.md
+      art create sales/data data/ -m "EU corrected" -M rows:=1200 -t prod
+      tar c logs | art create logs - --name logs.tar
+      art create accuracy --value 0.93
+      art create churn/{date} model.bin --input sales/data@prod
+      art create sales/data --base sales/data@v3 --add new.csv --rm 'old/*.csv'
+    """
+    words = [word for word in (key, *(paths or ())) if word is not None]
+    key = None if anonymous else _key(words)
+    kinds = {"markdown": markdown, "link": link, "table": table, "image": image, "data": data}
+    kinds |= {"value": value, "reference": reference, "progress": progress, "base": base}
+    kind = _only_kind(kinds, words)
+    extras = {"text": text, "clamp": clamp, "add": add, "remove": rm}
+    about = {
+        **_extras(extras, kind),
+        "title": title,
+        "description": description,
+        "metadata": parse_metadata(meta),
+        "labels": label,
+        "partitions": parse_pairs(partition, "-p"),
+        "inputs": input,
+        "tags": tag,
+        "type": type,
+        "always": always,
+    }
+    about = {word: given for word, given in about.items() if given}
+    repo = open_repo(output)
+    if key is not None:
+        key = repo.expand_key(key, parse_pairs(set, "--set"))
+    if kind is None:
+        made = _from_paths(repo, key, words, name, about)
+    else:
+        made = _MAKERS[kind](repo, key, str(kinds[kind]), about)
+    show_published(output, made)
+
+
+def _key(words: list[str]) -> str:
+    if not words:
+        raise UsageError("a key is missing", hint="art create KEY PATH")
+    return words.pop(0)
+
+
+def _only_kind(kinds: dict[str, str | None], words: list[str]) -> str | None:
+    """Return which of the options that say what to keep is given, None for paths."""
+    given = [kind for kind, word in kinds.items() if word is not None]
+    if len(given) > 1:
+        raise UsageError(f"--{given[0]} and --{given[1]} are two versions: make one at a time")
+    if given and words:
+        hint = "art create KEY --base REF --add PATH" if given == ["base"] else None
+        raise UsageError(f"path {words[0]!r} and --{given[0]} exclude each other", hint=hint)
+    return given[0] if given else None
+
+
+def _extras(extras: dict[str, Any], kind: str | None) -> dict[str, Any]:
+    """Return the options that belong to one kind, and refuse them with another."""
+    owners = {"text": "link", "clamp": "progress", "add": "base", "remove": "base"}
+    for name, value in extras.items():
+        if value and owners[name] != kind:
+            raise UsageError(f"--{name.replace('remove', 'rm')} goes with --{owners[name]}")
+    return extras
+
+
+def _from_paths(
+    repo: "Repo", key: str | None, words: list[str], name: str, about: dict[str, Any]
+) -> "Published":
+    if words == ["-"]:
+        return repo.create_stream(key, sys.stdin.buffer, name=name, **about)
+    if "-" in words:
+        raise UsageError("- is standard input and stands alone", hint="a file of that name: ./-")
+    if not words:
+        raise _nothing_to_keep(key)
+    for word in words:
+        if word[:1] in "{[" and not Path(word).exists():
+            raise UsageError(f"no file {word!r}", hint=f"a JSON value: art create {key} --data ...")
+    return repo.create(key, *words, **about)
+
+
+def _nothing_to_keep(key: str | None) -> UsageError:
+    if key is not None and Path(key).exists():
+        return UsageError(f"a key is missing before {key!r}", hint=f"art create KEY {key}")
+    return UsageError("nothing to keep: name files, a folder, - or a value", hint="art create --help")
+
+
+def _read(word: str, suffixes: tuple[str, ...]) -> str:
+    """Return the text meant by a word: standard input, a file, or the word itself."""
+    if word == "-":
+        return _decoded(sys.stdin.buffer.read(), "standard input")
+    try:
+        is_file = Path(word).is_file()
+    except (OSError, ValueError):  # too long for a path, or with a NUL: then it is no path
+        is_file = False
+    if is_file:
+        return _decoded(Path(word).read_bytes(), word)
+    if word.endswith(suffixes) and not any(character.isspace() for character in word):
+        raise NotFoundError(f"no file {word!r}")
+    return word
+
+
+def _decoded(data: bytes, name: str) -> str:
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{name} is not UTF-8 text: byte {error.start}") from error
+
+
+def _scalar(word: str) -> Any:
+    """Return a number, truth value, null or quoted text as JSON means it, else the word."""
+    try:
+        value = parse_json(word, "--value")
+    except UsageError:
+        return word
+    if isinstance(value, (dict, list)):
+        raise UsageError("--value is one number, truth value or text", hint="--data keeps JSON")
+    return value
+
+
+def _data(repo: "Repo", key: str | None, word: str, about: dict[str, Any]) -> "Published":
+    return repo.json(key, parse_json(_read(word, (".json",)), "--data"), **about)
+
+
+_MAKERS: dict[str, Callable[["Repo", str | None, str, dict[str, Any]], "Published"]] = {
+    "markdown": lambda repo, key, word, about: repo.markdown(key, _read(word, (".md",)), **about),
+    "link": lambda repo, key, word, about: repo.link(key, word, **about),
+    "table": lambda repo, key, word, about: repo.table(key, word, **about),
+    "image": lambda repo, key, word, about: repo.image(key, word, **about),
+    "data": _data,
+    "value": lambda repo, key, word, about: repo.value(key, _scalar(word), **about),
+    "reference": lambda repo, key, word, about: repo.reference(key, word, **about),
+    "progress": lambda repo, key, word, about: repo.progress(key, word, **about),
+    "base": lambda repo, key, word, about: repo.create(key, base=word, **about),
+}

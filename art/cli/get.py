@@ -1,0 +1,56 @@
+"""`art get`: take content out to the disk."""
+
+from dataclasses import replace
+from typing import Annotated
+
+import typer
+
+from art.cli.common import Jobs, Output, Ref, count, open_repo, option, shared, size_text
+from art.errors import UsageError
+from art.model import Ref as Reference
+
+
+@shared
+def command(
+    output: Output,
+    ref: Ref,
+    destination: Annotated[
+        str | None,
+        typer.Argument(help="File or folder to write to", metavar="[DEST]", show_default=False),
+    ] = None,
+    force: Annotated[bool, option("-f", "--force", help="Changed files are overwritten")] = False,
+    as_zip: Annotated[bool, option("--zip", help="One zip file")] = False,
+    as_tar: Annotated[bool, option("--tar", help="One tar file")] = False,
+    jobs: Jobs = None,
+) -> None:
+    """Take a version, or a path or glob of one, out to the disk
+
+    Every byte is verified before anything is put in place. Files that are right already are left
+    alone; files that were changed are not overwritten without --force.
+
+    \b
+    Examples:
+      art get sales/report
+      art get sales/data@prod data/
+      art get 'sales/data@v3/eu/*.csv' out/
+      art get models/churn@v7 --zip
+    """
+    if as_zip and as_tar:
+        raise UsageError("--zip and --tar exclude each other")
+    where = Reference.parse(ref)
+    version = open_repo(output).version(str(replace(where, path="")))
+    archive = "zip" if as_zip else "tar" if as_tar else None
+    got = version.get(destination, path=where.path, force=force, archive=archive)
+    output.say(f"{version.ref}: {count(got.written, 'file')} written, {got.unchanged} unchanged")
+    output.show(
+        str(got.path),
+        {
+            "ref": version.ref,
+            "id": version.id,
+            "path": str(got.path),
+            "files": got.files,
+            "written": got.written,
+            "unchanged": got.unchanged,
+            "size": got.size,
+        },
+    )

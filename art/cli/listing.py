@@ -1,0 +1,103 @@
+"""Rows of versions as a table, JSON, JSON Lines, csv or ids: what `ls` and `log` print."""
+
+import shutil
+import sys
+from collections.abc import Callable, Sequence
+from enum import Enum
+from typing import TYPE_CHECKING, Any
+
+from art.cli.common import Output, json_text, row_document
+from art.errors import UsageError
+from art.render import plain
+
+if TYPE_CHECKING:
+    from art.repo import Row
+
+COLUMNS = [
+    "key", "version", "ref", "id", "type", "size", "files", "created", "author", "title",
+    "description", "labels", "partitions", "metadata", "tags", "state",
+]  # fmt: skip
+
+
+class Format(str, Enum):
+    """A form of output."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+    IDS = "ids"
+
+
+def show_rows(
+    output: Output, rows: Sequence["Row"], format: Format | None, columns: Sequence[str]
+) -> None:
+    """Print rows in the form that was asked for; `--json` is `-o json`."""
+    format = format or (Format.JSON if output.is_json else Format.TABLE)
+    if format is Format.JSON:
+        print(json_text([row_document(row) for row in rows]))
+    elif format is Format.JSONL:
+        sys.stdout.write(plain.jsonl_text(row_document(row) for row in rows))
+    elif format is Format.IDS:
+        sys.stdout.write("".join(f"{row.id}\n" for row in rows))
+    elif format is Format.CSV:
+        documents = [row_document(row) for row in rows]
+        cells = [[_value(document, name) for name in columns] for document in documents]
+        sys.stdout.write(plain.csv_text(columns, cells))
+    else:
+        sys.stdout.write(_table(rows, columns))
+
+
+def parse_columns(text: str | None, default: Sequence[str]) -> Sequence[str]:
+    """Return the names in `a,b`; `metadata.NAME` is one value of the metadata."""
+    if text is None:
+        return default
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in COLUMNS and not name.startswith("metadata."):
+            raise UsageError(f"no column {name!r}", hint="columns: " + " ".join(COLUMNS))
+    if not names:
+        raise UsageError("--columns names no column", hint="columns: " + " ".join(COLUMNS))
+    return names
+
+
+def _table(rows: Sequence["Row"], columns: Sequence[str]) -> str:
+    is_terminal = sys.stdout.isatty()
+    width = shutil.get_terminal_size().columns if is_terminal else None
+    cells = [[_cell(row, name, is_terminal) for name in columns] for row in rows]
+    right = [place for place, name in enumerate(columns) if name in ("size", "files", "version")]
+    keep = [place for place, name in enumerate(columns) if name in ("key", "version", "ref", "id")]
+    header = [name.upper() for name in columns]
+    return plain.listing_text(header, cells, right=right, width=width, keep=keep)
+
+
+def _cell(row: "Row", name: str, is_terminal: bool) -> str:
+    show = _CELLS.get(name)
+    if show is not None:
+        return show(row)
+    if name == "id":
+        return row.id[:15] if is_terminal else row.id
+    value = _value(row_document(row), name)
+    if value is None:
+        return ""
+    return value if isinstance(value, str) else plain.json_text(value)
+
+
+def _value(document: dict[str, Any], name: str) -> Any:
+    if name == "version":
+        return document["number"] and f"v{document['number']}"
+    if name.startswith("metadata."):
+        return document["metadata"].get(name.removeprefix("metadata."))
+    return document[name]
+
+
+_CELLS: dict[str, Callable[["Row"], str]] = {
+    "key": lambda row: row.key or "-",
+    "version": lambda row: f"v{row.number}" if row.number else "-",
+    "size": lambda row: plain.size_text(row.size),
+    "files": lambda row: "-" if row.files is None else str(row.files),
+    "created": lambda row: plain.age_text(row.created),
+    "labels": lambda row: " ".join(row.labels),
+    "tags": lambda row: " ".join(row.tags),
+    "partitions": lambda row: " ".join(f"{key}={value}" for key, value in row.partitions.items()),
+}

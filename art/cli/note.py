@@ -1,0 +1,51 @@
+"""`art note`: say more about a version, later."""
+
+from typing import Annotated
+
+from art.cli.common import Output, Ref, open_repo, option, parse_metadata, shared, show_version
+from art.errors import UsageError
+
+Texts = list[str] | None
+
+
+@shared
+def command(
+    output: Output,
+    ref: Ref,
+    title: Annotated[
+        str | None, option("--title", metavar="TEXT", help="Title; '' takes it away")
+    ] = None,
+    description: Annotated[
+        str | None,
+        option("-m", "--description", metavar="TEXT", help="Description; '' takes it away"),
+    ] = None,
+    label: Annotated[Texts, option("-l", "--label", metavar="LABEL", help="Label to add")] = None,
+    unlabel: Annotated[
+        Texts, option("--unlabel", metavar="LABEL", help="Label to take away")
+    ] = None,
+    meta: Annotated[
+        Texts, option("-M", "--meta", metavar="K=V|K:=JSON", help="Metadata: text, or := typed")
+    ] = None,
+    unmeta: Annotated[Texts, option("--unmeta", metavar="K", help="Metadata to take away")] = None,
+) -> None:
+    """Add title, description, labels or metadata to a version
+
+    The version itself, its number and its id stay what they are.
+
+    \b
+    Examples:
+      art note sales/report@v3 --title "Weekly report" -l final
+      art note sales/report -M reviewed:=true --unmeta draft
+    """
+    changes = {
+        "title": title,
+        "description": description,
+        "add_labels": label,
+        "remove_labels": unlabel,
+        "metadata": parse_metadata(meta) or None,
+        "remove_metadata": unmeta,
+    }
+    given = {name: change for name, change in changes.items() if change is not None}
+    if not given:
+        raise UsageError("nothing to note", hint="art note REF --title TEXT, -m, --label or --meta")
+    show_version(output, open_repo(output).note(ref, **given))

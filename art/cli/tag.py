@@ -1,0 +1,1 @@
+"""`art tag`: movable names for versions."""

@@ -1,0 +1,147 @@
+"""Settings: built-in < user's file < repository's file < environment. Holds no secret."""
+
+from __future__ import annotations
+
+import getpass
+import os
+import re
+import socket
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from art import document as documents
+from art.backend import LocalBackend
+from art.errors import UsageError
+
+_NAME = "config.yaml"
+
+
+def _text(value: str) -> str:
+    if not value or any(ord(character) < 32 for character in value):
+        raise ValueError("a text of one line")
+    return value
+
+
+def _count(value: str) -> int:
+    if not re.fullmatch(r"[0-9]{1,6}", value) or int(value) < 1:
+        raise ValueError("a number of at least 1")
+    return int(value)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One known setting: how its text is read, and what it means."""
+
+    name: str
+    parse: Callable[[str], Any]
+    help: str
+
+
+SETTINGS = {
+    setting.name: setting
+    for setting in (
+        Setting("author", _text, "who makes versions, instead of user@host"),
+        Setting("jobs", _count, "how many threads read and write files"),
+    )
+}
+
+
+@dataclass(frozen=True)
+class Value:
+    """A setting's value and where it comes from: `default`, `user`, `repository`, `environment`."""
+
+    name: str
+    value: Any
+    origin: str
+
+
+class Config:
+    """The settings that hold in one repository."""
+
+    def __init__(self, backend: LocalBackend, environment: Mapping[str, str] | None = None) -> None:
+        self._backend = backend
+        self._environment = os.environ if environment is None else environment
+        self._user_path = _user_path(self._environment)
+
+    def get(self, name: str) -> Value:
+        """Return the value that holds. Raise UsageError for an unknown name or a bad value."""
+        setting = _known(name)
+        variable = "ART_" + name.upper().replace(".", "_").replace("-", "_")
+        if text := self._environment.get(variable):
+            return Value(name, _parsed(setting, text, variable), "environment")
+        for origin, document, where in (
+            ("repository", self._repository(), _NAME),
+            ("user", self._user(), str(self._user_path)),
+        ):
+            if name in document:
+                return Value(name, _parsed(setting, str(document[name]), where), origin)
+        return Value(name, _default(name), "default")
+
+    def all(self) -> list[Value]:
+        """Return every known setting with its value."""
+        return [self.get(name) for name in SETTINGS]
+
+    def set(self, name: str, text: str) -> Value:
+        """Write a setting into the repository's file."""
+        value = _parsed(_known(name), text, "command line")
+        self._write({**self._repository(), name: value})
+        return self.get(name)
+
+    def unset(self, name: str) -> Value:
+        """Take a setting out of the repository's file."""
+        _known(name)
+        self._write({other: value for other, value in self._repository().items() if other != name})
+        return self.get(name)
+
+    def _repository(self) -> documents.Document:
+        try:
+            return documents.load_plain(self._backend.read(_NAME), _NAME)
+        except FileNotFoundError:
+            return {}
+
+    def _user(self) -> documents.Document:
+        try:
+            return documents.load_plain(self._user_path.read_bytes(), str(self._user_path))
+        except OSError:
+            return {}
+
+    def _write(self, document: documents.Document) -> None:
+        self._backend.replace(_NAME, documents.dump_plain(document))
+
+
+def _known(name: str) -> Setting:
+    setting = SETTINGS.get(name)
+    if setting is None:
+        raise UsageError(f"there is no setting {name!r}", hint="known: " + ", ".join(SETTINGS))
+    return setting
+
+
+def _parsed(setting: Setting, text: str, where: str) -> Any:
+    try:
+        return setting.parse(text)
+    except ValueError as error:
+        raise UsageError(
+            f"{where}: setting {setting.name!r} is {text!r}, expected {error}",
+            hint=f"art config set {setting.name} VALUE",
+        ) from None
+
+
+def _default(name: str) -> Any:
+    if name == "author":
+        return f"{_user_name()}@{socket.gethostname()}"
+    return min(8, os.cpu_count() or 1)
+
+
+def _user_name() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return "unknown"
+
+
+def _user_path(environment: Mapping[str, str]) -> Path:
+    base = environment.get("XDG_CONFIG_HOME") or environment.get("APPDATA")
+    home = environment.get("HOME") or environment.get("USERPROFILE") or "."
+    return Path(base) / "art" / _NAME if base else Path(home) / ".config" / "art" / _NAME

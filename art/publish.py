@@ -1,0 +1,354 @@
+"""Making versions: payload first, then the manifest, then the index."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, BinaryIO, TypedDict
+
+from blake3 import blake3
+
+from art import model
+from art.errors import CorruptError, NotFoundError, UsageError
+from art.index import Index, Record
+from art.model import Document, Manifest, Payload, Ref, check_key, check_type, new_uid, now
+from art.objects import ChunkHints, NoHints, PayloadWriter, StoredPayload, Written
+from art.reporter import Reporter
+from art.resolve import Resolver
+from art.store import Store
+from art.tree import Node
+from art.version import glob_pattern
+from art.worktree import Ingest, Source
+
+_LABEL = re.compile(r"[^\s,\x00-\x1f]{1,200}")
+
+
+class About(TypedDict, total=False):
+    """What a user says of a new version."""
+
+    type: str
+    title: str | None
+    description: str | None
+    metadata: Mapping[str, Any] | None
+    labels: Iterable[str]
+    partitions: Mapping[str, str] | None
+    inputs: Iterable[str]
+    tags: Iterable[str]
+    message: str | None
+    always: bool
+
+
+@dataclass(frozen=True)
+class Content:
+    """A payload that is stored, and how to read it."""
+
+    type: str
+    payload: Payload | None
+    format: Document | None = None
+    files: int = 0
+    reused: int = 0
+    written: Written | None = None
+    remember: Callable[[str], None] | None = None
+
+
+@dataclass(frozen=True)
+class Publication:
+    """What publishing came to. `number` is None for a keyless version.
+
+    `created` is False where the latest version had the same description already. `lost` counts the
+    numbers that other writers took first.
+    """
+
+    manifest: Manifest
+    number: int | None
+    created: bool
+    lost: int
+
+
+class Publisher:
+    """Makes versions in one store."""
+
+    def __init__(self, store: Store, index: Index, reporter: Reporter, author: str) -> None:
+        self._store = store
+        self._index = index
+        self._reporter = reporter
+        self._author = author
+        self._resolver = Resolver(store, index)
+
+    # -- payloads --------------------------------------------------------------------------------
+
+    def files(self, sources: list[Source], key: str | None) -> Content:
+        """Store files and folders from the disk."""
+        with self._writer(self._latest_payload(key)) as writer:
+            ingest = Ingest(writer, self._index, self._reporter)
+            written = writer.finish(ingest.lines(sources))
+        single = sources[0].name if len(sources) == 1 and sources[0].name else None
+        return self._content(ingest, written, single)
+
+    def stream(self, stream: BinaryIO, name: str, key: str | None) -> Content:
+        """Store one file that comes as a stream."""
+        with self._writer(self._latest_payload(key)) as writer:
+            ingest = Ingest(writer, self._index, self._reporter)
+            written = writer.finish(ingest.stream_line(name, stream))
+        return self._content(ingest, written, name)
+
+    def text(self, text: str, name: str, type: str, format: Document) -> Content:
+        """Store a text: in the manifest where it is small, as a file elsewhere."""
+        try:
+            data = text.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(f"the text is not valid Unicode ({error.reason})") from None
+        if len(data) > model.INLINE_LIMIT:
+            import io
+
+            return replace(self.stream(io.BytesIO(data), name, None), type=type, format=format)
+        return Content(type, Payload(inline=text, size=len(data), b3=blake3(data).hexdigest()), format)
+
+    def edited(self, base: Record, sources: list[Source], removed: tuple[str, ...]) -> Content:
+        """Store an earlier version's tree with files added, replaced and removed."""
+        stored = self._store.objects.stored(base.payload) if base.payload else None
+        if stored is None:
+            raise UsageError(f"{base.ref} has no files to start from")
+        edit = _Edit(stored, sources, removed, base.ref)
+        with self._writer(stored) as writer:
+            ingest = Ingest(writer, self._index, self._reporter)
+            added = ingest.lines(sources) if sources else iter(())
+            written = writer.finish(edit.lines(writer, added))
+        edit.check_all_used()
+        content = self._content(ingest, written, None)
+        payload = Payload(tree=written.payload, size=edit.size, files=edit.files, file=edit.single_file)
+        kind = base.type if edit.single_file or base.type != "file" else "folder"
+        return replace(content, type=kind, payload=payload, files=edit.files)
+
+    def _content(self, ingest: Ingest, written: Written, file: str | None) -> Content:
+        payload = Payload(tree=written.payload, size=ingest.size, files=ingest.files, file=file)
+        kind = "file" if file is not None else "folder"
+        return Content(kind, payload, None, ingest.files, ingest.reused, written, ingest.remember)
+
+    def _writer(self, base: StoredPayload | None) -> PayloadWriter:
+        return PayloadWriter(self._store.objects, base, self._hints())
+
+    def _hints(self) -> ChunkHints:
+        if not self._index.has_chunks():
+            self._index.learn_packs()
+            if not self._index.has_chunks():
+                return NoHints()
+        return self._index
+
+    def _latest_payload(self, key: str | None) -> StoredPayload | None:
+        """Return the payload of the latest version: what is in it need not be stored again."""
+        if key is None:
+            return None
+        latest = self._latest(key)
+        if latest is None or latest.payload is None:
+            return None
+        try:
+            return self._store.objects.stored(latest.payload)
+        except CorruptError as error:
+            self._reporter.warn(f"{error.message}; everything is stored anew")
+            return None
+
+    def _latest(self, key: str) -> Record | None:
+        def ask(index: Index) -> list[Record]:
+            index.refresh(key)
+            return index.versions(key, live=True, limit=1)
+
+        found = self._index.ask(ask)
+        return found[0] if found else None
+
+    # -- manifests -------------------------------------------------------------------------------
+
+    def publish(self, key: str | None, content: Content, about: About) -> Publication:
+        """Make the version, under the next free number. Its payload is stored already."""
+        document = self._document(key, content, about)
+        publication = self._claim(key, document, always=about.get("always", False))
+        if publication.created:
+            self._index.note_version(publication.manifest, publication.number)
+        if content.written:
+            if content.written.packs:
+                self._index.note_chunks(content.written.chunks)
+            if content.remember:
+                content.remember(content.written.payload)
+        return publication
+
+    def copy(self, key: str, document: Document) -> Publication:
+        """Publish a ready document under the next free number of `key`."""
+        publication = self._claim(key, document, always=True)
+        self._index.note_version(publication.manifest, publication.number)
+        return publication
+
+    def _claim(self, key: str | None, document: Document, *, always: bool) -> Publication:
+        if key is None:
+            manifest = self._store.catalog.create_manifest(document, None)
+            assert manifest, "a new uid is no one else's"
+            return Publication(manifest, None, True, 0)
+        lost = 0
+        while True:
+            latest = self._latest(key)
+            if latest and not always and (same := self._same(latest, document)):
+                return Publication(same, latest.number, False, lost)
+            known = self._index.ask(lambda index: index.latest_number(key))
+            number = self._store.catalog.next_number(key, known)
+            manifest = self._store.catalog.create_manifest(document, number)
+            if manifest:
+                return Publication(manifest, number, True, lost)
+            lost += 1
+
+    def _same(self, latest: Record, document: Document) -> Manifest | None:
+        """Return the latest version's manifest if it says the same of the same content."""
+        manifest = self._resolver.manifest(latest)
+        return manifest if manifest.description() == model.describe(document) else None
+
+    def _document(self, key: str | None, content: Content, about: About) -> Document:
+        metadata = dict(about.get("metadata") or {})
+        model.check_metadata(metadata)
+        fields: Document = {
+            "art": model.FORMAT,
+            "uid": new_uid(),
+            "key": check_key(key) if key is not None else None,
+            "type": check_type(about.get("type") or content.type),
+            "created": now(),
+            "author": self._author,
+            "title": _text(about.get("title"), "title"),
+            "description": _text(about.get("description"), "description"),
+            "metadata": metadata,
+            "labels": check_labels(about.get("labels") or ()),
+            "partitions": _partitions(about.get("partitions") or {}),
+            "inputs": [self._input(ref) for ref in about.get("inputs") or ()],
+            "payload": content.payload.to_document() if content.payload else None,
+            "format": content.format,
+        }
+        return {name: value for name, value in fields.items() if value not in (None, [], {}, "")}
+
+    def _input(self, text: str) -> Document:
+        record = self._resolver.record(Ref.parse(text))
+        return {name: v for name, v in (("key", record.key), ("id", record.id), ("number", record.number)) if v}
+
+
+class _Edit:
+    """An earlier tree with files added, replaced and removed, as a stream of lines."""
+
+    def __init__(
+        self, base: StoredPayload, sources: list[Source], removed: tuple[str, ...], ref: str
+    ) -> None:
+        self._base = base
+        self._added = [source.name for source in sources]
+        self._removed = {text: re.compile(glob_pattern(text.rstrip("/")) + "(?:/.*)?") for text in removed}
+        self._used: set[str] = set()
+        self._ref = ref
+        self._file: str | None = None
+        self.files = 0
+        self.size = 0
+
+    @property
+    def single_file(self) -> str | None:
+        """The path where the result is one file at the top."""
+        return self._file if self.files == 1 and self._file and "/" not in self._file else None
+
+    def lines(self, writer: PayloadWriter, added: Iterator[bytes]) -> Iterator[bytes]:
+        """Yield both sides' lines by path; what is added wins."""
+        from art.tree import parse_line
+
+        news = ((parse_line(line, "the added files"), line) for line in added)
+        new = next(news, None)
+        for node in self._base.tree():
+            while new and new[0].order < node.order:
+                yield self._count(*new)
+                new = next(news, None)
+            if new and new[0].order == node.order:
+                yield self._count(*new)
+                new = next(news, None)
+            elif self._is_kept(node):
+                self._keep(writer, node)
+                yield self._count(node, node.line())
+        while new:
+            yield self._count(*new)
+            new = next(news, None)
+
+    def check_all_used(self) -> None:
+        """Raise NotFoundError where something that was to be removed is not there."""
+        for text in self._removed:
+            if text not in self._used:
+                raise NotFoundError(f"{self._ref} has no {text!r} to remove", hint=f"art inspect {self._ref}")
+
+    def _is_kept(self, node: Node) -> bool:
+        for text, pattern in self._removed.items():
+            if pattern.fullmatch(node.path):
+                self._used.add(text)
+                return False
+        for name in self._added:
+            if node.path.startswith(name + "/") or (not node.is_dir and name.startswith(node.path + "/")):
+                raise UsageError(
+                    f"{name!r} cannot be added: {self._ref} has {node.path!r}",
+                    hint=f"--rm {node.path} removes it first",
+                )
+        return not (node.is_dir and any(name.startswith(node.path + "/") for name in self._added))
+
+    def _keep(self, writer: PayloadWriter, node: Node) -> None:
+        """See to it that the new layout knows the chunks of a file that stays."""
+        if writer.covered == self._base.digest or not node.is_file:
+            return
+        for digest, _ in self._base.chunks(node):
+            if not writer.has(digest):
+                writer.add(self._base.chunk(digest), digest)
+        for text, _ in node.chunks if node.chunks_are_list else ():
+            if not writer.has(bytes.fromhex(text)):
+                writer.add(self._base.chunk(bytes.fromhex(text)))
+
+    def _count(self, node: Node, line: bytes) -> bytes:
+        if node.is_file:
+            self.files += 1
+            self.size += node.size
+            self._file = node.path
+        return line
+
+
+def check_labels(labels: Iterable[str]) -> list[str]:
+    """Return labels sorted and without repeats; raise UsageError where one is not possible."""
+    for label in labels:
+        if not _LABEL.fullmatch(label):
+            raise UsageError(f"label {label!r} is not possible: no spaces, commas or control characters")
+    return sorted(set(labels))
+
+
+def _partitions(partitions: Mapping[str, str]) -> dict[str, str]:
+    if len(partitions) > 32:
+        raise UsageError(f"{len(partitions)} partitions are given, at most 32 are possible")
+    for name, value in partitions.items():
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}", name):
+            raise UsageError(f"partition {name!r} is not possible: letters, digits, '_', '.' and '-'")
+        _text(str(value), f"partition {name}")
+    return {name: str(value) for name, value in sorted(partitions.items())}
+
+
+def _text(text: str | None, what: str) -> str | None:
+    if text is not None:
+        model.check_metadata(text, what)
+        if len(text.encode()) > 1 << 16:
+            raise UsageError(f"the {what} has more than 64 KiB", hint="store it as a file of the version")
+    return text
+
+
+def added_sources(paths: Iterable[str]) -> list[Source]:
+    """Return files to add to a tree: `PATH` keeps its path where that is relative, `NAME=PATH` names it."""
+    sources = []
+    for text in paths:
+        name, equals, path = text.partition("=")
+        if os.path.lexists(text) or not equals:
+            name, path = text, text
+            if os.path.isabs(text) or ".." in text.split(os.sep):
+                name = os.path.basename(os.path.abspath(text))
+        if not os.path.lexists(path):
+            raise NotFoundError(f"there is no file or folder {path!r}")
+        name = os.path.normpath(name).replace(os.sep, "/")
+        with contextlib.suppress(ValueError):
+            from art.tree import check_path
+
+            check_path(name)
+            sources.append(Source(os.path.abspath(path), name))
+            continue
+        raise UsageError(f"{name!r} is no possible path in a version")
+    return sorted(sources, key=lambda source: source.name)

@@ -1,0 +1,131 @@
+"""Bytes elsewhere: reading what a URL names, for payloads that are recorded by reference."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO, cast
+from urllib.parse import unquote, urlsplit
+from urllib.request import url2pathname
+
+from blake3 import blake3
+
+from art.backend import explain
+from art.errors import NotFoundError, UnavailableError, UsageError
+
+_TIMEOUT_SECONDS = 15
+_BLOCK = 1 << 20
+
+
+def is_url(text: str) -> bool:
+    """Whether `text` is a URL rather than a path; `C:` is a drive."""
+    scheme, separator, _ = text.partition("://")
+    return bool(separator) and len(scheme) > 1 and scheme.replace("+", "").isalnum()
+
+
+def check_url(url: str) -> str:
+    """Return `url`; raise UsageError where it is not one or carries a password."""
+    if any(ord(character) <= 32 for character in url) or not is_url(url):
+        raise UsageError(f"{url!r} is not a URL", hint="URLs look like https://host/path")
+    if urlsplit(url).password:
+        raise UsageError(
+            "the URL holds a password, which would be stored readably", hint="leave it out of the URL"
+        )
+    return url
+
+
+def local_path(url: str) -> Path | None:
+    """Return the path of a `file://` URL, None for any other."""
+    parts = urlsplit(url)
+    return Path(url2pathname(unquote(parts.path))) if parts.scheme == "file" else None
+
+
+@contextlib.contextmanager
+def open_url(url: str) -> Iterator[BinaryIO]:
+    """Open what a URL names, for reading. Raise NotFoundError, DeniedError or UnavailableError."""
+    path = local_path(url)
+    if path is not None:
+        with _open_file(path) as file:
+            yield file
+    elif urlsplit(url).scheme in ("http", "https"):
+        with _open_http(url) as file:
+            yield file
+    else:
+        with _open_fsspec(url) as file:
+            yield file
+
+
+def _open_file(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no file {str(path)!r}") from None
+    except OSError as error:
+        explain(error, str(path))
+
+
+@contextlib.contextmanager
+def _open_http(url: str) -> Iterator[BinaryIO]:
+    from http.client import HTTPException
+    from urllib.error import HTTPError
+    from urllib.request import urlopen
+
+    try:
+        with urlopen(url, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310 - http and https only
+            yield cast(BinaryIO, response)
+    except HTTPError as error:
+        if error.code in (404, 410):
+            raise NotFoundError(f"{url} answers {error.code} {error.reason}") from None
+        raise UnavailableError(f"{url} answers {error.code} {error.reason}") from None
+    except (OSError, HTTPException) as error:
+        raise UnavailableError(f"{url} cannot be read: {error}", hint="try again later") from None
+
+
+@contextlib.contextmanager
+def _open_fsspec(url: str) -> Iterator[BinaryIO]:
+    import fsspec
+
+    scheme = urlsplit(url).scheme
+    try:
+        opened = fsspec.open(url, "rb")
+    except (ImportError, ValueError) as error:
+        extra = {"s3": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "az": "azure"}.get(scheme)
+        hint = f"pip install 'art-vcs[{extra}]'" if extra else None
+        raise UsageError(f"{scheme}:// cannot be read here: {error}", hint=hint) from None
+    try:
+        with opened as file:
+            yield cast(BinaryIO, file)
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no {url}") from None
+    except OSError as error:
+        raise UnavailableError(f"{url} cannot be read: {error}", hint="try again later") from None
+
+
+def measure(url: str) -> tuple[int, str]:
+    """Return size in bytes and hex digest of what a URL names."""
+    hasher = blake3()
+    size = 0
+    with open_url(url) as file:
+        while block := file.read(_BLOCK):
+            hasher.update(block)
+            size += len(block)
+    return size, hasher.hexdigest()
+
+
+def fetch(url: str, target: str) -> tuple[int, str]:
+    """Write what a URL names into the new file `target`; return size and hex digest."""
+    hasher = blake3()
+    size = 0
+    with open_url(url) as file, open(target, "xb") as output:
+        while block := file.read(_BLOCK):
+            hasher.update(block)
+            size += len(block)
+            output.write(block)
+    return size, hasher.hexdigest()
+
+
+def base_name(url: str) -> str:
+    """Return a file name for what a URL names."""
+    return os.path.basename(unquote(urlsplit(url).path).rstrip("/")) or "content"

@@ -1,0 +1,513 @@
+"""The repository: every operation of art, for the command line and for Python.
+
+`Repo` puts the other modules together. Nothing here loops over bytes, writes YAML, asks SQL or
+prints.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from art import listing, model, placeholders, reference, survey, typed
+from art.backend import LocalBackend
+from art.changes import Changes, DeletePlan, Moved, TagMove
+from art.config import Config, Value
+from art.errors import ConflictError, NoRepositoryError, NotFoundError, UsageError
+from art.index import Index, Record
+from art.listing import Filter
+from art.model import Ref, check_key, check_tag
+from art.publish import About, Content, Publisher, added_sources
+from art.reporter import Reporter, Silent
+from art.resolve import Resolver
+from art.store import Store
+from art.survey import Finding, Status, Usage
+from art.version import Version, hash_folder
+from art.worktree import find_sources
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from art.diff import Comparison
+
+DIRECTORY = ".art"
+
+
+@dataclass(frozen=True)
+class Published:
+    """What making a version came to.
+
+    `created` is False where the latest version had the same content and description already.
+    `reused` counts the files that did not have to be read, `stored_bytes` what was written for them.
+    `lost` counts the numbers that other writers took while this one was being made.
+    """
+
+    version: Version
+    created: bool
+    files: int = 0
+    reused: int = 0
+    stored_bytes: int = 0
+    lost: int = 0
+
+
+def init(path: str | os.PathLike[str] = ".", *, bare: bool = False, nested: bool = False) -> Repo:
+    """Create a repository in the folder `path`, or open the one that is there.
+
+    Raise ConflictError inside another repository unless `nested`.
+    """
+    root = Path(path).absolute()
+    place = root / DIRECTORY
+    if not (place / "format.yaml").exists():
+        above = None if nested else _find(root.parent)
+        if above:
+            raise ConflictError(
+                f"{root} lies in the repository at {above}", hint="art init --nested makes one all the same"
+            )
+        _make_place(place)
+        Store.init(LocalBackend(place), bare=bare)
+    return Repo(root)
+
+
+def open(path: str | os.PathLike[str] | None = None) -> Repo:
+    """Open the repository in `path` or the nearest folder above; by default `ART_DIR` or this folder.
+
+    Raise NoRepositoryError where there is none.
+    """
+    start = Path(path or os.environ.get("ART_DIR") or ".").absolute()
+    found = _find(start)
+    if found is None:
+        raise NoRepositoryError(f"no repository in {start} or above", hint="art init")
+    return Repo(found)
+
+
+def _find(start: Path) -> Path | None:
+    for folder in (start, *start.parents):
+        if (folder / DIRECTORY / "format.yaml").exists():
+            return folder
+        if folder.name == DIRECTORY and (folder / "format.yaml").exists():
+            return folder.parent
+    return None
+
+
+def _make_place(place: Path) -> None:
+    from art.backend import explain
+
+    try:
+        place.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        explain(error, str(place))
+
+
+class Repo:
+    """One repository. Open it with `art.open()`, make it with `art.init()`."""
+
+    def __init__(self, root: Path, reporter: Reporter | None = None) -> None:
+        self.root = root
+        self.reporter: Reporter = reporter or Silent()
+        self._backend = LocalBackend(root / DIRECTORY)
+        self._store = Store.open(self._backend, str(root))
+        path = str(root / DIRECTORY / "index.sqlite")
+        self._index = Index(path, self._store.catalog, self._store.objects, self._store.id)
+        self._resolver = Resolver(self._store, self._index)
+        self.config = Config(self._backend)
+
+    def __repr__(self) -> str:
+        return f"<Repo {self.root}>"
+
+    def __enter__(self) -> Repo:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of open files. The repository needs no closing to be safe."""
+        self._index.close()
+
+    @property
+    def id(self) -> str:
+        """The repository's own id, a UUID."""
+        return self._store.id
+
+    # -- publish ---------------------------------------------------------------------------------
+
+    def create(
+        self,
+        key: str | None,
+        *paths: str | os.PathLike[str],
+        base: str | None = None,
+        add: Iterable[str] = (),
+        remove: Iterable[str] = (),
+        **about: Unpack[About],
+    ) -> Published:
+        """Make one version of files, folders or globs; of an earlier version (`base`) with files
+        added and removed; or of no payload at all. `key` None makes it keyless.
+
+        When it returns the version is durable. Raise NotFoundError where a path matches nothing,
+        ConflictError where a file changes while it is read.
+        """
+        _check(key)
+        added, removed = tuple(add), tuple(remove)
+        if base is not None:
+            if paths:
+                raise UsageError("a version from an earlier one takes its files by add and remove")
+            record = self._resolver.record(Ref.parse(base))
+            content = self._publisher().edited(record, added_sources(added), removed)
+        elif added or removed:
+            raise UsageError("files are added to and removed from an earlier version", hint="--base KEY@vN")
+        elif paths:
+            content = self._publisher().files(find_sources(paths), key)
+        else:
+            content = Content("note", None)
+        return self._publish(key, content, about)
+
+    def create_stream(
+        self, key: str | None, stream: BinaryIO, *, name: str = "content", **about: Unpack[About]
+    ) -> Published:
+        """Make one version of what a stream gives, as a file called `name`."""
+        _check(key)
+        return self._publish(key, self._publisher().stream(stream, typed.file_name(name), key), about)
+
+    def markdown(self, key: str | None, text: str, **about: Unpack[About]) -> Published:
+        """Make a version of a text in markdown."""
+        return self._text(key, text, "content.md", "markdown", {"name": "markdown"}, about)
+
+    def link(
+        self, key: str | None, url: str, *, text: str | None = None, **about: Unpack[About]
+    ) -> Published:
+        """Make a version of a link, with the text to show for it."""
+        format = {"name": "url", "text": text} if text else {"name": "url"}
+        return self._text(key, reference.check_url(url), "content.url", "link", format, about)
+
+    def json(self, key: str | None, value: object, **about: Unpack[About]) -> Published:
+        """Make a version of a JSON value."""
+        return self._text(key, typed.json_text(value), "content.json", "json", {"name": "json"}, about)
+
+    def value(self, key: str | None, value: object, **about: Unpack[About]) -> Published:
+        """Make a version of one number, text, truth value or null."""
+        kind, text = typed.value_text(value)
+        return self._text(key, text, "content.json", "value", {"name": "json", "kind": kind}, about)
+
+    def table(
+        self, key: str | None, path: str | os.PathLike[str], **about: Unpack[About]
+    ) -> Published:
+        """Make a version of a table in a csv, tsv, json, jsonl or parquet file."""
+        return self._typed(key, path, "table", typed.table_format(path), about)
+
+    def image(
+        self, key: str | None, path: str | os.PathLike[str], **about: Unpack[About]
+    ) -> Published:
+        """Make a version of an image: a file, which is stored, or a URL, which is recorded."""
+        if reference.is_url(os.fspath(path)):
+            payload = model.Payload(url=reference.check_url(os.fspath(path)))
+            return self._publish(key, Content("image", payload, {"name": "url"}), about)
+        return self._typed(key, path, "image", typed.image_format(path), about)
+
+    def reference(
+        self, key: str | None, path: str | os.PathLike[str], **about: Unpack[About]
+    ) -> Published:
+        """Make a version that records where bytes lie, with size and checksum, and copies nothing."""
+        _check(key)
+        text = os.fspath(path)
+        if reference.is_url(text) and reference.local_path(text) is None:
+            payload = typed.measured(reference.check_url(text))
+        else:
+            local = Path(reference.local_path(text) or text).absolute()
+            if local.is_dir():
+                files, size, digest = hash_folder(self._store, self._index, self.reporter, str(local))
+                payload = model.Payload(
+                    url=local.as_uri(), size=size, files=files, checksum=f"tree:{digest}"
+                )
+            else:
+                payload = typed.measured(local.as_uri())
+        return self._publish(key, Content("reference", payload), about)
+
+    def progress(
+        self,
+        key: str,
+        value: float | str,
+        *,
+        clamp: bool = False,
+        new: bool = False,
+        message: str | None = None,
+        **about: Unpack[About],
+    ) -> Published:
+        """Set a progress in percent: of the key's latest version in place, or (`new`, or where that is
+        no progress) of a version made for it. Raise UsageError for NaN and, unless `clamp`, outside
+        0 to 100."""
+        number = model.parse_progress(value, clamp=clamp)
+        latest = None if new else self._latest(check_key(key))
+        if latest and latest.type == "progress":
+            typed.set_progress(self._store.catalog, self._backend, latest, number, message)
+            return Published(self._version(latest), False)
+        published = self._publish(key, Content("progress", None), {**about, "always": True})
+        typed.set_progress(self._store.catalog, self._backend, published.version.record, number, message)
+        return published
+
+    def expand_key(self, template: str, values: Mapping[str, str] | None = None) -> str:
+        """Return a key with its placeholders replaced; `values` adds names of your own.
+
+        Raise UsageError for an unknown placeholder.
+        """
+        if "{" not in template:
+            return template
+        return placeholders.expand(template, values or {}, _user(), socket.gethostname())
+
+    # -- look ------------------------------------------------------------------------------------
+
+    def version(self, ref: str | Ref) -> Version:
+        """Return the version that a reference names. Raise NotFoundError, also for a deleted one."""
+        return self._version(self._resolver.record(_ref(ref)))
+
+    def listing(self, *patterns: str, filter: Filter | None = None) -> list[Record]:
+        """Return the latest live version of each key, or what `filter` asks for.
+
+        `patterns` are globs over keys; `*` stays within a segment, `**` does not. A version whose
+        manifest is damaged is in the list with the state `damaged`.
+        """
+        return self._index.ask(lambda index: listing.select(index, patterns, filter or Filter()))
+
+    def history(self, key: str, *, limit: int | None = None) -> list[Record]:
+        """Return a key's versions in every state, newest first. Raise NotFoundError."""
+        check_key(key)
+
+        def ask(index: Index) -> list[Record]:
+            index.refresh(key)
+            return index.versions(key, limit=limit)
+
+        found = self._index.ask(ask)
+        if not found:
+            raise self._index.ask(lambda _: self._resolver.no_key(key))
+        return found
+
+    def keys(self) -> list[str]:
+        """Return all keys that have a live version, sorted."""
+        return [record.key for record in self.listing() if record.key and record.is_live]
+
+    def tags(self, key: str) -> dict[str, Version]:
+        """Return the versions that a key's tags name, deleted ones too. Raise NotFoundError."""
+        self.history(key, limit=1)
+        names = self._index.ask(lambda index: index.tags(key))
+        return {
+            tag: self._version(self._resolver.record(Ref(key, id), deleted=True)) for tag, id in names.items()
+        }
+
+    def tag_names(self, key: str) -> list[str]:
+        """Return the names of a key's tags."""
+        self.history(key, limit=1)
+        return list(self._index.ask(lambda index: index.tags(key)))
+
+    def compare(
+        self,
+        left: str | Ref,
+        right: str | Ref,
+        *,
+        key_columns: list[str] | None = None,
+        contents: bool = False,
+    ) -> Comparison:
+        """Return how two versions differ."""
+        from art.diff import compare_versions
+
+        versions = self.version(left), self.version(right)
+        return compare_versions(*versions, key_columns=key_columns, contents=contents)
+
+    def status(self) -> Status:
+        """Return how many keys, versions and bytes there are, and what is not as it should be."""
+        return survey.status(self._store, self._index, str(self.root))
+
+    def du(self, *patterns: str) -> Usage:
+        """Return what each key's live versions weigh, and what only they keep in the packs."""
+        return survey.usage(self._store, self._index, patterns)
+
+    def doctor(self) -> list[Finding]:
+        """Look for what is wrong or unusual with the repository and its surroundings."""
+        return survey.examine(self._store, self._index, self._backend, self.config)
+
+    # -- change ----------------------------------------------------------------------------------
+
+    def tag(self, ref: str | Ref, tag: str, *, message: str | None = None) -> TagMove:
+        """Make a tag name a version; moving it from another one is what tags are for."""
+        return self._changes().tag(self._resolver.record(_ref(ref)), check_tag(tag), message)
+
+    def untag(self, key: str, tag: str, *, message: str | None = None) -> TagMove:
+        """Take a tag away; its history stays."""
+        return self._changes().untag(check_key(key), check_tag(tag), message)
+
+    def tag_history(self, key: str, tag: str) -> list[TagMove]:
+        """Return all moves of a tag, newest first."""
+        return self._changes().tag_history(check_key(key), check_tag(tag))
+
+    def tag_back(self, key: str, tag: str, *, message: str | None = None) -> TagMove:
+        """Move a tag to where it was before."""
+        return self._changes().tag_back(check_key(key), check_tag(tag), message)
+
+    def note(
+        self,
+        ref: str | Ref,
+        *,
+        title: str | None = None,
+        description: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        remove_metadata: Iterable[str] = (),
+        add_labels: Iterable[str] = (),
+        remove_labels: Iterable[str] = (),
+        message: str | None = None,
+    ) -> Version:
+        """Say more of a version; an empty text takes title or description away. The payload, the id
+        and the manifest stay as they are."""
+        change: dict[str, Any] = {}
+        for name, text in (("title", title), ("description", description)):
+            if text is not None:
+                change[name] = text or None
+        if metadata or remove_metadata:
+            change["metadata"] = {**(metadata or {}), **dict.fromkeys(remove_metadata)}
+        if add_labels or remove_labels:
+            change["labels"] = {**dict.fromkeys(remove_labels), **dict.fromkeys(add_labels, True)}
+        if not change:
+            raise UsageError("there is nothing to note", hint="art note --help")
+        record = self._resolver.record(_ref(ref))
+        self._changes().note(record, change, message)
+        return self.version(Ref(record.key or "", record.id))
+
+    def plan_delete(self, *refs: str, force: bool = False) -> DeletePlan:
+        """Decide what deleting does: `KEY` alone means all its live versions, `KEY@SELECTOR` one."""
+        records = [record for ref in refs for record in self._live(ref)]
+        return self._changes().plan_delete(records, force=force)
+
+    def delete(self, *refs: str, force: bool = False, message: str | None = None) -> DeletePlan:
+        """Delete versions, so that `restore` can bring them back. Raise ConflictError, deleting
+        nothing, where one is tagged or an input of another unless `force`."""
+        plan = self.plan_delete(*refs, force=force)
+        if plan.refused:
+            first = plan.refused[0]
+            raise ConflictError(
+                f"{first.record.ref} is not deleted: {first.reason}", hint="--force deletes it all the same"
+            )
+        self.execute_delete(plan, message=message)
+        return plan
+
+    def execute_delete(self, plan: DeletePlan, *, message: str | None = None) -> int:
+        """Delete the versions of a plan; return how many that were."""
+        return self._changes().delete(plan, message)
+
+    def restore(self, *refs: str, message: str | None = None) -> list[Version]:
+        """Make deleted versions live again under their numbers; `KEY` alone means all of them.
+
+        Raise NotFoundError where nothing was deleted, ConflictError where the bytes are gone.
+        """
+        records = [record for ref in refs for record in self._deleted(ref)]
+        self._changes().restore(records, message)
+        return [self.version(Ref(record.key or "", record.id)) for record in records]
+
+    def move(self, key: str, new_key: str) -> Moved:
+        """Rename a key: its live versions and tags go on under the new one, and references to the old
+        one lead there. Nothing is transferred."""
+        records = self._live(check_key(key))[::-1]
+        check_key(new_key)
+        if key == new_key:
+            raise UsageError(f"{key} has that name already")
+        return self._changes().move(key, new_key, records, self._publisher())
+
+    def copy(self, ref: str, new_key: str) -> Moved:
+        """Copy one version (`KEY@SELECTOR`), or all live ones of a key, under another key."""
+        return self._changes().copy(self._live(ref)[::-1], check_key(new_key), self._publisher())
+
+    def config_value(self, name: str) -> Value:
+        """Return a setting's value and where it comes from."""
+        return self.config.get(name)
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _author(self) -> str:
+        return str(self.config.get("author").value)
+
+    def _publisher(self) -> Publisher:
+        return Publisher(self._store, self._index, self.reporter, self._author())
+
+    def _changes(self) -> Changes:
+        return Changes(self._store, self._index, self._resolver, self._author())
+
+    def _text(
+        self, key: str | None, text: str, name: str, kind: str, format: model.Document, about: About
+    ) -> Published:
+        _check(key)
+        return self._publish(key, self._publisher().text(text, name, kind, format), about)
+
+    def _typed(
+        self,
+        key: str | None,
+        path: str | os.PathLike[str],
+        kind: str,
+        format: model.Document,
+        about: About,
+    ) -> Published:
+        _check(key)
+        content = self._publisher().files(find_sources((path,)), key)
+        return self._publish(key, typed.retyped(content, kind, format), about)
+
+    def _publish(self, key: str | None, content: Content, about: About) -> Published:
+        tags = [check_tag(tag) for tag in about.get("tags") or ()]
+        if tags and key is None:
+            raise UsageError("a keyless version cannot be tagged")
+        made = self._publisher().publish(key, content, about)
+        ref = Ref(key or "", made.manifest.id)
+        known = self._index.ask(lambda index: index.by_id(made.manifest.id, key))
+        record = known[0] if known else self._resolver.record(ref)
+        for tag in tags:
+            self._changes().tag(record, tag, about.get("message"))
+        if tags:
+            record = self._resolver.record(ref)
+        stored = content.written.stored_bytes if content.written else 0
+        version = self._version(record)
+        return Published(version, made.created, content.files, content.reused, stored, made.lost)
+
+    def _version(self, record: Record) -> Version:
+        manifest = self._resolver.manifest(record)
+        return Version(self._store, self._index, self.reporter, record, manifest)
+
+    def _latest(self, key: str) -> Record | None:
+        try:
+            return self._resolver.record(Ref(key))
+        except NotFoundError:
+            return None
+
+    def _live(self, ref: str) -> list[Record]:
+        """Return what `KEY` (all live versions) or `KEY@SELECTOR` (one) means, newest first."""
+        if "@" in ref or ref.startswith("b3:"):
+            return [self._resolver.record(Ref.parse(ref))]
+        records = [record for record in self.history(Ref.parse(ref).key) if record.is_live]
+        if not records:
+            raise NotFoundError(f"{ref} has no live version", hint=f"art log {ref}")
+        return records
+
+    def _deleted(self, ref: str) -> list[Record]:
+        if "@" in ref or ref.startswith("b3:"):
+            record = self._resolver.record(Ref.parse(ref), deleted=True)
+            if record.state != "deleted":
+                raise UsageError(f"{record.ref} is not deleted, it is {record.state}")
+            return [record]
+        records = [record for record in self.history(Ref.parse(ref).key) if record.state == "deleted"]
+        if not records:
+            raise NotFoundError(f"{ref} has no deleted version", hint=f"art log {ref}")
+        return records[::-1]
+
+
+def _ref(ref: str | Ref) -> Ref:
+    return Ref.parse(ref) if isinstance(ref, str) else ref
+
+
+def _check(key: str | None) -> None:
+    if key is not None:
+        check_key(key)
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        return "unknown"

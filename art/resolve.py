@@ -1,0 +1,163 @@
+"""Which version a reference means."""
+
+from __future__ import annotations
+
+import difflib
+
+from art.catalog import NOTES, STATE
+from art.errors import CorruptError, NotFoundError, UsageError
+from art.index import LIVE, Index, Record
+from art.model import Entry, Manifest, Ref
+from art.store import Store
+
+_MOVES_FOLLOWED = 16
+_SUGGESTIONS = 3
+
+
+class Resolver:
+    """Finds versions in one store. The index is brought up to date before it is asked."""
+
+    def __init__(self, store: Store, index: Index) -> None:
+        self._store = store
+        self._index = index
+
+    def record(self, ref: Ref, *, deleted: bool = False) -> Record:
+        """Return what `ref` means. Moved versions are followed to where they are now.
+
+        Raise NotFoundError, for a deleted version too unless `deleted`, UsageError where an id is
+        ambiguous, CorruptError where the manifest is damaged.
+        """
+        return self._index.ask(lambda _: self._find(ref, deleted))
+
+    def manifest(self, record: Record) -> Manifest:
+        """Return the manifest of a record, read from its file and verified.
+
+        Raise CorruptError where it is not the one that was indexed.
+        """
+        catalog = self._store.catalog
+        if record.state == "damaged":
+            raise CorruptError(record.title or f"{record.ref} is damaged", hint="art doctor")
+        if record.key is None:
+            manifest = catalog.anonymous(record.uid)
+        else:
+            assert record.number is not None
+            manifest = self._present(record.key, record.number)
+        if manifest.id != record.id:
+            raise CorruptError(
+                f"the manifest of {record.ref} is not the one that was published: "
+                f"its id is {manifest.id[:15]}, expected {record.id[:15]}",
+                hint="art doctor",
+            )
+        return manifest
+
+    def _present(self, key: str, number: int) -> Manifest:
+        try:
+            return self._store.catalog.manifest(key, number)
+        except NotFoundError:
+            raise CorruptError(f"the manifest of {key}@v{number} is missing", hint="art doctor") from None
+
+    def _find(self, ref: Ref, deleted: bool) -> Record:
+        for _ in range(_MOVES_FOLLOWED):
+            record = self._find_here(ref)
+            if record.state != "moved":
+                return record if deleted else self._usable(record)
+            ref = self._moved_to(record)
+        raise CorruptError(f"{ref} was moved in a circle", hint=f"art log {ref.key}")
+
+    def _find_here(self, ref: Ref) -> Record:
+        if not ref.key:
+            self._index.refresh_all()
+            return self._one(self._index.by_id(ref.selector), ref)
+        self._index.refresh(ref.key)
+        if ref.number is not None:
+            return self._by_number(ref.key, ref.number)
+        if ref.back is not None:
+            return self._latest(ref.key, ref.back)
+        if ref.selector.startswith("b3:"):
+            return self._one(self._index.by_id(ref.selector, ref.key), ref)
+        return self._tagged(ref.key, ref.selector)
+
+    def _by_number(self, key: str, number: int) -> Record:
+        record = self._index.by_number(key, number)
+        if record:
+            return record
+        latest = self._index.latest_number(key)
+        if not latest:
+            raise self.no_key(key)
+        if number and number < latest:
+            raise CorruptError(f"the manifest of {key}@v{number} is missing", hint="art doctor")
+        raise NotFoundError(f"{key} has no v{number}, its last is v{latest}", hint=f"art log {key}")
+
+    def _latest(self, key: str, back: int) -> Record:
+        live = self._index.versions(key, live=True, limit=back + 1)
+        if len(live) > back:
+            return live[back]
+        everything = self._index.versions(key, limit=1)
+        if not everything:
+            raise self.no_key(key)
+        if live:
+            raise NotFoundError(f"{key} has {len(live)} live versions, no latest-{back}", hint=f"art log {key}")
+        if everything[0].state == "damaged":
+            raise CorruptError(str(everything[0].title), hint="art doctor")
+        moved = [record for record in self._index.versions(key) if record.state == "moved"]
+        return moved[back] if len(moved) > back else everything[0]
+
+    def _tagged(self, key: str, tag: str) -> Record:
+        id = self._index.tag(key, tag)
+        if id is None:
+            if not self._index.latest_number(key):
+                raise self.no_key(key)
+            tags = list(self._index.tags(key))
+            near = difflib.get_close_matches(tag, tags, _SUGGESTIONS) or tags[:_SUGGESTIONS]
+            hint = f"tags: {', '.join(near)}" if near else f"art tag set {key} {tag}"
+            raise NotFoundError(f"{key} has no tag {tag!r}", hint=hint)
+        found = self._index.by_id(id, key)
+        if not found:
+            raise CorruptError(f"tag {tag!r} of {key} names {id[:15]}, which is missing", hint="art doctor")
+        return found[0]
+
+    def _one(self, found: list[Record], ref: Ref) -> Record:
+        if not found:
+            raise NotFoundError(f"no version has an id that begins with {ref.selector}", hint="art ls -a")
+        if len({record.id for record in found}) > 1:
+            refs = ", ".join(record.ref for record in found[:5])
+            raise UsageError(f"{ref} is ambiguous: {refs}", hint="use more digits")
+        return found[0]
+
+    def _usable(self, record: Record) -> Record:
+        if record.state in (LIVE, "swept"):
+            return record
+        if record.state == "damaged":
+            raise CorruptError(str(record.title), hint="art doctor")
+        entry = self.last_state(record)
+        when = f" on {entry.created[:10]} by {entry.author}" if entry else ""
+        hint = f"art restore {record.ref}" if record.state == "deleted" else None
+        raise NotFoundError(f"{record.ref} was {record.state}{when}", hint=hint)
+
+    def last_state(self, record: Record) -> Entry | None:
+        """Return the last entry of the state log that names this version."""
+        for entry in reversed(self._index.log(record.key, STATE)):
+            if any(version["id"] == record.id for version in entry.document.get("versions") or []):
+                return entry
+        return None
+
+    def notes(self, record: Record) -> list[Entry]:
+        """Return what was said of a version later, oldest first."""
+        return [entry for entry in self._index.log(record.key, NOTES) if entry.version_id == record.id]
+
+    def _moved_to(self, record: Record) -> Ref:
+        entry = self.last_state(record)
+        versions = entry.document["versions"] if entry else []
+        for version in versions:
+            if version["id"] == record.id and "to" in version:
+                return Ref(version["to"]["key"], version["to"]["id"])
+        raise CorruptError(f"{record.ref} was moved, but nothing says where to", hint="art doctor")
+
+    def no_key(self, key: str) -> NotFoundError:
+        """Return the error for an unknown key, with the nearest known ones."""
+        self._index.refresh_all()
+        keys = self._index.keys()
+        near = difflib.get_close_matches(key, keys, _SUGGESTIONS, 0.6)
+        near += [known for known in keys if known.endswith("/" + key)][:_SUGGESTIONS]
+        hint = f"did you mean {', '.join(dict.fromkeys(near))}?" if near else "`art ls` shows the keys there are"
+        return NotFoundError(f"there is no key {key!r}", hint=hint)

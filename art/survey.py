@@ -1,0 +1,283 @@
+"""What a repository holds and how it is: counts, weights, findings."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import sys
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from art import catalog as catalogs
+from art.backend import LocalBackend
+from art.catalog import Catalog
+from art.config import Config
+from art.errors import ArtError, CorruptError
+from art.index import Index, Record
+from art.model import unescape
+from art.store import Store
+from art.version import glob_pattern
+
+_LOCAL = {"index.sqlite", "index.sqlite-journal", "tmp", "locks", "hooks", "sync", "quarantine"}
+_SHARED = {
+    "format.yaml",
+    "features",
+    "config.yaml",
+    "manifests",
+    "anonymous",
+    "refs",
+    "progress",
+    "packs",
+    "layouts",
+    "previews",
+    "runs",
+    "cache",
+    "drafts",
+    "gc",
+    "checkpoints",
+}
+_LOW_SPACE = 1 << 30
+
+
+@dataclass(frozen=True)
+class Status:
+    """Counts of a repository; sizes in bytes. `states` counts versions by state."""
+
+    root: str
+    id: str
+    keys: int
+    versions: int
+    anonymous: int
+    states: dict[str, int]
+    packs: int
+    pack_bytes: int
+    missing_payloads: list[str]
+    damaged: list[str]
+
+
+@dataclass(frozen=True)
+class KeyUsage:
+    """What one key's live versions weigh, in bytes: as files, in packs, in packs for this key alone."""
+
+    key: str
+    versions: int
+    size: int
+    stored: int
+    unique: int
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What keys weigh, and what lies on the disk. `unreferenced` no live version needs."""
+
+    keys: list[KeyUsage]
+    size: int
+    pack_bytes: int
+    other_bytes: int
+    unreferenced: int
+
+
+@dataclass(frozen=True)
+class Finding:
+    """Something seen by `doctor`: `ok`, `warning` or `error`, and the command that helps."""
+
+    level: str
+    message: str
+    hint: str | None = None
+
+
+def status(store: Store, index: Index, root: str) -> Status:
+    """Return the counts of a repository."""
+
+    def ask(index: Index) -> tuple[list[Record], list[Record]]:
+        index.refresh_all()
+        return index.everything(), index.versions(None)
+
+    records, anonymous = index.ask(ask)
+    live = [record for record in (*records, *anonymous) if record.is_live]
+    sizes = [item.size for item in store.backend.list("packs")]
+    return Status(
+        root,
+        store.id,
+        len({record.key for record in records if record.is_live}),
+        len(records),
+        len(anonymous),
+        dict(Counter(record.state for record in (*records, *anonymous))),
+        len(sizes),
+        sum(sizes),
+        [record.ref for record in live if not _has_payload(store, record)],
+        [str(record.title) for record in records if record.state == "damaged"],
+    )
+
+
+def _has_payload(store: Store, record: Record) -> bool:
+    return not record.payload or bool(
+        store.backend.names(f"layouts/{record.payload[:2]}/{record.payload}")
+    )
+
+
+def usage(store: Store, index: Index, patterns: tuple[str, ...]) -> Usage:
+    """Return what each key weighs. Chunks that several keys share count as stored for each of them."""
+
+    def ask(index: Index) -> list[Record]:
+        index.refresh_all()
+        return [record for record in index.everything() if record.is_live]
+
+    globs = [re.compile(glob_pattern(pattern)) for pattern in patterns]
+    groups: dict[str, list[Record]] = {}
+    for record in index.ask(ask):
+        groups.setdefault(str(record.key), []).append(record)
+    weights = {key: _chunks(store, records) for key, records in groups.items()}
+    owners = Counter(place for chunks in weights.values() for place in chunks)
+    keys = [
+        KeyUsage(
+            key,
+            len(records),
+            sum(record.size or 0 for record in records),
+            sum(weights[key].values()),
+            sum(length for place, length in weights[key].items() if owners[place] == 1),
+        )
+        for key, records in sorted(groups.items())
+        if not globs or any(glob.fullmatch(key) for glob in globs)
+    ]
+    packs = sum(item.size for item in store.backend.list("packs"))
+    everything = sum(item.size for item in store.backend.list(""))
+    needed = {place: length for chunks in weights.values() for place, length in chunks.items()}
+    return Usage(
+        keys,
+        sum(key.size for key in keys),
+        packs,
+        everything - packs,
+        max(0, packs - sum(needed.values())),
+    )
+
+
+def _chunks(store: Store, records: list[Record]) -> dict[tuple[str, int], int]:
+    """Return pack, offset and length of everything that these versions need in packs."""
+    found: dict[tuple[str, int], int] = {}
+    for payload in {record.payload for record in records if record.payload}:
+        stored = store.objects.stored(payload)
+        for place in stored.places() if stored else ():
+            found[place.pack, place.offset] = place.length
+    return found
+
+
+def examine(store: Store, index: Index, backend: LocalBackend, config: Config) -> list[Finding]:
+    """Look at everything that is quick to look at. Bytes in packs are not read."""
+    findings = [Finding("ok", f"format 1, repository {store.id}")]
+    findings += _examine_surroundings(backend, config)
+    findings += _examine_names(backend)
+    for check in (_examine_manifests, _examine_logs, _examine_payloads):
+        findings += check(store, index)
+    if index.was_rebuilt:
+        findings.append(Finding("warning", "index.sqlite was damaged or foreign; it was built anew"))
+    return findings
+
+
+def _examine_surroundings(backend: LocalBackend, config: Config) -> list[Finding]:
+    findings = []
+    for name, value in (("python", sys.version.split()[0]), ("system", sys.platform)):
+        findings.append(Finding("ok", f"{name} {value}"))
+    free = shutil.disk_usage(backend.root).free
+    level = "warning" if free < _LOW_SPACE else "ok"
+    findings.append(Finding(level, f"{free:,} bytes free on this disk"))
+    try:
+        config.all()
+    except ArtError as error:
+        findings.append(Finding("error", error.message, error.hint))
+    if not os.access(backend.root, os.W_OK):
+        findings.append(Finding("warning", f"{backend.root} is read-only: nothing can be created"))
+    return findings
+
+
+def _examine_names(backend: LocalBackend) -> list[Finding]:
+    findings = []
+    for name in backend.names(""):
+        if name.rstrip("/") not in _LOCAL | _SHARED:
+            findings.append(Finding("warning", f"{name} is not art's; it is left alone"))
+    leftovers = list(backend.list("tmp"))
+    if leftovers:
+        size = sum(item.size for item in leftovers)
+        oldest = (time.time() - min(item.modified for item in leftovers)) / 3600
+        findings.append(
+            Finding(
+                "warning",
+                f"{len(leftovers)} temporary files with {size:,} bytes, the oldest {oldest:.0f} h old",
+                "those older than a day go with the next `art create`",
+            )
+        )
+    return findings
+
+
+def _examine_manifests(store: Store, index: Index) -> list[Finding]:
+    """Read every manifest from its file, whatever the index says."""
+    findings = []
+    count = 0
+    catalog = store.catalog
+    for key in catalog.keys():
+        numbers = catalog.numbers(key)
+        for number in sorted(set(range(1, numbers[-1])).difference(numbers)):
+            findings.append(Finding("error", f"{catalogs.manifest_name(key, number)} is missing"))
+        for number in numbers:
+            with _noting(findings):
+                catalog.manifest(key, number)
+                count += 1
+    for uid in catalog.anonymous_uids():
+        with _noting(findings):
+            catalog.anonymous(uid)
+            count += 1
+    return [Finding("ok", f"{count} manifests are whole"), *findings]
+
+
+def _examine_logs(store: Store, index: Index) -> list[Finding]:
+    findings: list[Finding] = []
+    count = 0
+    for key in _keys_of_logs(store.catalog):
+        for log in store.catalog.logs(key):
+            with _noting(findings):
+                count += len(store.catalog.entries(key, log))
+    return [Finding("ok", f"{count} entries of logs are whole"), *findings]
+
+
+def _keys_of_logs(catalog: Catalog) -> list[str | None]:
+    directories = {
+        item.name.split("/_", 1)[0].removeprefix("refs/")
+        for item in catalog.backend.list("refs")
+        if f"refs/{catalogs.ANONYMOUS}/" not in item.name
+    }
+    keys = [unescape(name) for name in sorted(directories)]
+    return [None, *(key for key in keys if key)]
+
+
+def _examine_payloads(store: Store, index: Index) -> list[Finding]:
+    def ask(index: Index) -> list[Record]:
+        index.refresh_all()
+        return [record for record in (*index.everything(), *index.versions(None)) if record.is_live]
+
+    findings: list[Finding] = []
+    packs: set[str] = set()
+    payloads = {record.payload: record for record in index.ask(ask) if record.payload}
+    for payload, record in payloads.items():
+        with _noting(findings, f"{record.ref}: "):
+            stored = store.objects.stored(str(payload))
+            if stored is None:
+                raise CorruptError("its payload is not in this repository")
+            packs |= stored.packs()
+    for pack in sorted(packs):
+        with _noting(findings):
+            store.objects.directory(pack)
+    return [Finding("ok", f"{len(payloads)} payloads have layouts, in {len(packs)} packs"), *findings]
+
+
+@contextlib.contextmanager
+def _noting(findings: list[Finding], where: str = "") -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        findings.append(Finding("error", f"{where}{error.args[0]} is missing"))
+    except ArtError as error:
+        findings.append(Finding("error", where + error.message, error.hint))

@@ -1,0 +1,505 @@
+"""One version, with its payload at hand."""
+
+from __future__ import annotations
+
+import fnmatch
+import io
+import os
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from art import checkout, reference
+from art.checkout import Checkout, Got
+from art.errors import ConflictError, CorruptError, NotFoundError, UsageError
+from art.index import Index, Record
+from art.model import Document, Entry, Manifest, Payload
+from art.objects import StoredPayload, TreeHasher
+from art.reporter import Reporter
+from art.store import Store
+from art.tree import Node
+from art.worktree import Ingest, Source
+
+if TYPE_CHECKING:
+    from art.tables import Table
+
+_LOOK_BACK = 1000
+_GLOB = re.compile(r"[*?\[]")
+
+
+@dataclass(frozen=True)
+class Progress:
+    """The value of a progress artifact: percent, how often it was set, when last."""
+
+    value: float
+    sequence: int
+    updated: str
+    message: str | None
+
+
+class Version:
+    """An immutable version. Its description has later notes applied; `manifest` is as published.
+
+    Everything read from the payload is verified before it is handed out; CorruptError says that it
+    is not what was stored.
+    """
+
+    def __init__(
+        self, store: Store, index: Index, reporter: Reporter, record: Record, manifest: Manifest
+    ) -> None:
+        self._store = store
+        self._index = index
+        self._reporter = reporter
+        self._stored: StoredPayload | None = None
+        self.record = record
+        self.manifest = manifest
+
+    def __repr__(self) -> str:
+        return f"<Version {self.ref} {self.id[:15]}>"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Version) and (self.id, self.ref) == (other.id, other.ref)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    # -- what it is ------------------------------------------------------------------------------
+
+    @property
+    def key(self) -> str | None:
+        """None for a keyless version."""
+        return self.record.key
+
+    @property
+    def number(self) -> int | None:
+        return self.record.number
+
+    @property
+    def id(self) -> str:
+        """`b3:` and 64 hex digits: the digest of the manifest."""
+        return self.manifest.id
+
+    @property
+    def ref(self) -> str:
+        """`key@vN`, or the id of a keyless version."""
+        return self.record.ref
+
+    @property
+    def type(self) -> str:
+        return self.manifest.type
+
+    @property
+    def created(self) -> str:
+        """UTC, as `2026-11-21T08:30:00.000000Z`."""
+        return self.manifest.created
+
+    @property
+    def author(self) -> str:
+        return self.manifest.author
+
+    @property
+    def title(self) -> str | None:
+        return self.record.title
+
+    @property
+    def description(self) -> str | None:
+        return self.record.description
+
+    @property
+    def labels(self) -> list[str]:
+        return self.record.labels
+
+    @property
+    def metadata(self) -> Document:
+        return self.record.metadata
+
+    @property
+    def partitions(self) -> dict[str, str]:
+        return self.record.partitions
+
+    @property
+    def tags(self) -> list[str]:
+        return self.record.tags
+
+    @property
+    def state(self) -> str:
+        return self.record.state
+
+    @property
+    def inputs(self) -> list[Document]:
+        return self.manifest.inputs
+
+    @property
+    def run(self) -> Document | None:
+        return self.manifest.document.get("run")
+
+    @property
+    def format(self) -> Document:
+        return self.manifest.format
+
+    @property
+    def payload(self) -> Payload | None:
+        return self.manifest.payload
+
+    @property
+    def size(self) -> int | None:
+        """Bytes of the payload; None where there is none or it is not known."""
+        return self.record.size
+
+    @property
+    def document(self) -> Document:
+        """The manifest as it stands in the file, without its checksum."""
+        return self.manifest.document
+
+    @property
+    def notes(self) -> list[Entry]:
+        """What was said of it later, oldest first."""
+        return [e for e in self._index.log(self.key, "_notes") if e.version_id == self.id]
+
+    @property
+    def progress(self) -> Progress | None:
+        """The value of a progress artifact, None for anything else."""
+        if self.type != "progress":
+            return None
+        found = self._store.catalog.progress(self.manifest.uid)
+        if found is None:
+            raise CorruptError(f"progress/{self.manifest.uid}.yaml is missing", hint="art doctor")
+        return Progress(found["value"], found["sequence"], str(found["created"]), found.get("message"))
+
+    @property
+    def link(self) -> tuple[str, str] | None:
+        """URL and text of a link, None for anything else."""
+        if self.type != "link" or not self.payload or self.payload.inline is None:
+            return None
+        return self.payload.inline, str(self.format.get("text") or self.payload.inline)
+
+    # -- reading ---------------------------------------------------------------------------------
+
+    @property
+    def files(self) -> list[Node]:
+        """The nodes of the payload's tree in the order of their paths; empty without a tree."""
+        return list(self.iter_files())
+
+    def iter_files(self, path: str = "") -> Iterator[Node]:
+        """Yield the nodes at a path, below it, or matching a glob; of everything by default."""
+        if not self.payload or self.payload.tree is None:
+            return
+        matches = _matcher(path)
+        for node in self._payload().tree():
+            if matches(node.path):
+                yield node
+
+    def node(self, path: str | None = None) -> Node:
+        """Return one file's node; without a path, that of the only file."""
+        nodes = list(self.iter_files(path or ""))
+        if path is None:
+            files = [node for node in nodes if node.is_file]
+            if len(files) == 1:
+                return files[0]
+            raise UsageError(
+                f"{self.ref} has {len(files)} files, one must be named", hint=f"art cat {self.ref}/PATH"
+            )
+        for node in nodes:
+            if node.path == path:
+                return node
+        if nodes:
+            raise UsageError(f"{self.ref}/{path} is a folder", hint=f"art get {self.ref}/{path}")
+        raise self._no_path(path)
+
+    def chunks(self, path: str | None = None) -> Iterator[bytes]:
+        """Yield the content in verified parts; without a path, of the only file or the text."""
+        payload = self.payload
+        if payload is None:
+            raise UsageError(f"{self.ref} is a {self.type} without content", hint=f"art inspect {self.ref}")
+        if payload.tree is None and path:
+            raise self._no_path(path)
+        if payload.inline is not None:
+            yield self._inline()
+        elif payload.url is not None:
+            yield from self._referenced()
+        else:
+            node = self.node(path)
+            if not node.is_file:
+                raise UsageError(f"{self.ref}/{node.path} is no file", hint=f"art get {self.ref}")
+            yield from self._payload().content(node)
+
+    def read(self, path: str | None = None) -> bytes:
+        """Return the content of one file, or the text."""
+        return b"".join(self.chunks(path))
+
+    def text(self, path: str | None = None) -> str:
+        """Return the content as UTF-8 text. Raise UsageError where it is none."""
+        try:
+            return self.read(path).decode()
+        except UnicodeDecodeError as error:
+            raise UsageError(f"{self.ref} is not text in UTF-8 ({error.reason})") from None
+
+    def open(self, path: str | None = None) -> BinaryIO:
+        """Return the content as a file to read from; each part is verified before it is given."""
+        return cast(BinaryIO, io.BufferedReader(_Reader(self.chunks(path)), 1 << 17))
+
+    def rows(self, limit: int | None = None) -> Table:
+        """Return the rows of a table artifact."""
+        from art import tables
+
+        if self.type != "table":
+            raise UsageError(f"{self.ref} is a {self.type}, not a table")
+        node = self.node()
+        name = str(self.format.get("name") or tables.table_format(node.path))
+        return tables.read_table(self.open(), name, limit=limit)
+
+    # -- taking out ------------------------------------------------------------------------------
+
+    def get(
+        self,
+        to: str | os.PathLike[str] | None = None,
+        *,
+        path: str = "",
+        force: bool = False,
+        archive: str | None = None,
+    ) -> Got:
+        """Take the payload, or what `path` names in it (a file, a folder, a glob), out to the disk.
+
+        A single file goes to `to`, or into it where that is a folder; a folder's content goes into
+        the folder `to`. Files that are right are left alone; changed ones are overwritten only with
+        `force`. With `archive`, "tar" or "zip", everything goes into a new file. Nothing is ever
+        written outside the target. Raise ConflictError, NotFoundError or CorruptError.
+        """
+        payload = self.payload
+        if payload is None:
+            raise UsageError(f"{self.ref} is a {self.type} without content", hint=f"art inspect {self.ref}")
+        if payload.tree is None:
+            return self._get_plain(payload, to, path, force=force)
+        if archive:
+            target = Path(to) if to is not None else Path(f"{self._name()}.{archive}")
+            nodes = self._relative(path)
+            return checkout.archive(self._payload(), nodes, target, archive, self.created)
+        nodes = list(self._relative(path)) if path else None
+        if nodes is not None and not nodes:
+            raise self._no_path(path)
+        single = self._single(path, nodes)
+        if single:
+            return self._checkout(_file_target(to, single.path, force)).file(single, force=force)
+        target = Path(to) if to is not None else Path(self._folder_name(path))
+        return self._checkout(target).folder(
+            self.iter_files() if nodes is None else nodes, force=force
+        )
+
+    def _single(self, path: str, nodes: list[Node] | None) -> Node | None:
+        """Return the node that is to be taken out as a file of its own."""
+        if nodes is None and self.payload and self.payload.file is not None:
+            return self.node()
+        if nodes and len(nodes) == 1 and nodes[0].is_file and not _GLOB.search(path):
+            return nodes[0] if nodes[0].path == os.path.basename(path) else None
+        return None
+
+    def _relative(self, path: str) -> Iterator[Node]:
+        """Yield what `path` names, with paths from the folder it lies in or is."""
+        prefix = _prefix(path)
+        nodes = self.iter_files(path)
+        first = next(nodes, None)
+        if first is None:
+            return
+        if path and first.path == path:
+            prefix = os.path.dirname(path)
+        for node in _chain(first, nodes):
+            yield _renamed(node, node.path[len(prefix) + 1 :]) if prefix else node
+
+    def _folder_name(self, path: str) -> str:
+        if _GLOB.search(path):
+            return "."
+        return os.path.basename(path) if path else self._name()
+
+    def _name(self) -> str:
+        return self.key.rpartition("/")[2] if self.key else self.id[3:15]
+
+    def _checkout(self, target: Path) -> Checkout:
+        return Checkout(self._payload(), target, self._reporter, self._find_stored)
+
+    def _get_plain(
+        self, payload: Payload, to: str | os.PathLike[str] | None, path: str, *, force: bool
+    ) -> Got:
+        """Take out a text or what a reference names."""
+        if path:
+            raise self._no_path(path)
+        if payload.url is not None:
+            return self._get_reference(payload, to, force=force)
+        suffix = {"markdown": ".md", "json": ".json", "link": ".url"}.get(self.type, ".txt")
+        target = _file_target(to, self._name() + suffix, force)
+        return _write_file(target, self._inline(), force=force)
+
+    def _get_reference(
+        self, payload: Payload, to: str | os.PathLike[str] | None, *, force: bool
+    ) -> Got:
+        assert payload.url is not None
+        source = reference.local_path(payload.url)
+        if source is not None and source.is_dir():
+            return self._get_folder(payload, source, Path(to) if to is not None else Path(self._name()))
+        target = _file_target(to, reference.base_name(payload.url), force)
+        with checkout.beside(target) as temporary:
+            fetched = f"{temporary}/file"
+            size, b3 = reference.fetch(payload.url, fetched)
+            self._check_reference(payload, size, f"b3:{b3}")
+            checkout.place(fetched, str(target), replace=force)
+        return Got(target, 1, 0, size)
+
+    def _get_folder(self, payload: Payload, source: Path, target: Path) -> Got:
+        import shutil
+
+        if os.path.lexists(target):
+            raise ConflictError(f"{target} exists", hint="name another target")
+        with checkout.beside(target) as temporary:
+            copy = os.path.join(temporary, "folder")
+            shutil.copytree(source, copy, symlinks=True)
+            files, size, digest = hash_folder(self._store, self._index, self._reporter, copy)
+            self._check_reference(payload, size, f"tree:{digest}")
+            checkout.place(copy, str(target), replace=True)
+        return Got(target, files, 0, size)
+
+    def _check_reference(self, payload: Payload, size: int, checksum: str) -> None:
+        if (payload.size is not None and size != payload.size) or payload.checksum not in (None, checksum):
+            raise CorruptError(
+                f"{payload.url} has changed since {self.ref} was made: {size} bytes with {checksum[:18]}, "
+                f"expected {payload.size} with {str(payload.checksum)[:18]}",
+                hint=f"art create {self.key or 'KEY'} --reference {payload.url}",
+            )
+
+    def _referenced(self) -> Iterator[bytes]:
+        payload = cast(Payload, self.payload)
+        from blake3 import blake3
+
+        hasher = blake3()
+        size = 0
+        with reference.open_url(str(payload.url)) as file:
+            while block := file.read(1 << 20):
+                hasher.update(block)
+                size += len(block)
+                yield block
+        self._check_reference(payload, size, f"b3:{hasher.hexdigest()}")
+
+    def _inline(self) -> bytes:
+        from blake3 import blake3
+
+        payload = cast(Payload, self.payload)
+        data = str(payload.inline).encode()
+        if blake3(data).hexdigest() != payload.b3:
+            raise CorruptError(f"{self.ref} is damaged: its text does not match", hint="art doctor")
+        return data
+
+    def _payload(self) -> StoredPayload:
+        if self._stored is None:
+            tree = self.payload.tree if self.payload else None
+            assert tree is not None
+            self._stored = self._store.objects.stored(tree)
+        if self._stored is None:
+            raise CorruptError(f"the payload of {self.ref} is not in this repository", hint="art doctor")
+        return self._stored
+
+    def _find_stored(self, digests: set[str]) -> set[str]:
+        """Return which of these digests of files some version of this key holds."""
+        found: set[str] = set()
+        for record in self._index.versions(self.key, limit=_LOOK_BACK):
+            if not digests - found:
+                break
+            stored = self._store.objects.stored(record.payload) if record.payload else None
+            if stored:
+                found |= digests.intersection(node.b3 for node in stored.tree())
+        return found
+
+    def _no_path(self, path: str) -> NotFoundError:
+        return NotFoundError(f"{self.ref} has no file {path!r}", hint=f"art inspect {self.ref}")
+
+
+def hash_folder(store: Store, index: Index, reporter: Reporter, path: str) -> tuple[int, int, str]:
+    """Return number of files, bytes and the digest of the tree of a folder, storing nothing."""
+    with TreeHasher(store.objects) as hasher:
+        ingest = Ingest(hasher, index, reporter)
+        digest = hasher.digest(ingest.lines([Source(os.path.abspath(path), "")]))
+    return ingest.files, ingest.size, digest
+
+
+def _matcher(path: str) -> Any:
+    if not path:
+        return lambda _: True
+    if not _GLOB.search(path):
+        return lambda name: name == path or name.startswith(path + "/")
+    pattern = re.compile(glob_pattern(path))
+    return lambda name: bool(pattern.fullmatch(name))
+
+
+def glob_pattern(text: str) -> str:
+    """Return a shell glob as a regular expression: `*` stays within a segment, `**` does not."""
+    parts = []
+    for segment in re.split(r"(\*\*/?)", text):
+        if segment == "**/":
+            parts.append("(?:.*/)?")
+        elif segment == "**":
+            parts.append(".*")
+        else:
+            translated = fnmatch.translate(segment)
+            body = translated.removeprefix("(?s:").removesuffix(r")\Z").removesuffix(r")\z")
+            parts.append(body.replace(".*", "[^/]*"))
+    return "(?s:" + "".join(parts) + ")"
+
+
+def _prefix(path: str) -> str:
+    """Return the folder in the tree from which on paths are written out."""
+    if not _GLOB.search(path):
+        return path
+    fixed = path[: _GLOB.search(path).start()]  # type: ignore[union-attr]
+    return fixed.rpartition("/")[0]
+
+
+def _chain(first: Node, rest: Iterable[Node]) -> Iterator[Node]:
+    yield first
+    yield from rest
+
+
+def _renamed(node: Node, path: str) -> Node:
+    return Node(path, node.mode, node.size, node.b3, node.chunks, node.chunks_are_list, node.link, node.is_dir)
+
+
+def _file_target(to: str | os.PathLike[str] | None, name: str, force: bool) -> Path:
+    name = os.path.basename(name)
+    if to is None:
+        return Path(name)
+    if os.path.isdir(to) or os.fspath(to).endswith(("/", os.sep)):
+        return Path(to) / name
+    return Path(to)
+
+
+def _write_file(target: Path, data: bytes, *, force: bool) -> Got:
+    if os.path.lexists(target):
+        if target.is_file() and target.read_bytes() == data:
+            return Got(target, 0, 1, 0)
+        if not force:
+            raise ConflictError(f"{target} is there and differs", hint="--force overwrites it")
+    with checkout.beside(target) as temporary:
+        path = Path(temporary) / "file"
+        path.write_bytes(data)
+        checkout.place(str(path), str(target), replace=force)
+    return Got(target, 1, 0, len(data))
+
+
+class _Reader(io.RawIOBase):
+    """Verified parts as a raw stream."""
+
+    def __init__(self, parts: Iterator[bytes]) -> None:
+        self._parts = parts
+        self._rest = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            part = next(self._parts, None)
+            if part is None:
+                return 0
+            self._rest = part
+        count = min(len(buffer), len(self._rest))
+        buffer[:count] = self._rest[:count]
+        self._rest = self._rest[count:]
+        return count
