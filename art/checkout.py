@@ -15,8 +15,9 @@ import stat
 import sys
 import tarfile
 import zipfile
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -28,9 +29,10 @@ from art.backend import create_exclusively, explain
 from art.errors import ConflictError, CorruptError, UsageError
 from art.objects import StoredPayload
 from art.reporter import Reporter
-from art.tree import Node
+from art.tree import Node, check_path
 
 _BATCH = 128
+_QUEUE_LENGTH = 16
 _WINDOWS_NAMES = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")
 _WINDOWS_CHARACTERS = re.compile(r'[<>:"\\|?*\x00-\x1f]|[ .]$')
 _CREATE_FLAGS = (
@@ -168,28 +170,26 @@ class Checkout:
         """Write everything below `root`; return how many files, bytes, and the folders' modes."""
         folders: list[Node] = []
         links: list[Node] = []
-        counts = [0, 0]
+        count = size = 0
         made = {""}
         self._reporter.start("writing")
         with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
-            waiting = []
+            waiting: deque[Future[None]] = deque()
             for batch in _batches(nodes):
-                for node in batch:
-                    _make_folders(root, node.path if node.is_dir else os.path.dirname(node.path), made)
-                    (folders if node.is_dir else links if node.link is not None else []).append(node)
-                files = [node for node in batch if node.is_file]
-                counts[0] += len(files)
-                counts[1] += sum(node.size for node in files)
+                files = _make_room(batch, root, made, folders, links)
                 waiting.append(pool.submit(self._write_files, files, root))
-                if len(waiting) > 16:
-                    waiting.pop(0).result()
-                self._reporter.advance(files=len(files), size_bytes=sum(node.size for node in files))
+                if len(waiting) > _QUEUE_LENGTH:
+                    waiting.popleft().result()
+                count += len(files)
+                batch_size = sum(node.size for node in files)
+                size += batch_size
+                self._reporter.advance(files=len(files), size_bytes=batch_size)
             for future in waiting:
                 future.result()
         for node in links:
             self._write_node(node, os.path.join(root, node.path))
         self._reporter.finish()
-        return counts[0], counts[1], folders
+        return count, size, folders
 
     def _write_files(self, nodes: list[Node], root: str) -> None:
         for node in nodes:
@@ -321,14 +321,17 @@ class _Parts:
 def _checked(nodes: Iterable[Node]) -> Iterator[Node]:
     """Yield the nodes; raise where a path cannot be a name on this system or on any."""
     for node in nodes:
-        for part in node.path.split("/"):
-            if part in ("", ".", ".."):
-                raise CorruptError(f"the tree has the impossible path {node.path!r}", hint="art doctor")
-            if sys.platform == "win32" and (
-                _WINDOWS_NAMES.fullmatch(part) or _WINDOWS_CHARACTERS.search(part)
-            ):
-                raise ConflictError(f"{node.path!r} is no possible name on this system", hint="use --tar")
+        try:
+            check_path(node.path)
+        except ValueError as error:
+            raise CorruptError(f"the tree is damaged: {error}", hint="art doctor") from None
+        if sys.platform == "win32" and any(map(_is_refused_by_windows, node.path.split("/"))):
+            raise ConflictError(f"{node.path!r} is no possible name on this system", hint="use --tar")
         yield node
+
+
+def _is_refused_by_windows(part: str) -> bool:
+    return bool(_WINDOWS_NAMES.fullmatch(part) or _WINDOWS_CHARACTERS.search(part))
 
 
 def _batches(nodes: Iterator[Node]) -> Iterator[list[Node]]:
@@ -340,6 +343,24 @@ def _batches(nodes: Iterator[Node]) -> Iterator[list[Node]]:
             batch = []
     if batch:
         yield batch
+
+
+def _make_room(
+    batch: list[Node], root: str, made: set[str], folders: list[Node], links: list[Node]
+) -> list[Node]:
+    """Make the folders that a batch needs; return its files, note its folders and links."""
+    files = []
+    for node in batch:
+        parent = node.path if node.is_dir else node.path.rpartition("/")[0]
+        if parent not in made:
+            _make_folders(root, parent, made)
+        if node.is_dir:
+            folders.append(node)
+        elif node.link is not None:
+            links.append(node)
+        else:
+            files.append(node)
+    return files
 
 
 def _make_folders(root: str, path: str, made: set[str]) -> None:

@@ -15,6 +15,7 @@ import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Protocol
 
 import zstandard
@@ -141,7 +142,7 @@ class StoredPayload:
     def __init__(self, backend: Backend, chain: list[Layout]) -> None:
         self._chain = chain
         self._pieces = chain[0].pieces()
-        self._packs = _PackFiles(backend)
+        self._backend = backend
         self._local = threading.local()
         self.digest = chain[0].payload
         self.name = chain[0].name
@@ -233,9 +234,6 @@ class StoredPayload:
             return b""
         return self._sized(bytes.fromhex(node.b3), node.size)
 
-    def close(self) -> None:
-        self._packs.close()
-
     def _sized(self, digest: bytes, length: int) -> bytes:
         data = self.chunk(digest)
         if len(data) != length:
@@ -243,57 +241,50 @@ class StoredPayload:
         return data
 
     def _read(self, digest: bytes, location: Location) -> bytes:
-        decompressor = getattr(self._local, "decompressor", None)
-        if decompressor is None:
-            decompressor = self._local.decompressor = zstandard.ZstdDecompressor()
-        frame = self._packs.read(location)
-        return packs.unpack_frame(frame, location.size, digest, pack_name(location.pack), decompressor)
+        try:
+            reader = self._local.reader
+        except AttributeError:
+            reader = self._local.reader = _PackReader(self._backend)
+        return reader.chunk(digest, location)
 
 
-class _PackFiles:
-    """Reads ranges of packs; on a disk of this machine it keeps some of them open."""
+class _PackReader:
+    """Reads chunks from packs, for one thread; on this machine's disk it keeps some packs open."""
 
     _LIMIT = 32
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._open: OrderedDict[str, int] = OrderedDict()
-        self._lock = threading.Lock()
+        self._decompressor = zstandard.ZstdDecompressor()
 
-    def read(self, location: Location) -> bytes:
-        path = self._backend.path(pack_name(location.pack))
-        if path is None or not hasattr(os, "pread"):
-            return self._backend.read(pack_name(location.pack), location.offset, location.length)
-        with self._lock:
-            handle = self._open.get(location.pack)
-            if handle is None:
-                handle = self._open_pack(location.pack)
-            else:
-                self._open.move_to_end(location.pack)
-            try:
-                return os.pread(handle, location.length, location.offset)
-            except OSError as error:
-                raise CorruptError(f"{path} cannot be read: {error.strerror}", hint="art doctor") from error
+    def chunk(self, digest: bytes, location: Location) -> bytes:
+        """Return a verified chunk. Raise CorruptError."""
+        frame = self._frame(location)
+        return packs.unpack_frame(frame, location.size, digest, pack_name(location.pack), self._decompressor)
 
-    def _open_pack(self, pack: str) -> int:
-        path = self._backend.path(pack_name(pack))
-        assert path is not None
+    def _frame(self, location: Location) -> bytes:
+        handle = self._open.get(location.pack)
+        name = pack_name(location.pack)
         try:
-            handle = os.open(path, os.O_RDONLY)
+            if handle is None:
+                path = self._backend.path(name)
+                if path is None or not hasattr(os, "pread"):
+                    return self._backend.read(name, location.offset, location.length)
+                handle = self._open_pack(location.pack, path)
+            return os.pread(handle, location.length, location.offset)
         except OSError as error:
-            raise CorruptError(f"{path} cannot be read: {error.strerror}", hint="art doctor") from error
-        self._open[pack] = handle
+            raise CorruptError(f"{name} cannot be read: {error.strerror}", hint="art doctor") from error
+
+    def _open_pack(self, pack: str, path: Path) -> int:
+        handle = self._open[pack] = os.open(path, os.O_RDONLY)
         if len(self._open) > self._LIMIT:
             os.close(self._open.popitem(last=False)[1])
         return handle
 
-    def close(self) -> None:
-        with self._lock:
-            while self._open:
-                os.close(self._open.popitem()[1])
-
     def __del__(self) -> None:
-        self.close()
+        while self._open:
+            os.close(self._open.popitem()[1])
 
 
 @dataclass(frozen=True)

@@ -14,10 +14,11 @@ import typer
 
 from art import __version__
 from art.errors import ArtError, NotFoundError, UsageError
+from art.render.plain import count_text, size_text
 
 if TYPE_CHECKING:
     from art.index import Record
-    from art.repo import Published, Repo
+    from art.repo import Moved, Published, Repo
     from art.reporter import Reporter
     from art.version import Version
 
@@ -107,7 +108,6 @@ Directory = Annotated[
         help="Folder to work in",
         callback=_go_to,
         is_eager=True,
-        expose_value=False,
     ),
 ]
 Yes = Annotated[bool, option("-y", "--yes", envvar="ART_YES", help="No question before it is done")]
@@ -154,6 +154,7 @@ def shared(command: Callable[Concatenate[Output, P], None]) -> Callable[..., Non
 
     def call(context: typer.Context, **words: Any) -> None:
         before: Output = context.obj
+        del words["directory"]  # has been gone to
         output = Output(
             words.pop("json") or before.is_json,
             words.pop("quiet") or before.is_quiet,
@@ -195,7 +196,7 @@ def grouped_help(groups: Mapping[str, list[str]], modules: Mapping[str, ModuleTy
     lines = [str(root.__doc__), "", "\b"]
     for title, names in groups.items():
         lines.append(title)
-        lines += [f"  {name:<11} {_summary(modules[name])}" for name in names]
+        lines += [f"  {name:<11} {_first_line(modules[name])}" for name in names]
     lines += [
         "",
         "`art COMMAND --help` explains a command. An option can also be set in the environment:",
@@ -204,7 +205,7 @@ def grouped_help(groups: Mapping[str, list[str]], modules: Mapping[str, ModuleTy
     return "\n".join(lines)
 
 
-def _summary(module: ModuleType) -> str:
+def _first_line(module: ModuleType) -> str:
     text = module.app.info.help if hasattr(module, "app") else module.command.__doc__
     return str(text).strip().partition("\n")[0]
 
@@ -234,14 +235,16 @@ def make_reporter(output: Output) -> "Reporter":
 
 
 _FIELDS = [
-    "key", "number", "ref", "id", "type", "size", "files", "created", "author", "title",
+    "key", "number", "ref", "id", "type", "size", "files", "author", "title",
     "description", "labels", "partitions", "metadata", "tags", "state",
 ]  # fmt: skip
 
 
 def record_document(record: "Record") -> dict[str, Any]:
     """Return what `--json` says of a version, the same in every command."""
-    return {name: getattr(record, name) for name in _FIELDS}
+    document = {name: getattr(record, name) for name in _FIELDS}
+    document["created_at"] = record.created  # `created` says whether `create` made it
+    return document
 
 
 def show_version(output: Output, version: "Version") -> None:
@@ -252,11 +255,40 @@ def show_version(output: Output, version: "Version") -> None:
 def show_published(output: Output, made: "Published") -> None:
     """Print the version that was made or found, and what that came to."""
     version = made.version
-    document = record_document(version.record)
+    line = f"{version.ref}  {version.id}"
+    counts = {"created": made.created, "reused": made.reused, "stored_bytes": made.stored_bytes}
+    document = {**record_document(version.record), **counts}
     if version.progress is not None:
         document["value"] = version.progress.value
-    document |= {"created_now": made.created} if False else {}
-    output.show(f"{version.ref}  {version.id}", document)
+        line += f"  {version.progress.value:g} %"
+    elif not made.created:
+        line += "  unchanged"
+    if made.files:
+        output.say(_summary_of(made))
+    output.show(line, document)
+
+
+def _summary_of(made: "Published") -> str:
+    text = f"{count_text(made.files, 'file')}, {size_text(made.version.size)}"
+    if made.reused:
+        text += f"; {made.reused:,} not read, as they did not change"
+    if made.created or made.stored_bytes:
+        text += f"; {size_text(made.stored_bytes)} stored"
+    if made.lost:
+        text += f"; {count_text(made.lost, 'number')} went to other writers meanwhile"
+    return text
+
+
+def show_moved(output: Output, moved: "Moved") -> None:
+    """Print the old and the new reference of each version."""
+    lines = [f"{old} → {new}" for old, new in moved.versions]
+    document = {
+        "key": moved.key,
+        "new_key": moved.new_key,
+        "versions": [{"from": old, "to": new} for old, new in moved.versions],
+        "tags": moved.tags,
+    }
+    output.show("\n".join(lines), document)
 
 
 def parse_pairs(items: Iterable[str] | None, name: str) -> dict[str, str]:

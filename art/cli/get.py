@@ -5,9 +5,10 @@ from typing import Annotated
 
 import typer
 
-from art.cli.common import Jobs, Output, Ref, count, open_repo, option, shared, size_text
+from art.cli.common import Jobs, Output, Ref, open_repo, option, shared
 from art.errors import UsageError
 from art.model import Ref as Reference
+from art.render.plain import count_text
 
 
 @shared
@@ -41,7 +42,7 @@ def command(
     version = open_repo(output).version(str(replace(where, path="")))
     archive = "zip" if as_zip else "tar" if as_tar else None
     got = version.get(destination, path=where.path, force=force, archive=archive)
-    output.say(f"{version.ref}: {count(got.written, 'file')} written, {got.unchanged} unchanged")
+    output.say(f"{version.ref}: {count_text(got.written, 'file')} written, {got.unchanged} unchanged")
     output.show(
         str(got.path),
         {

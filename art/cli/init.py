@@ -11,7 +11,7 @@ from art.cli.common import Output, option, shared
 @shared
 def command(
     output: Output,
-    directory: Annotated[
+    path: Annotated[
         str, typer.Argument(help="Folder of the repository", metavar="[DIR]", show_default=False)
     ] = ".",
     bare: Annotated[bool, option("--bare", help="No working files beside it")] = False,
@@ -28,7 +28,7 @@ def command(
     """
     from art.repo import init
 
-    was_there = (Path(directory) / ".art").is_dir()
-    repo = init(directory, bare=bare, nested=nested)
+    was_there = (Path(path) / ".art").is_dir()
+    repo = init(path, bare=bare, nested=nested)
     verb = "is already there" if was_there else "made"
     output.show(f"repository {verb}: {repo.root}", {"root": str(repo.root), "created": not was_there})

@@ -5,7 +5,8 @@ from typing import Annotated
 import typer
 
 from art.cli.common import Output, complete_key, open_repo, option, parse_pairs, shared
-from art.cli.listing import COLUMNS, Format, parse_columns, show_rows
+from art.cli.rows import COLUMNS, Format, parse_columns, show_rows
+from art.listing import Filter
 
 Texts = list[str] | None
 _DEFAULT = ["key", "version", "type", "size", "created", "tags", "title"]
@@ -23,16 +24,21 @@ def command(
         ),
     ] = None,
     all: Annotated[bool, option("-a", "--all", help="Every version, not only the latest")] = False,
-    anonymous: Annotated[bool, option("--anonymous", help="Versions without a key too")] = False,
-    deleted: Annotated[bool, option("--deleted", help="Deleted versions too")] = False,
+    anonymous: Annotated[bool, option("--anonymous", help="Versions without a key")] = False,
+    deleted: Annotated[bool, option("--deleted", help="Deleted versions")] = False,
     number: Annotated[
         int | None, option("-n", "--number", metavar="N", min=0, help="At most so many")
     ] = None,
     sort: Annotated[
-        str, option("--sort", metavar="COLUMN", help="Order: key, created, size, type or title")
+        str,
+        option(
+            "--sort",
+            metavar="ORDER",
+            help="Order: key, created, size, files, type, author, number or title",
+        ),
     ] = "key",
     reverse: Annotated[bool, option("-r", "--reverse", help="Reverse order")] = False,
-    type: Annotated[str | None, option("--type", metavar="TYPE", help="Only this type")] = None,
+    type: Annotated[Texts, option("--type", metavar="TYPE", help="Only this type")] = None,
     tag: Annotated[Texts, option("-t", "--tag", metavar="TAG", help="Only with this tag")] = None,
     label: Annotated[
         Texts, option("-l", "--label", metavar="LABEL", help="Only with this label")
@@ -61,14 +67,13 @@ def command(
       art ls -o ids | xargs -n1 art inspect
     """
     chosen = parse_columns(columns, _DEFAULT)
-    rows = open_repo(output).listing(
-        *(patterns or ()),
+    wanted = Filter(
         all=all,
         anonymous=anonymous,
         deleted=deleted,
-        type=type,
-        tags=tag or (),
-        labels=label or (),
+        types=tuple(type or ()),
+        tags=tuple(tag or ()),
+        labels=tuple(label or ()),
         partitions=parse_pairs(partition, "-p"),
         since=since,
         until=until,
@@ -76,4 +81,5 @@ def command(
         reverse=reverse,
         limit=number,
     )
+    rows = open_repo(output).listing(*(patterns or ()), filter=wanted)
     show_rows(output, rows, format, chosen)

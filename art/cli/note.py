@@ -3,7 +3,6 @@
 from typing import Annotated
 
 from art.cli.common import Output, Ref, open_repo, option, parse_metadata, shared, show_version
-from art.errors import UsageError
 
 Texts = list[str] | None
 
@@ -27,6 +26,7 @@ def command(
         Texts, option("-M", "--meta", metavar="K=V|K:=JSON", help="Metadata: text, or := typed")
     ] = None,
     unmeta: Annotated[Texts, option("--unmeta", metavar="K", help="Metadata to take away")] = None,
+    message: Annotated[str | None, option("--message", metavar="TEXT", help="Why")] = None,
 ) -> None:
     """Add title, description, labels or metadata to a version
 
@@ -37,15 +37,15 @@ def command(
       art note sales/report@v3 --title "Weekly report" -l final
       art note sales/report -M reviewed:=true --unmeta draft
     """
-    changes = {
-        "title": title,
-        "description": description,
-        "add_labels": label,
-        "remove_labels": unlabel,
-        "metadata": parse_metadata(meta) or None,
-        "remove_metadata": unmeta,
-    }
-    given = {name: change for name, change in changes.items() if change is not None}
-    if not given:
-        raise UsageError("nothing to note", hint="art note REF --title TEXT, -m, --label or --meta")
-    show_version(output, open_repo(output).note(ref, **given))
+    repo = open_repo(output)
+    version = repo.note(
+        ref,
+        title=title,
+        description=description,
+        add_labels=label or (),
+        remove_labels=unlabel or (),
+        metadata=parse_metadata(meta),
+        remove_metadata=unmeta or (),
+        message=message,
+    )
+    show_version(output, version)

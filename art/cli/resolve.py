@@ -23,7 +23,7 @@ def command(
       art resolve b3:6f1ed002
     """
     repo = open_repo(output)
-    versions = [repo.resolve(ref) for ref in refs]
+    versions = [repo.version(ref) for ref in refs]
     output.show(
         "\n".join(f"{version.ref}  {version.id}" for version in versions),
         [

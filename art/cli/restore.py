@@ -4,7 +4,8 @@ from typing import Annotated
 
 import typer
 
-from art.cli.common import Output, complete_ref, count, open_repo, shared, version_document
+from art.cli.common import Output, complete_ref, open_repo, record_document, shared
+from art.render.plain import count_text
 
 
 @shared
@@ -17,14 +18,16 @@ def command(
 ) -> None:
     """Bring deleted versions back under their numbers
 
+    KEY alone means all deleted versions of the key.
+
     \b
     Examples:
       art restore sales/report@v3
       art restore b3:6f1ed002
     """
     versions = open_repo(output).restore(*refs)
-    output.say(f"restored {count(len(versions), 'version')}")
+    output.say(f"restored {count_text(len(versions), 'version')}")
     output.show(
         "\n".join(version.ref for version in versions),
-        [version_document(version) for version in versions],
+        [record_document(version.record) for version in versions],
     )

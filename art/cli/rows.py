@@ -6,12 +6,12 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Any
 
-from art.cli.common import Output, json_text, row_document
+from art.cli.common import Output, json_text, record_document
 from art.errors import UsageError
 from art.render import plain
 
 if TYPE_CHECKING:
-    from art.repo import Row
+    from art.index import Record
 
 COLUMNS = [
     "key", "version", "ref", "id", "type", "size", "files", "created", "author", "title",
@@ -30,18 +30,18 @@ class Format(str, Enum):
 
 
 def show_rows(
-    output: Output, rows: Sequence["Row"], format: Format | None, columns: Sequence[str]
+    output: Output, rows: Sequence["Record"], format: Format | None, columns: Sequence[str]
 ) -> None:
     """Print rows in the form that was asked for; `--json` is `-o json`."""
     format = format or (Format.JSON if output.is_json else Format.TABLE)
     if format is Format.JSON:
-        print(json_text([row_document(row) for row in rows]))
+        print(json_text([record_document(row) for row in rows]))
     elif format is Format.JSONL:
-        sys.stdout.write(plain.jsonl_text(row_document(row) for row in rows))
+        sys.stdout.write(plain.jsonl_text(record_document(row) for row in rows))
     elif format is Format.IDS:
         sys.stdout.write("".join(f"{row.id}\n" for row in rows))
     elif format is Format.CSV:
-        documents = [row_document(row) for row in rows]
+        documents = [record_document(row) for row in rows]
         cells = [[_value(document, name) for name in columns] for document in documents]
         sys.stdout.write(plain.csv_text(columns, cells))
     else:
@@ -61,7 +61,7 @@ def parse_columns(text: str | None, default: Sequence[str]) -> Sequence[str]:
     return names
 
 
-def _table(rows: Sequence["Row"], columns: Sequence[str]) -> str:
+def _table(rows: Sequence["Record"], columns: Sequence[str]) -> str:
     is_terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if is_terminal else None
     cells = [[_cell(row, name, is_terminal) for name in columns] for row in rows]
@@ -71,13 +71,13 @@ def _table(rows: Sequence["Row"], columns: Sequence[str]) -> str:
     return plain.listing_text(header, cells, right=right, width=width, keep=keep)
 
 
-def _cell(row: "Row", name: str, is_terminal: bool) -> str:
+def _cell(row: "Record", name: str, is_terminal: bool) -> str:
     show = _CELLS.get(name)
     if show is not None:
         return show(row)
     if name == "id":
         return row.id[:15] if is_terminal else row.id
-    value = _value(row_document(row), name)
+    value = _value(record_document(row), name)
     if value is None:
         return ""
     return value if isinstance(value, str) else plain.json_text(value)
@@ -86,12 +86,14 @@ def _cell(row: "Row", name: str, is_terminal: bool) -> str:
 def _value(document: dict[str, Any], name: str) -> Any:
     if name == "version":
         return document["number"] and f"v{document['number']}"
+    if name == "created":
+        return document["created_at"]
     if name.startswith("metadata."):
         return document["metadata"].get(name.removeprefix("metadata."))
     return document[name]
 
 
-_CELLS: dict[str, Callable[["Row"], str]] = {
+_CELLS: dict[str, Callable[["Record"], str]] = {
     "key": lambda row: row.key or "-",
     "version": lambda row: f"v{row.number}" if row.number else "-",
     "size": lambda row: plain.size_text(row.size),

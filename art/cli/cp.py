@@ -1,0 +1,30 @@
+"""`art cp`: copy versions to another key."""
+
+from typing import Annotated
+
+import typer
+
+from art.cli.common import Output, complete_ref, open_repo, shared, show_moved
+
+
+@shared
+def command(
+    output: Output,
+    ref: Annotated[
+        str,
+        typer.Argument(
+            help="KEY@SELECTOR for one version, KEY for all", metavar="REF", autocompletion=complete_ref
+        ),
+    ],
+    new: Annotated[str, typer.Argument(help="Key of the copy", metavar="NEW")],
+) -> None:
+    """Copy a version, or all of an artifact, to another key
+
+    No bytes are copied.
+
+    \b
+    Examples:
+      art cp sales/report@prod archive/report
+      art cp b3:6f1ed002 found/again
+    """
+    show_moved(output, open_repo(output).copy(ref, new))

@@ -1,0 +1,30 @@
+"""`art doctor`: what is wrong or unusual."""
+
+from dataclasses import asdict
+
+import typer
+
+from art.cli.common import Output, open_repo, shared
+from art.errors import CorruptError
+from art.render.plain import escape
+
+
+@shared
+def command(output: Output) -> None:
+    """Look for what is wrong with the repository and its surroundings
+
+    Reads every manifest and log, not the bytes in packs. Ends with exit code 8 if there is damage.
+
+    \b
+    Examples:
+      art doctor
+    """
+    findings = open_repo(output).doctor()
+    lines = []
+    for finding in findings:
+        lines.append(f"{finding.level:<7}  {escape(finding.message)}")
+        if finding.hint:
+            lines.append(f"         hint: {escape(finding.hint)}")
+    output.show("\n".join(lines), [asdict(finding) for finding in findings])
+    if any(finding.level == "error" for finding in findings):
+        raise typer.Exit(CorruptError.exit_code)

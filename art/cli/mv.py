@@ -1,0 +1,22 @@
+"""`art mv`: rename an artifact."""
+
+from typing import Annotated
+
+import typer
+
+from art.cli.common import Key, Output, open_repo, shared, show_moved
+
+
+@shared
+def command(
+    output: Output, key: Key, new: Annotated[str, typer.Argument(help="New key", metavar="NEW")]
+) -> None:
+    """Rename an artifact; the old references go on working
+
+    Its live versions and tags go on under the new key. No bytes are copied.
+
+    \b
+    Examples:
+      art mv sales/report reports/sales
+    """
+    show_moved(output, open_repo(output).move(key, new))

@@ -1,0 +1,622 @@
+"""Versions and progress on a terminal. The only module that imports rich.
+
+rich is imported where it is used: a command that shows a short progress on a terminal never pays
+for it. Markup stays off, and `_Safe` escapes what comes out of every renderer, so that nothing
+from a repository reaches the terminal as anything but text and checked links.
+"""
+
+from __future__ import annotations
+
+import importlib
+import io
+import re
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TextIO
+
+from art import tables
+from art.diff import Comparable
+from art.document import dump_plain
+from art.errors import ArtError, UsageError
+from art.render.plain import (
+    age_text,
+    count_text,
+    escape,
+    escape_lines,
+    json_text,
+    progress_text,
+    size_text,
+    text_width,
+)
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
+    from rich.progress import Progress
+    from rich.segment import Segment
+    from rich.table import Table as Grid
+    from rich.text import Text
+    from rich.tree import Tree
+
+    from art.tree import Node
+
+TEXT_LIMIT = 256 << 10
+LINE_LIMIT = 200
+IMAGE_LIMIT = 64 << 20
+PIXEL_LIMIT = 64_000_000
+CELL_WIDTH = 40
+NAMED_COLUMNS = 20
+
+IMAGE_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
+_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
+_LINK = re.compile(r"(?:https?|ftp|file)://[^\x00-\x20\x7f-\x9f]+|mailto:[^\x00-\x20\x7f-\x9f]+")
+_NUMBER = re.compile(r"[-+]?[0-9.,]+(?:[eE][-+]?[0-9]+)?%?")
+
+
+class Shown(Comparable, Protocol):
+    """The part of a version that is shown."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def state(self) -> str: ...
+    @property
+    def tags(self) -> Sequence[str]: ...
+    @property
+    def document(self) -> dict[str, Any]: ...
+    @property
+    def link(self) -> tuple[str, str] | None: ...
+    def open(self, path: str | None = None) -> BinaryIO: ...
+
+
+def render_version(  # noqa: PLR0913 - each is one option of `art inspect`
+    version: Shown,
+    stream: TextIO,
+    *,
+    width: int | None = None,
+    color: bool | None = None,
+    rows: int = 20,
+    first_row: int = 1,
+    entries: int = 200,
+) -> None:
+    """Write title, description, content and manifest of a version.
+
+    `rows` of a table are shown from `first_row` on, and about `entries` of a folder. Without
+    `width` and `color` the stream decides; pictures need colour. The manifest is shown also where
+    the content cannot be read; that error is then raised.
+    """
+    page = _Page(_console(stream, width, color), stream, rows, first_row, entries)
+    page.heading(version)
+    try:
+        page.content(version)
+    finally:
+        page.show(_manifest(version))
+
+
+def _console(stream: TextIO, width: int | None, color: bool | None) -> Console:
+    from rich.console import Console
+
+    is_terminal = stream.isatty() if color is None else color
+    return Console(
+        file=stream,
+        width=width,
+        force_terminal=is_terminal,
+        color_system=("auto" if stream.isatty() else "256") if is_terminal else None,
+        markup=False,
+        highlight=False,
+        emoji=False,
+    )
+
+
+class _Safe:
+    """Shows another renderable with every control escaped and every doubtful link taken out."""
+
+    def __init__(self, renderable: RenderableType) -> None:
+        self._renderable = renderable
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        for segment in console.render(self._renderable, options):
+            yield _safe(segment)
+
+
+def _safe(segment: Segment) -> Segment:
+    style = segment.style
+    if style is not None and style.link and not _LINK.fullmatch(style.link):
+        style = style.update_link(None)
+    return type(segment)(escape_lines(segment.text), style)
+
+
+def _text(text: str, style: str = "") -> Text:
+    from rich.text import Text
+
+    return Text(escape_lines(text), style)
+
+
+def _linked(text: str, url: str) -> Text:
+    from rich.style import Style
+    from rich.text import Text
+
+    return Text(escape(text), Style(link=url) if _LINK.fullmatch(url) else "", overflow="fold")
+
+
+@dataclass
+class _Page:
+    """Writes one version, section by section."""
+
+    console: Console
+    stream: TextIO
+    rows: int
+    first_row: int
+    entries: int
+
+    def show(self, renderable: RenderableType) -> None:
+        self.console.print(_Safe(renderable))
+
+    def note(self, text: str) -> None:
+        self.show(_text(text, "dim"))
+
+    def heading(self, version: Shown) -> None:
+        tags = f"  ({', '.join(version.tags)})" if version.tags else ""
+        self.show(_text(f"{version.ref}  {version.type}{tags}", "bold"))
+        if version.title:
+            self.show(_text(version.title))
+        if version.description:
+            self.markdown(version.description)
+        self.console.print()
+
+    def content(self, version: Shown) -> None:
+        """Show the content, and an empty line after it."""
+        payload = version.payload
+        if version.progress is not None:
+            self.progress(version.progress)
+        elif version.link is not None:
+            self.link(*version.link)
+        elif payload is None:
+            return
+        elif payload.url is not None:
+            self.show(_linked(payload.url, payload.url))
+            self.note(f"by reference, {size_text(payload.size)}")
+        elif payload.tree is not None and payload.file is None:
+            self.show(_tree(version.files, self.entries))
+        else:
+            self.file(version, payload.file or "")
+        self.console.print()
+
+    def file(self, version: Shown, name: str) -> None:
+        """Show one file, or the text in a manifest, by the type of the version or its name."""
+        kind = _kind(version.type, name)
+        try:
+            if kind == "table":
+                return self.table(version, name)
+            if kind == "image":
+                return self.image(version)
+        except UsageError as error:
+            self.note(error.message)
+        return self.text(version, kind)
+
+    def progress(self, progress: Any) -> None:
+        from rich.progress_bar import ProgressBar
+        from rich.table import Table as Grid
+
+        grid = Grid.grid(padding=(0, 1))
+        width = min(50, self.console.width - 10)
+        bar = ProgressBar(total=100, completed=float(progress.value), width=max(5, width))
+        grid.add_row(bar, _text(f"{progress.value:g} %"))
+        self.show(grid)
+        if progress.message:
+            self.show(_text(progress.message))
+
+    def link(self, url: str, text: str) -> None:
+        if text != url:
+            self.show(_linked(text, url))
+        self.show(_linked(url, url))
+
+    def markdown(self, text: str) -> None:
+        from rich.markdown import Markdown
+
+        self.show(Markdown(escape_lines(text)))
+
+    def text(self, version: Shown, kind: str) -> None:
+        with version.open() as stream:
+            data = stream.read(TEXT_LIMIT + 1)
+        if b"\0" in data:
+            return self.note(f"binary, {size_text(version.payload and version.payload.size)}")
+        text = data[:TEXT_LIMIT].decode("utf-8", "replace")
+        if kind == "markdown":
+            self.markdown(text)
+        elif kind == "json" and len(data) <= TEXT_LIMIT:
+            self.json(data)
+        else:
+            self.lines(text, _text)
+        if len(data) > TEXT_LIMIT:
+            self.note(f"… {size_text(TEXT_LIMIT)} of {size_text(_size(version))} shown")
+        return None
+
+    def json(self, data: bytes) -> None:
+        from rich.highlighter import JSONHighlighter
+
+        try:
+            text = json_text(tables.load_json(data), indent=2)
+        except ValueError as error:
+            self.note(f"not JSON: {error}")
+            return self.lines(data.decode("utf-8", "replace"), _text)
+        return self.lines(text, JSONHighlighter())
+
+    def lines(self, text: str, shown: Callable[[str], Text]) -> None:
+        lines = text.removesuffix("\n").split("\n")
+        self.show(shown("\n".join(lines[:LINE_LIMIT])))
+        if len(lines) > LINE_LIMIT:
+            self.note(f"… {count_text(len(lines) - LINE_LIMIT, 'more line')}")
+
+    def table(self, version: Shown, name: str) -> None:
+        about = version.format or {}
+        format_name = about.get("name") if version.type == "table" else None
+        last = self.first_row - 1 + self.rows
+        with version.open() as stream:
+            table = tables.read_table(
+                stream,
+                str(format_name or tables.table_format(name)),
+                limit=last,
+                known_rows=about.get("rows") if isinstance(about.get("rows"), int) else None,
+            )
+        rows = table.rows[self.first_row - 1 :]
+        grid, left_out = _grid(table.columns, rows, self.console.width)
+        self.show(grid)
+        if self.first_row > 1:
+            self.note(f"rows from {self.first_row:,} on, of {table.total_rows:,}")
+        if table.is_cut:
+            self.note(f"… {count_text(table.total_rows - len(table.rows), 'more row')}")
+        if left_out:
+            names = ", ".join(escape(name) for name in left_out[:NAMED_COLUMNS])
+            more = ", …" if len(left_out) > NAMED_COLUMNS else ""
+            self.note(f"… {count_text(len(left_out), 'more column')}: {names}{more}")
+
+    def image(self, version: Shown) -> None:
+        declared = version.format or {}
+        try:
+            images = importlib.import_module("PIL.Image")
+        except ImportError:
+            sides = f"{declared.get('width', '?')} × {declared.get('height', '?')}"
+            self.note(f"image, {sides} pixels; pip install 'art-vcs[images]' shows it here")
+            return
+        with version.open() as stream:
+            data = stream.read(IMAGE_LIMIT + 1)
+        picture = _picture(images, data)
+        self.note(f"{picture.format}, {picture.width} × {picture.height} pixels")
+        if self.console.color_system is not None and picture.width * picture.height:
+            self.console.print(_image(picture, self.stream, self.console.width))
+
+
+def _size(version: Shown) -> int | None:
+    return version.payload.size if version.payload else None
+
+
+def _kind(version_type: str, name: str) -> str:
+    """Return "markdown", "table", "image", "json" or "text"."""
+    if version_type in ("markdown", "table", "image", "json"):
+        return version_type
+    suffix = PurePosixPath(name).suffix.lower()
+    if version_type == "value" or suffix == ".json":
+        return "json"
+    if suffix in tables.FORMATS:
+        return "table"
+    if suffix in _IMAGE_SUFFIXES:
+        return "image"
+    return "markdown" if suffix in (".md", ".markdown") else "text"
+
+
+# --- tables ---------------------------------------------------------------------------------------
+
+
+def _grid(columns: list[str], rows: list[list[Any]], width: int) -> tuple[Grid, list[str]]:
+    """Return a table of the columns that fit, and the names of those that do not."""
+    from rich import box
+    from rich.table import Table as Grid
+
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1))
+    fitting: list[list[str]] = []
+    for place, name in enumerate(columns):
+        cells = [_cell(row[place]) for row in rows]
+        taken = min(CELL_WIDTH, max(map(text_width, [_cell(name), *cells]))) + 3
+        if fitting and taken > width:
+            break
+        width -= taken
+        fitting.append(cells)
+        is_number = any(cells) and all(_NUMBER.fullmatch(cell) for cell in cells if cell)
+        grid.add_column(
+            _text(_cell(name)),
+            justify="right" if is_number else "left",
+            max_width=CELL_WIDTH,
+            no_wrap=True,
+            overflow="ellipsis",
+        )
+    for row in zip(*fitting, strict=True):
+        grid.add_row(*map(_text, row))
+    return grid, columns[len(fitting) :]
+
+
+def _cell(value: Any) -> str:
+    return escape(tables.cell_text(value)[: CELL_WIDTH * 2])
+
+
+# --- folders --------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Folder:
+    """What a folder holds; `count` and `size` are those of all files below it."""
+
+    name: str = ""
+    folders: dict[str, _Folder] = field(default_factory=dict)
+    nodes: list[Node] = field(default_factory=list)
+    count: int = 0
+    size: int = 0
+
+    def add(self, node: Node) -> None:
+        *parents, _ = [*node.path.split("/"), ""] if node.is_dir else node.path.split("/")
+        folder = self
+        folder._count(node)
+        for name in parents:
+            folder = folder.folders.setdefault(name, _Folder(name))
+            folder._count(node)
+        if not node.is_dir:
+            folder.nodes.append(node)
+
+    def _count(self, node: Node) -> None:
+        self.count += not node.is_dir
+        self.size += node.size
+
+    @property
+    def label(self) -> str:
+        return f"{escape(self.name)}/  {count_text(self.count, 'file')}, {size_text(self.size)}"
+
+
+def _tree(nodes: Iterable[Node], limit: int) -> Tree:
+    """Return the upper levels first, so that a large folder shows how it is built."""
+    from rich.tree import Tree
+
+    root = _Folder()
+    for node in nodes:
+        root.add(node)
+    tree = Tree(_text(f"{count_text(root.count, 'file')}, {size_text(root.size)}"))
+    waiting = deque([(root, tree)])
+    while waiting and limit > 0:
+        folder, branch = waiting.popleft()
+        share = limit if not folder.folders else max(1, limit // 2)
+        shown = list(folder.folders.values())[:share]
+        waiting.extend((child, branch.add(_text(child.label, "bold"))) for child in shown)
+        nodes_shown = folder.nodes[: max(0, share - len(shown))]
+        for node in nodes_shown:
+            branch.add(_text(_node_label(node)))
+        limit -= len(shown) + len(nodes_shown)
+        left_out = len(folder.folders) - len(shown), len(folder.nodes) - len(nodes_shown)
+        for line in _left_out(*left_out):
+            branch.add(_text(line, "dim"))
+    return tree
+
+
+def _node_label(node: Node) -> str:
+    name = escape(node.path.rpartition("/")[2])
+    return (
+        f"{name} -> {escape(node.link)}"
+        if node.link is not None
+        else (f"{name}  {size_text(node.size)}")
+    )
+
+
+def _left_out(folders: int, files: int) -> Iterator[str]:
+    if folders:
+        yield f"… {count_text(folders, 'more folder')}"
+    if files:
+        yield f"… {count_text(files, 'more file')}"
+
+
+# --- images ---------------------------------------------------------------------------------------
+
+
+def _picture(images: Any, data: bytes) -> Any:
+    """Return a picture of bounded size. Raise UsageError where it is none or too large.
+
+    Only formats that Pillow decodes itself are tried: for others it would start programs.
+    """
+    errors = (OSError, ValueError, SyntaxError, EOFError, images.DecompressionBombError)
+    if len(data) > IMAGE_LIMIT:
+        raise UsageError(f"image of more than {IMAGE_LIMIT >> 20} MiB")
+    try:
+        picture = images.open(io.BytesIO(data), formats=IMAGE_FORMATS)
+        if picture.width * picture.height > PIXEL_LIMIT:
+            raise UsageError(
+                f"image of {picture.width} × {picture.height} pixels, too many to show"
+            )
+        picture.load()
+    except errors as error:
+        raise UsageError(f"not an image that can be shown ({error})") from error
+    return picture
+
+
+def _image(picture: Any, stream: TextIO, width: int) -> RenderableType:
+    """Return the best form the terminal has: kitty, sixel, else half blocks."""
+    if _answers(stream):
+        try:
+            renderable = importlib.import_module("textual_image.renderable")
+        except ImportError:
+            return _HalfBlocks(picture, width)
+        wanted = min(width, max(1, picture.width // 8))
+        return renderable.Image(picture, width=wanted, height="auto")  # type: ignore[no-any-return]
+    return _HalfBlocks(picture, width)
+
+
+def _answers(stream: TextIO) -> bool:
+    """Whether this is a terminal that can be asked what it is able to show."""
+    return (
+        stream is sys.__stdout__ and stream.isatty() and bool(sys.__stdin__) and sys.stdin.isatty()
+    )
+
+
+class _HalfBlocks:
+    """A picture in which each character cell is two pixels, one above the other."""
+
+    def __init__(self, picture: Any, width: int) -> None:
+        columns = max(1, min(width, picture.width, 120))
+        height = max(2, round(picture.height * columns / picture.width))
+        height = min(height, 200)
+        self._pixels = picture.convert("RGB").resize((columns, height + height % 2))
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        from rich.color import Color
+        from rich.segment import Segment
+        from rich.style import Style
+
+        pixels = self._pixels.load()
+        columns, height = self._pixels.size
+        for y in range(0, height, 2):
+            for x in range(columns):
+                upper, lower = Color.from_rgb(*pixels[x, y]), Color.from_rgb(*pixels[x, y + 1])
+                yield Segment("▀", Style(color=upper, bgcolor=lower))
+            yield Segment("\n")
+
+
+# --- the manifest ---------------------------------------------------------------------------------
+
+
+def _manifest(version: Shown) -> Grid:
+    """Every field of the manifest with later notes applied, unknown ones too."""
+    from rich.table import Table as Grid
+
+    grid = Grid.grid(padding=(0, 2))
+    grid.add_column(style="bold", no_wrap=True)
+    grid.add_column(overflow="fold")
+    for name, text in _fields(version):
+        grid.add_row(_text(name), _text(text))
+    return grid
+
+
+def _fields(version: Shown) -> Iterator[tuple[str, str]]:
+    yield "version", version.ref
+    yield "id", version.id
+    if version.state != "live":
+        yield "state", version.state
+    if version.tags:
+        yield "tags", ", ".join(version.tags)
+    noted = {
+        "title": version.title,
+        "description": version.description,
+        "metadata": version.metadata,
+        "labels": version.labels,
+        "partitions": version.partitions,
+    }
+    for name, value in (version.document | noted).items():
+        if name not in ("art", "uid", "key", "check", "description") and value:
+            yield name, _field_text(name, value)
+
+
+def _field_text(name: str, value: Any) -> str:
+    if name == "created":
+        return f"{value}  ({age_text(str(value))})"
+    if name == "inputs" and isinstance(value, list):
+        return "\n".join(_input_text(item) for item in value)
+    if isinstance(value, dict):
+        return dump_plain(_short(value)).decode().rstrip("\n")
+    if isinstance(value, list):
+        return ", ".join(tables.cell_text(item) for item in value)
+    return str(value)
+
+
+def _short(value: dict[str, Any]) -> dict[str, Any]:
+    """Long texts and lists are cut: the content was shown before."""
+    short: dict[str, Any] = {}
+    for name, item in value.items():
+        if isinstance(item, str) and len(item) > 200:
+            item = item[:199] + "…"
+        elif isinstance(item, list) and len(item) > NAMED_COLUMNS:
+            item = [*item[:NAMED_COLUMNS], f"… {len(item) - NAMED_COLUMNS:,} more"]
+        short[name] = item
+    return short
+
+
+def _input_text(item: Any) -> str:
+    key, number, version_id = (item.get(name) for name in ("key", "number", "id"))
+    return f"{key}@v{number}  {version_id}" if key and number else str(version_id)
+
+
+# --- progress -------------------------------------------------------------------------------------
+
+
+class TerminalReporter:
+    """A Reporter with a bar, once a phase takes longer than a moment.
+
+    `finish` may be called at any time and gives the terminal back; whoever starts a phase must see
+    to it that it is called, also after an error.
+    """
+
+    def __init__(
+        self,
+        stream: TextIO | None = None,
+        *,
+        delay_seconds: float = 0.4,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._stream = stream
+        self._delay_seconds = delay_seconds
+        self._clock = clock
+        self._bar: Progress | None = None
+        self._begin("", None)
+
+    def _begin(self, what: str, total_bytes: int | None) -> None:
+        self._what = what
+        self._total_bytes = total_bytes
+        self._files = 0
+        self._bytes = 0
+        self._started = self._clock()
+        self._next = self._started + self._delay_seconds
+
+    def start(self, what: str, *, total_bytes: int | None = None) -> None:
+        self.finish()
+        self._begin(what, total_bytes)
+
+    def advance(self, *, files: int = 0, size_bytes: int = 0) -> None:
+        self._files += files
+        self._bytes += size_bytes
+        now = self._clock()
+        if now >= self._next:
+            self._next = now + 0.1
+            self._show(now - self._started)
+
+    def finish(self) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+            self._bar = None
+        self._next = float("inf")
+
+    def warn(self, message: str) -> None:
+        line = f"warning: {message}"
+        if self._bar is not None:
+            self._bar.console.print(_text(line, "yellow"))
+        else:
+            stream = self._stream or sys.stderr
+            stream.write(escape(line) + "\n")
+            stream.flush()
+
+    def _show(self, seconds: float) -> None:
+        text = progress_text(escape(self._what), self._files, self._bytes, self._total_bytes)
+        if seconds > 0 and self._bytes:
+            text += f", {size_text(int(self._bytes / seconds))}/s"
+        if self._bar is None:
+            self._bar = _bar(self._stream or sys.stderr)
+            self._bar.add_task("", total=self._total_bytes, text=text)
+            self._bar.start()
+        self._bar.update(self._bar.task_ids[0], completed=self._bytes, text=text)
+
+
+def _bar(stream: TextIO) -> Progress:
+    from rich.progress import BarColumn, Progress, TextColumn
+
+    return Progress(
+        BarColumn(bar_width=30),
+        TextColumn("{task.fields[text]}", markup=False),
+        console=_console(stream, None, None),
+        transient=True,
+    )
