@@ -66,7 +66,7 @@ class Backend(Protocol):
     def stage(self) -> Staged:
         """Begin a large file."""
 
-    def list(self, prefix: str) -> Iterator[Item]:
+    def walk(self, prefix: str) -> Iterator[Item]:
         """Yield all names below the directory `prefix`, in no order; nothing where it is missing."""
 
     def names(self, directory: str) -> list[str]:
@@ -138,7 +138,7 @@ class LocalBackend:
         path = f"{self.root}/tmp/{os.getpid()}-{secrets.token_hex(8)}"
         return LocalStaged(self, path)
 
-    def list(self, prefix: str) -> Iterator[Item]:
+    def walk(self, prefix: str) -> Iterator[Item]:
         pending = [prefix.rstrip("/")]
         while pending:
             directory = pending.pop()
@@ -159,7 +159,9 @@ class LocalBackend:
     def names(self, directory: str) -> list[str]:
         try:
             with os.scandir(self._at(directory)) as entries:
-                return [e.name + "/" if e.is_dir(follow_symlinks=False) else e.name for e in entries]
+                return [
+                    e.name + "/" if e.is_dir(follow_symlinks=False) else e.name for e in entries
+                ]
         except (FileNotFoundError, NotADirectoryError):
             return []
         except OSError as error:
@@ -211,7 +213,7 @@ class LocalBackend:
         """Remove temporary files that are a day old, left by killed processes; return how many."""
         count = 0
         limit = time.time() - _STALE_SECONDS
-        for item in list(self.list("tmp")):
+        for item in list(self.walk("tmp")):
             if item.modified < limit:
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(self._at(item.name))
@@ -340,11 +342,14 @@ def explain(error: OSError, path: str) -> NoReturn:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         free = _free_space(path)
         raise StorageError(
-            f"{path}: no space left{free}", hint="free some space, then run the command again: nothing was lost"
+            f"{path}: no space left{free}",
+            hint="free some space, then run the command again: nothing was lost",
         ) from error
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         why = "the file system is read-only" if error.errno == errno.EROFS else "permission denied"
-        raise DeniedError(f"{path}: {why}", hint="look at the owner and mode of this path") from error
+        raise DeniedError(
+            f"{path}: {why}", hint="look at the owner and mode of this path"
+        ) from error
     if isinstance(error, (FileNotFoundError, IsADirectoryError)):
         raise StorageError(f"{path}: {error.strerror}", hint="art doctor") from error
     raise StorageError(f"{path}: {error.strerror or error}", hint="art doctor") from error

@@ -58,9 +58,11 @@ class Catalog:
         while pending:
             directory = pending.pop()
             names = self.backend.names(f"manifests/{directory}".rstrip("/"))
-            pending += [f"{directory}/{name[:-1]}".lstrip("/") for name in names if name.endswith("/")]
+            pending += [
+                f"{directory}/{name[:-1]}".lstrip("/") for name in names if name.endswith("/")
+            ]
             key = unescape(directory) if directory else None
-            if key and any(parse_number(name) for name in names):
+            if key and any(parse_number(name) is not None for name in names):
                 yield key
 
     def numbers(self, key: str) -> list[int]:
@@ -82,7 +84,9 @@ class Catalog:
         except FileNotFoundError:
             raise NotFoundError(f"{key} has no version v{number}", hint=f"art log {key}") from None
         if manifest.key != key:
-            raise CorruptError(f"{name} is damaged: it is about {manifest.key!r}", hint="art doctor")
+            raise CorruptError(
+                f"{name} is damaged: it is about {manifest.key!r}", hint="art doctor"
+            )
         return manifest
 
     def anonymous(self, uid: str) -> Manifest:
@@ -121,7 +125,9 @@ class Catalog:
     def logs(self, key: str | None) -> list[str]:
         """Return the logs a key has, such as `_state` and `_tags/prod`."""
         directory = refs_directory(key)
-        found = [log for log in (STATE, NOTES, SETTINGS) if self.backend.names(f"{directory}/{log}")]
+        found = [
+            log for log in (STATE, NOTES, SETTINGS) if self.backend.names(f"{directory}/{log}")
+        ]
         tags = self.backend.names(f"{directory}/_tags")
         return found + sorted(f"_tags/{name[:-1]}" for name in tags if name.endswith("/"))
 
@@ -131,7 +137,7 @@ class Catalog:
         Raise CorruptError where one is damaged or missing.
         """
         directory = f"{refs_directory(key)}/{log}"
-        result = []
+        result: list[Entry] = []
         for number in self._numbers(directory):
             if number <= after:
                 continue
@@ -179,7 +185,9 @@ class Catalog:
             return None
         value, sequence = document.get("value"), document.get("sequence")
         if not isinstance(value, float) or not 0 <= value <= 100 or type(sequence) is not int:
-            raise CorruptError(f"{name} is damaged: it has no value from 0 to 100", hint="art doctor")
+            raise CorruptError(
+                f"{name} is damaged: it has no value from 0 to 100", hint="art doctor"
+            )
         return document
 
     def write_progress(self, document: Document) -> None:
@@ -188,4 +196,4 @@ class Catalog:
 
     def _numbers(self, directory: str) -> list[int]:
         found = map(parse_number, self.backend.names(directory))
-        return sorted(number for number in found if number)
+        return sorted(number for number in found if number is not None)

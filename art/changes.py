@@ -83,7 +83,9 @@ class Changes:
     def tag(self, record: Record, tag: str, message: str | None = None) -> TagMove:
         """Make the tag name this version. Raise UsageError for a keyless one."""
         if record.key is None:
-            raise UsageError("a keyless version cannot be tagged", hint="give it a key: art cp ID KEY")
+            raise UsageError(
+                "a keyless version cannot be tagged", hint="give it a key: art cp ID KEY"
+            )
         return self._move_tag(record.key, tag, record.id, record.number, message)
 
     def untag(self, key: str, tag: str, message: str | None = None) -> TagMove:
@@ -185,7 +187,9 @@ class Changes:
 
         One entry per key: all of a key's versions go at once or none.
         """
-        return sum(self._set_state(key, "deleted", message, group) for key, group in _by_key(plan.versions))
+        return sum(
+            self._set_state(key, "deleted", message, group) for key, group in _by_key(plan.versions)
+        )
 
     def restore(self, records: Iterable[Record], message: str | None = None) -> int:
         """Make deleted versions live again, under their numbers."""
@@ -196,7 +200,9 @@ class Changes:
                     f"{record.ref} cannot be restored: its payload is not here any more",
                     hint=f"art log {record.key}",
                 )
-        return sum(self._set_state(key, "restored", message, group) for key, group in _by_key(records))
+        return sum(
+            self._set_state(key, "restored", message, group) for key, group in _by_key(records)
+        )
 
     def _set_state(
         self,
@@ -216,10 +222,8 @@ class Changes:
             versions.append(version)
         for at in range(0, len(versions), _VERSIONS_PER_ENTRY):
             part = versions[at : at + _VERSIONS_PER_ENTRY]
-            fields = {"state": state, "versions": part}
-            self._store.catalog.append(
-                key, STATE, lambda _, fields=fields: self._entry(key, message, {}) | fields
-            )
+            entry = self._entry(key, message, {"state": state, "versions": part})
+            self._store.catalog.append(key, STATE, lambda _, entry=entry: entry)  # type: ignore[misc]
         return len(versions)
 
     # -- moving and copying ----------------------------------------------------------------------
@@ -230,10 +234,15 @@ class Changes:
         `records` are the live versions, oldest first. Done again after a crash, it goes on.
         """
         moved = self.copy(records, new_key, publisher)
-        targets = {record.id: self._target(ref) for record, (_, ref) in zip(records, moved.versions, strict=True)}
+        targets = {
+            record.id: self._target(ref)
+            for record, (_, ref) in zip(records, moved.versions, strict=True)
+        }
         for tag in moved.tags:
             id = next(record.id for record in records if tag in record.tags)
-            self._move_tag(new_key, tag, targets[id]["id"], targets[id]["number"], f"moved from {key}")
+            self._move_tag(
+                new_key, tag, targets[id]["id"], targets[id]["number"], f"moved from {key}"
+            )
         self._set_state(key, "moved", f"to {new_key}", records, targets)
         return moved
 
@@ -251,7 +260,11 @@ class Changes:
 
     def _copy_one(self, record: Record, new_key: str, publisher: Publisher) -> Publication:
         manifest = self._resolver.manifest(record)
-        notes = [entry.document["set"] for entry in self._resolver.notes(record) if entry.document.get("set")]
+        notes = [
+            entry.document["set"]
+            for entry in self._resolver.notes(record)
+            if entry.document.get("set")
+        ]
         document = apply_notes(manifest.document, notes)
         origin = {"key": record.key, "id": record.id, "number": record.number}
         document |= {

@@ -78,14 +78,18 @@ class Checkout:
         """Take out into the folder `target`, which may exist. Raise ConflictError where that would
         overwrite changed files, CorruptError where the payload is damaged; then nothing changed."""
         if os.path.lexists(self._target) and not self._target.is_dir():
-            raise ConflictError(f"{self._target} is there and is not a folder", hint="name another target")
+            raise ConflictError(
+                f"{self._target} is there and is not a folder", hint="name another target"
+            )
         wanted = _checked(nodes)
         size = 0
         unchanged = 0
         if self._target.is_dir():
             everything = list(wanted)
             missing = self._sort_out(everything, force=force)
-            unchanged = sum(node.is_file for node in everything) - sum(node.is_file for node in missing)
+            unchanged = sum(node.is_file for node in everything) - sum(
+                node.is_file for node in missing
+            )
             wanted = iter(missing)
         with beside(self._target) as temporary:
             written, size, folders = self._write(wanted, temporary)
@@ -160,7 +164,11 @@ class Checkout:
             return stat.S_ISLNK(found.st_mode) and os.readlink(path) == node.link
         if node.is_dir:
             return stat.S_ISDIR(found.st_mode)
-        if not stat.S_ISREG(found.st_mode) or found.st_size != node.size or _digest(path) != node.b3:
+        if (
+            not stat.S_ISREG(found.st_mode)
+            or found.st_size != node.size
+            or _digest(path) != node.b3
+        ):
             return False
         if sys.platform != "win32" and found.st_mode & 0o777 != node.mode:
             os.chmod(path, node.mode)
@@ -203,7 +211,9 @@ class Checkout:
             handle = os.open(path, _CREATE_FLAGS, node.mode | stat.S_IWUSR)
             try:
                 self._write_content(node, handle)
-                if (node.mode & self._umask or not node.mode & stat.S_IWUSR) and hasattr(os, "fchmod"):
+                if (node.mode & self._umask or not node.mode & stat.S_IWUSR) and hasattr(
+                    os, "fchmod"
+                ):
                     os.fchmod(handle, node.mode)
             finally:
                 os.close(handle)
@@ -214,7 +224,9 @@ class Checkout:
                 hint="take it out with --tar, or on a file system that tells capitals apart",
             ) from None
         except NotADirectoryError:
-            raise CorruptError(f"tree {self._payload.digest[:16]}: {node.path!r} lies below a file") from None
+            raise CorruptError(
+                f"tree {self._payload.digest[:16]}: {node.path!r} lies below a file"
+            ) from None
         except OSError as error:
             explain(error, path)
 
@@ -233,7 +245,10 @@ class Checkout:
         for directory, folders, files in os.walk(temporary):
             relative = os.path.relpath(directory, temporary)
             target = os.path.normpath(os.path.join(self._target, relative))
-            for name in [*files, *(f for f in folders if os.path.islink(os.path.join(directory, f)))]:
+            for name in [
+                *files,
+                *(f for f in folders if os.path.islink(os.path.join(directory, f))),
+            ]:
                 place(os.path.join(directory, name), os.path.join(target, name), replace=True)
             for name in folders:
                 if not os.path.islink(os.path.join(directory, name)):
@@ -241,7 +256,9 @@ class Checkout:
                         os.mkdir(os.path.join(target, name))
 
 
-def archive(payload: StoredPayload, nodes: Iterable[Node], target: Path, kind: str, created: str) -> Got:
+def archive(
+    payload: StoredPayload, nodes: Iterable[Node], target: Path, kind: str, created: str
+) -> Got:
     """Write the nodes into a new tar or zip file; names are those of the tree."""
     target = Path(os.path.abspath(target))
     if os.path.lexists(target):
@@ -260,7 +277,9 @@ def archive(payload: StoredPayload, nodes: Iterable[Node], target: Path, kind: s
 
 
 @contextlib.contextmanager
-def _open_archive(path: str, kind: str) -> Iterator[Callable[[Node, StoredPayload, datetime], None]]:
+def _open_archive(
+    path: str, kind: str
+) -> Iterator[Callable[[Node, StoredPayload, datetime], None]]:
     if kind == "tar":
         with tarfile.open(path, "x", format=tarfile.PAX_FORMAT) as tar:
             yield lambda node, payload, when: _add_to_tar(tar, node, payload, when)
@@ -286,7 +305,9 @@ def _add_to_tar(tar: tarfile.TarFile, node: Node, payload: StoredPayload, when: 
         tar.addfile(member, _Parts(payload.content(node)))  # type: ignore[arg-type]
 
 
-def _add_to_zip(bundle: zipfile.ZipFile, node: Node, payload: StoredPayload, when: datetime) -> None:
+def _add_to_zip(
+    bundle: zipfile.ZipFile, node: Node, payload: StoredPayload, when: datetime
+) -> None:
     name = node.path + "/" if node.is_dir else node.path
     member = zipfile.ZipInfo(name, (max(1980, when.year), *when.timetuple()[1:6]))
     member.compress_type = zipfile.ZIP_DEFLATED
@@ -326,7 +347,9 @@ def _checked(nodes: Iterable[Node]) -> Iterator[Node]:
         except ValueError as error:
             raise CorruptError(f"the tree is damaged: {error}", hint="art doctor") from None
         if sys.platform == "win32" and any(map(_is_refused_by_windows, node.path.split("/"))):
-            raise ConflictError(f"{node.path!r} is no possible name on this system", hint="use --tar")
+            raise ConflictError(
+                f"{node.path!r} is no possible name on this system", hint="use --tar"
+            )
         yield node
 
 
@@ -370,7 +393,9 @@ def _make_folders(root: str, path: str, made: set[str]) -> None:
     try:
         os.mkdir(f"{root}/{path}")
     except FileExistsError:
-        raise CorruptError(f"the tree has {path!r} as a file and as a folder", hint="art doctor") from None
+        raise CorruptError(
+            f"the tree has {path!r} as a file and as a folder", hint="art doctor"
+        ) from None
     except OSError as error:
         explain(error, f"{root}/{path}")
     made.add(path)
@@ -411,7 +436,9 @@ def place(source: str, target: str, *, replace: bool) -> None:
         else:
             create_exclusively(source, target)
     except FileExistsError:
-        raise ConflictError(f"{target} has come into being meanwhile", hint="run the command again") from None
+        raise ConflictError(
+            f"{target} has come into being meanwhile", hint="run the command again"
+        ) from None
     except OSError as error:
         explain(error, target)
 

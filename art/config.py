@@ -14,6 +14,7 @@ from typing import Any
 from art import document as documents
 from art.backend import LocalBackend
 from art.errors import UsageError
+from art.model import Document
 
 _NAME = "config.yaml"
 
@@ -95,19 +96,19 @@ class Config:
         self._write({other: value for other, value in self._repository().items() if other != name})
         return self.get(name)
 
-    def _repository(self) -> documents.Document:
+    def _repository(self) -> Document:
         try:
             return documents.load_plain(self._backend.read(_NAME), _NAME)
         except FileNotFoundError:
             return {}
 
-    def _user(self) -> documents.Document:
+    def _user(self) -> Document:
         try:
             return documents.load_plain(self._user_path.read_bytes(), str(self._user_path))
         except OSError:
             return {}
 
-    def _write(self, document: documents.Document) -> None:
+    def _write(self, document: Document) -> None:
         self._backend.replace(_NAME, documents.dump_plain(document))
 
 

@@ -29,7 +29,9 @@ class _StrictLoader(_Loader):  # type: ignore[misc]
     def construct_mapping(self, node: Any, deep: bool = False) -> Any:
         mapping = super().construct_mapping(node, deep=deep)
         if len(mapping) != len(node.value):
-            raise yaml.constructor.ConstructorError(None, None, "a key stands twice", node.start_mark)
+            raise yaml.constructor.ConstructorError(
+                None, None, "a key stands twice", node.start_mark
+            )
         return mapping
 
 
@@ -46,7 +48,12 @@ def encode(document: Document) -> bytes:
     Raise ValueError where YAML cannot carry it unchanged.
     """
     body = yaml.dump(
-        document, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=2**30, encoding="utf-8"
+        document,
+        Dumper=_PlainDumper,
+        sort_keys=False,
+        allow_unicode=True,
+        width=2**30,
+        encoding="utf-8",
     )
     if not _same(_load(body), document):
         raise ValueError("the document does not survive YAML")
@@ -79,7 +86,8 @@ def check_format(document: Any, name: str) -> Document:
         raise _damaged(name, f"field 'art' is {number!r}, expected {FORMAT}")
     if number > FORMAT:
         raise NewerFormatError(
-            f"{name} has format {number}, this art knows {FORMAT}", hint="pip install --upgrade art-vcs"
+            f"{name} has format {number}, this art knows {FORMAT}",
+            hint="pip install --upgrade art-vcs",
         )
     return document
 
@@ -106,7 +114,7 @@ def dump_plain(document: Document) -> bytes:
 def _load(body: bytes) -> Any:
     if b"&" in body or b"*" in body or b"!" in body or _may_be_deep(body):
         _refuse_tricks(body)
-    return _plain(yaml.load(body, Loader=_StrictLoader))  # noqa: S506 - derives from CSafeLoader
+    return _plain(yaml.load(body, Loader=_StrictLoader))
 
 
 def _may_be_deep(body: bytes) -> bool:

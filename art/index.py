@@ -15,6 +15,8 @@ import time
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
+from itertools import repeat
 from typing import Any, TypeVar
 
 from blake3 import blake3
@@ -22,7 +24,7 @@ from blake3 import blake3
 from art import catalog as catalogs
 from art.catalog import NOTES, STATE, Catalog, manifest_directory, refs_directory
 from art.errors import ArtError, CorruptError, NewerFormatError, NotFoundError
-from art.model import Document, Entry, Manifest, apply_notes, heads, unescape
+from art.model import ANONYMOUS, Document, Entry, Manifest, apply_notes, heads, unescape
 from art.objects import ObjectStore
 
 _SCHEMA_VERSION = 1
@@ -46,8 +48,10 @@ CREATE TABLE chunks (prefix INTEGER PRIMARY KEY, pack INTEGER);
 CREATE TABLE files (directory BLOB, segment INTEGER, payload TEXT, data BLOB, UNIQUE (directory, segment));
 CREATE INDEX files_by_payload ON files (payload);
 """
-_ANONYMOUS = 0
-_COLUMNS = "number, id, uid, type, created, author, size, files, payload, title, about, tags, state, base"
+_KEYLESS = 0
+_COLUMNS = (
+    "number, id, uid, type, created, author, size, files, payload, title, about, tags, state, base"
+)
 LIVE = "live"
 Answer = TypeVar("Answer")
 
@@ -111,7 +115,9 @@ class Index:
     `path` None keeps everything in memory: for repositories that cannot be written.
     """
 
-    def __init__(self, path: str | None, catalog: Catalog, objects: ObjectStore, repository: str) -> None:
+    def __init__(
+        self, path: str | None, catalog: Catalog, objects: ObjectStore, repository: str
+    ) -> None:
         self._path = path
         self._catalog = catalog
         self._objects = objects
@@ -152,11 +158,15 @@ class Index:
         return self._connect(":memory:")
 
     def _connect(self, path: str) -> sqlite3.Connection:
-        database = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+        database = sqlite3.connect(
+            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
         try:
             # Durability is not needed, the files are the truth; a killed process is harmless.
             database.execute("PRAGMA synchronous=OFF")
-            database.execute("PRAGMA journal_mode=" + ("MEMORY" if path == ":memory:" else "TRUNCATE"))
+            database.execute(
+                "PRAGMA journal_mode=" + ("MEMORY" if path == ":memory:" else "TRUNCATE")
+            )
             database.execute("PRAGMA mmap_size=0")
             if database.execute("PRAGMA user_version").fetchone()[0] == 0:
                 self._create_tables(database)
@@ -232,11 +242,13 @@ class Index:
         return [name for (name,) in rows]
 
     def _has_changed(self, name: str) -> bool:
-        row = self._db.execute("SELECT modified FROM directories WHERE name = ?", (name,)).fetchone()
+        row = self._db.execute(
+            "SELECT modified FROM directories WHERE name = ?", (name,)
+        ).fetchone()
         modified = _modified(self._path_of(name))
         if row is None:
             return modified is not None
-        return modified != row[0]
+        return bool(modified != row[0])
 
     def _path_of(self, name: str) -> str:
         path = self._catalog.backend.path(name)
@@ -299,7 +311,7 @@ class Index:
             try:
                 self._put(self._catalog.anonymous(uid), None)
             except (CorruptError, NewerFormatError) as error:
-                self._put_damaged(_ANONYMOUS, -1, uid, error)
+                self._put_damaged(_KEYLESS, -1, uid, error)
 
     def _insert(self, key: str, number: int) -> None:
         try:
@@ -313,10 +325,11 @@ class Index:
         owner, log = _split_log(name)
         if log is None or not any(catalogs.parse_number(child) for child in names):
             return
-        key = None if owner == catalogs.ANONYMOUS else unescape(owner)
-        key_id = _ANONYMOUS if key is None else self._key_id(key)
+        key = None if owner == ANONYMOUS else unescape(owner)
+        key_id = _KEYLESS if key is None else self._key_id(key)
         (last,) = self._db.execute(
-            "SELECT coalesce(max(number), 0) FROM entries WHERE key_id = ? AND log = ?", (key_id, log)
+            "SELECT coalesce(max(number), 0) FROM entries WHERE key_id = ? AND log = ?",
+            (key_id, log),
         ).fetchone()
         for entry in self._catalog.entries(key, log, after=last):
             self._put_entry(key_id, log, entry)
@@ -328,7 +341,7 @@ class Index:
         return int(row[0])
 
     def _put(self, manifest: Manifest, number: int | None) -> None:
-        key_id = _ANONYMOUS if manifest.key is None else self._key_id(manifest.key)
+        key_id = _KEYLESS if manifest.key is None else self._key_id(manifest.key)
         payload = manifest.payload
         about = json.dumps(_about(manifest.document), separators=(",", ":"))
         values = (
@@ -353,7 +366,22 @@ class Index:
             self._db.execute("INSERT INTO inputs VALUES (?, ?, ?, ?, ?)", (*row, _crc(row)))
 
     def _put_damaged(self, key_id: int, number: int, uid: str, error: ArtError) -> None:
-        values = (number, "", uid, "damaged", "", "", None, None, None, error.message, "{}", "", "damaged", "{}")
+        values = (
+            number,
+            "",
+            uid,
+            "damaged",
+            "",
+            "",
+            None,
+            None,
+            None,
+            error.message,
+            "{}",
+            "",
+            "damaged",
+            "{}",
+        )
         self._put_row(key_id, values)
 
     def _put_row(self, key_id: int, values: tuple[Any, ...]) -> None:
@@ -368,7 +396,7 @@ class Index:
 
     def _apply_logs(self, key: str | None) -> None:
         """Work out tags, states and notes of a key's versions from its logs."""
-        key_id = _ANONYMOUS if key is None else self._key_id(key)
+        key_id = _KEYLESS if key is None else self._key_id(key)
         logs = self._logs(key_id)
         tags, states, notes = _effects(logs)
         touched = set(tags) | set(states) | set(notes)
@@ -418,7 +446,8 @@ class Index:
     def latest_number(self, key: str) -> int:
         """Return the highest number of a key, 0 where there is none."""
         row = self._db.execute(
-            "SELECT max(number) FROM versions WHERE key_id = (SELECT id FROM keys WHERE key = ?)", (key,)
+            "SELECT max(number) FROM versions WHERE key_id = (SELECT id FROM keys WHERE key = ?)",
+            (key,),
         ).fetchone()
         return row[0] or 0
 
@@ -485,7 +514,7 @@ class Index:
 
     def log(self, key: str | None, log: str) -> list[Entry]:
         """Return the entries of one log."""
-        key_id = _ANONYMOUS if key is None else self._known_key_id(key)
+        key_id = _KEYLESS if key is None else self._known_key_id(key)
         return self._logs(key_id).get(log, [])
 
     def users(self, id: str) -> list[Record]:
@@ -513,7 +542,9 @@ class Index:
 
     def _records(self, where: str, values: dict[str, Any]) -> list[Record]:
         keys = dict(self._db.execute("SELECT id, key FROM keys")) if "key" not in values else None
-        rows = self._db.execute(f"SELECT key_id, {_COLUMNS}, crc FROM versions WHERE {where}", values)
+        rows = self._db.execute(
+            f"SELECT key_id, {_COLUMNS}, crc FROM versions WHERE {where}", values
+        )
         result = []
         for row in rows:
             if _crc(row[:-1]) != row[-1]:
@@ -528,7 +559,9 @@ class Index:
 
     def find(self, digest: bytes) -> str | None:
         """Return the id of a pack that may hold the chunk (`ChunkHints`)."""
-        query = "SELECT packs.id FROM chunks JOIN packs ON packs.number = chunks.pack WHERE prefix = ?"
+        query = (
+            "SELECT packs.id FROM chunks JOIN packs ON packs.number = chunks.pack WHERE prefix = ?"
+        )
         row = self.ask(lambda index: index._db.execute(query, (_prefix(digest),)).fetchone())
         return row[0] if row else None
 
@@ -548,7 +581,7 @@ class Index:
                 digests = self._objects.directory(pack).digests()
             except (CorruptError, FileNotFoundError):
                 continue  # a hint less; reading it will say what is wrong
-            self.note_chunks(lambda pack=pack, digests=digests: ((digest, pack) for digest in digests))
+            self.note_chunks(partial(zip, digests, repeat(pack)))
 
     def note_chunks(self, chunks: Callable[[], Iterable[tuple[bytes, str]]]) -> None:
         """Remember where chunks were stored."""
@@ -562,7 +595,9 @@ class Index:
                 number = numbers.get(pack)
                 if number is None:
                     self._db.execute("INSERT OR IGNORE INTO packs (id) VALUES (?)", (pack,))
-                    found = self._db.execute("SELECT number FROM packs WHERE id = ?", (pack,)).fetchone()
+                    found = self._db.execute(
+                        "SELECT number FROM packs WHERE id = ?", (pack,)
+                    ).fetchone()
                     number = numbers[pack] = found[0]
                 yield _prefix(digest), number
 
@@ -575,13 +610,14 @@ class Index:
         The payload is one that is known to hold all these files, or empty.
         """
         segment = 0
-        while found := self.ask(lambda index, n=segment: index._segment(directory, n)):
+        while found := self.ask(partial(Index._segment, directory=directory, segment=segment)):
             yield found
             segment += 1
 
     def _segment(self, directory: bytes, segment: int) -> tuple[str, bytes] | None:
         row = self._db.execute(
-            "SELECT payload, data FROM files WHERE directory = ? AND segment = ?", (directory, segment)
+            "SELECT payload, data FROM files WHERE directory = ? AND segment = ?",
+            (directory, segment),
         ).fetchone()
         if row is None:
             return None
@@ -593,8 +629,13 @@ class Index:
     def note_files(self, segments: Iterable[tuple[bytes, int, bytes]], token: str) -> None:
         """Remember files: folder, number of the segment, data. `token` stands where the payload
         will stand once `settle_files` names it."""
-        rows = [(where, number, token, data + _seal(where, number, data)) for where, number, data in segments]
-        statement = "INSERT OR REPLACE INTO files (directory, segment, payload, data) VALUES (?, ?, ?, ?)"
+        rows = [
+            (where, number, token, data + _seal(where, number, data))
+            for where, number, data in segments
+        ]
+        statement = (
+            "INSERT OR REPLACE INTO files (directory, segment, payload, data) VALUES (?, ?, ?, ?)"
+        )
         self.ask(lambda index: index._many(statement, rows))
 
     def _many(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
@@ -604,7 +645,11 @@ class Index:
     def settle_files(self, token: str, kept: list[tuple[bytes, int]], payload: str) -> None:
         """Note that a payload holds the files of these segments and of those noted with `token`."""
         rows = [(payload, directory, segment) for directory, segment in kept]
-        self.ask(lambda index: index._many("UPDATE files SET payload = ? WHERE payload = ?", [(payload, token)]))
+        self.ask(
+            lambda index: index._many(
+                "UPDATE files SET payload = ? WHERE payload = ?", [(payload, token)]
+            )
+        )
         statement = "UPDATE files SET payload = ? WHERE directory = ? AND segment = ?"
         self.ask(lambda index: index._many(statement, rows))
 
@@ -632,7 +677,7 @@ def _split_log(name: str) -> tuple[str, str | None]:
     """Split `refs/<key>/_tags/prod` into the key's name and the log; the log is None elsewhere."""
     parts = name.split("/")[1:]
     for position, part in enumerate(parts):
-        if part.startswith("_") and part != catalogs.ANONYMOUS:
+        if part.startswith("_") and part != ANONYMOUS:
             log = "/".join(parts[position:])
             is_log = part != "_tags" or len(parts) == position + 2
             return "/".join(parts[:position]), log if is_log else None
@@ -666,7 +711,24 @@ def _about(document: Document) -> Document:
 
 
 def _record(key: str | None, row: tuple[Any, ...]) -> Record:
-    _, number, id, uid, kind, created, author, size, files, payload, title, about, tags, state, _, _ = row
+    (
+        _,
+        number,
+        id,
+        uid,
+        kind,
+        created,
+        author,
+        size,
+        files,
+        payload,
+        title,
+        about,
+        tags,
+        state,
+        _,
+        _,
+    ) = row
     return Record(
         key,
         None if key is None else number,

@@ -64,7 +64,12 @@ class Layout:
             raise ValueError(f"it has {len(self._data)} bytes, expected {at + paths}")
         self.payload = payload.hex()
         self.extends = Link(base_payload.hex(), base.hex()) if base != _ZERO else None
-        self._bits, self._piece_count, self.chunk_count, self._pack_count = bits, pieces, chunks, packs
+        self._bits, self._piece_count, self.chunk_count, self._pack_count = (
+            bits,
+            pieces,
+            chunks,
+            packs,
+        )
         self._table = memoryview(self._data)[self._chunks_at : self._pieces_at]
 
     @property
@@ -97,17 +102,25 @@ class Layout:
         return [self._location(self._chunks_at, position) for position in range(self.chunk_count)]
 
     def _fan(self, prefix: int) -> int:
-        return int.from_bytes(self._data[self._fan_at + 4 * prefix : self._fan_at + 4 * prefix + 4], "little")
+        return int.from_bytes(
+            self._data[self._fan_at + 4 * prefix : self._fan_at + 4 * prefix + 4], "little"
+        )
 
     def _pack(self, number: int) -> str:
         if number >= self._pack_count:
-            raise CorruptError(f"{self.name} is damaged: it has no pack {number}", hint="art doctor")
+            raise CorruptError(
+                f"{self.name} is damaged: it has no pack {number}", hint="art doctor"
+            )
         return self._data[self._packs_at + 32 * number : self._packs_at + 32 * number + 32].hex()
 
     def _location(self, table: int, position: int) -> tuple[bytes, Location]:
-        digest, number, offset, length, size = RECORD.unpack_from(self._data, table + RECORD.size * position)
+        digest, number, offset, length, size = RECORD.unpack_from(
+            self._data, table + RECORD.size * position
+        )
         if size > CHUNK_LIMIT or length > CHUNK_LIMIT + (1 << 16):
-            raise CorruptError(f"{self.name} is damaged: a chunk of {size} bytes", hint="art doctor")
+            raise CorruptError(
+                f"{self.name} is damaged: a chunk of {size} bytes", hint="art doctor"
+            )
         return digest, Location(self._pack(number), offset, length, size)
 
 

@@ -61,7 +61,9 @@ def check_tag(tag: str) -> str:
 def check_type(word: str) -> str:
     """Return `word`; raise UsageError where it cannot be the type of a version."""
     if not _TYPE.fullmatch(word):
-        raise UsageError(f"type {word!r} is not possible: lower-case letters, digits, '.', '_', '+', '-'")
+        raise UsageError(
+            f"type {word!r} is not possible: lower-case letters, digits, '.', '_', '+', '-'"
+        )
     return word
 
 
@@ -142,7 +144,9 @@ class Ref:
 
 
 def _check_selector(selector: str, text: str) -> str:
-    if re.fullmatch(r"v[0-9]{1,18}|latest(-[0-9]{1,18})?", selector) or _ID_PREFIX.fullmatch(selector):
+    if re.fullmatch(r"v[0-9]{1,18}|latest(-[0-9]{1,18})?", selector) or _ID_PREFIX.fullmatch(
+        selector
+    ):
         return selector
     if selector.startswith(("latest", "b3:")) or not selector or re.fullmatch(r"v[0-9]+", selector):
         raise UsageError(
@@ -474,23 +478,24 @@ def check_metadata(value: object, where: str = "metadata") -> None:
         for name, item in value.items():
             if not isinstance(name, str):
                 raise UsageError(f"{where}: key {name!r} must be a text")
+            check_metadata(name, where)
             check_metadata(item, f"{where}.{name}")
     elif isinstance(value, (list, tuple)):
         for position, item in enumerate(value):
             check_metadata(item, f"{where}[{position}]")
-    elif isinstance(value, str):
-        if any("\ud800" <= character <= "\udfff" for character in value):
-            raise UsageError(f"{where}: the text {value!r} is not valid Unicode")
-    elif isinstance(value, bool) or value is None or isinstance(value, float):
-        pass
-    elif isinstance(value, int):
-        if not -(2**63) <= value < 2**63:
-            raise UsageError(f"{where}: {value} does not fit into 64 bits")
-    else:
-        raise UsageError(
-            f"{where}: {value!r} is a {type(value).__name__}, expected text, number, boolean, null, "
-            "list or mapping"
-        )
+    elif problem := _scalar_problem(value):
+        raise UsageError(f"{where}: {value!r} {problem}")
+
+
+def _scalar_problem(value: object) -> str | None:
+    if isinstance(value, str):
+        is_valid = not any("\ud800" <= character <= "\udfff" for character in value)
+        return None if is_valid else "is not valid Unicode"
+    if isinstance(value, int) and not isinstance(value, bool):
+        return None if -(2**63) <= value < 2**63 else "does not fit into 64 bits"
+    if value is None or isinstance(value, (bool, float)):
+        return None
+    return f"is a {type(value).__name__}, expected text, number, boolean, null, list or mapping"
 
 
 def parse_progress(value: object, *, clamp: bool = False) -> float:

@@ -16,7 +16,7 @@ from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import zstandard
 from blake3 import blake3
@@ -30,6 +30,9 @@ from art.layout import Layout
 from art.pack import Location, pack_name
 from art.packer import Packer
 from art.tree import Node
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 BLOCK_SIZE = 4 << 20
 _BATCH_BYTES = 2 << 20
@@ -63,7 +66,7 @@ class NoHints:
         return None
 
 
-def _layout_directory(payload: str) -> str:
+def layout_directory(payload: str) -> str:
     return f"layouts/{payload[:2]}/{payload}"
 
 
@@ -81,7 +84,7 @@ class ObjectStore:
         there is is damaged.
         """
         problem: CorruptError | None = None
-        for digest in sorted(self.backend.names(_layout_directory(payload))):
+        for digest in sorted(self.backend.names(layout_directory(payload))):
             try:
                 chain = self._chain(payload, digest)
             except CorruptError as error:
@@ -98,18 +101,22 @@ class ObjectStore:
         while base := chain[-1].extends:
             layout = self._layout(base.payload, base.digest)
             if layout.depth != chain[-1].depth - 1:
-                raise CorruptError(f"{chain[-1].name} is damaged: its depth does not fit", hint="art doctor")
+                raise CorruptError(
+                    f"{chain[-1].name} is damaged: its depth does not fit", hint="art doctor"
+                )
             chain.append(layout)
         return chain
 
     def _layout(self, payload: str, digest: str) -> Layout:
-        name = f"{_layout_directory(payload)}/{digest}"
+        name = f"{layout_directory(payload)}/{digest}"
         try:
             data = self.backend.read(name)
         except FileNotFoundError:
             raise CorruptError(f"{name} is missing", hint="art doctor") from None
         if blake3(data).hexdigest() != digest:
-            raise CorruptError(f"{name} is damaged: its content is not what its name says", hint="art doctor")
+            raise CorruptError(
+                f"{name} is damaged: its content is not what its name says", hint="art doctor"
+            )
         layout = Layout(data, name)
         if layout.payload != payload:
             raise CorruptError(f"{name} is damaged: it is about another payload", hint="art doctor")
@@ -128,7 +135,7 @@ class ObjectStore:
     def pack_ids(self) -> list[str]:
         """Return the ids of all packs."""
         suffix = ".pack"
-        names = (item.name.rpartition("/")[2] for item in self.backend.list("packs"))
+        names = (item.name.rpartition("/")[2] for item in self.backend.walk("packs"))
         return [name.removesuffix(suffix) for name in names if name.endswith(suffix)]
 
 
@@ -172,7 +179,9 @@ class StoredPayload:
         """Return a verified chunk. Raise CorruptError."""
         location = self.find(digest)
         if location is None:
-            raise CorruptError(f"{self.name} is damaged: chunk {digest.hex()[:16]} is nowhere", hint="art doctor")
+            raise CorruptError(
+                f"{self.name} is damaged: chunk {digest.hex()[:16]} is nowhere", hint="art doctor"
+            )
         return self._read(digest, location)
 
     def tree(self) -> Iterator[Node]:
@@ -209,7 +218,9 @@ class StoredPayload:
             for at in range(0, whole, _LIST_RECORD):
                 yield data[at : at + 32], int.from_bytes(data[at + 32 : at + 36], "little")
         if rest:
-            raise CorruptError(f"tree {self.digest[:16]} is damaged: the chunk list of {node.path!r}")
+            raise CorruptError(
+                f"tree {self.digest[:16]} is damaged: the chunk list of {node.path!r}"
+            )
 
     def content(self, node: Node) -> Iterator[bytes]:
         """Yield the content of a file in parts, each verified; raise at the end if the whole is not
@@ -241,9 +252,8 @@ class StoredPayload:
         return data
 
     def _read(self, digest: bytes, location: Location) -> bytes:
-        try:
-            reader = self._local.reader
-        except AttributeError:
+        reader: _PackReader | None = getattr(self._local, "reader", None)
+        if reader is None:
             reader = self._local.reader = _PackReader(self._backend)
         return reader.chunk(digest, location)
 
@@ -261,7 +271,9 @@ class _PackReader:
     def chunk(self, digest: bytes, location: Location) -> bytes:
         """Return a verified chunk. Raise CorruptError."""
         frame = self._frame(location)
-        return packs.unpack_frame(frame, location.size, digest, pack_name(location.pack), self._decompressor)
+        return packs.unpack_frame(
+            frame, location.size, digest, pack_name(location.pack), self._decompressor
+        )
 
     def _frame(self, location: Location) -> bytes:
         handle = self._open.get(location.pack)
@@ -274,7 +286,9 @@ class _PackReader:
                 handle = self._open_pack(location.pack, path)
             return os.pread(handle, location.length, location.offset)
         except OSError as error:
-            raise CorruptError(f"{name} cannot be read: {error.strerror}", hint="art doctor") from error
+            raise CorruptError(
+                f"{name} cannot be read: {error.strerror}", hint="art doctor"
+            ) from error
 
     def _open_pack(self, pack: str, path: Path) -> int:
         handle = self._open[pack] = os.open(path, os.O_RDONLY)
@@ -314,7 +328,7 @@ class PayloadWriter:
         self._batch: list[tuple[bytes, bytes | memoryview]] = []
         self._batch_bytes = 0
 
-    def __enter__(self) -> PayloadWriter:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -349,7 +363,9 @@ class PayloadWriter:
             self._queue(digest, data)
         return digest
 
-    def add_file(self, read: Callable[[int], bytes]) -> tuple[str, int, tuple[tuple[str, int], ...], bool]:
+    def add_file(
+        self, read: Callable[[int], bytes]
+    ) -> tuple[str, int, tuple[tuple[str, int], ...], bool]:
         """Store a file of any length from `read(size)`, which returns b"" at its end.
 
         Return its digest, size, chunks and whether these hold the list of its chunks (`Node`).
@@ -425,7 +441,7 @@ class PayloadWriter:
             [(places[digest], path) for digest, path in pieces],
             self._base.layout if self._base and self._extends else None,
         )
-        self._store.backend.create(f"{_layout_directory(tree)}/{blake3(data).hexdigest()}", data)
+        self._store.backend.create(f"{layout_directory(tree)}/{blake3(data).hexdigest()}", data)
 
     def _adopt(self, digest: bytes, location: Location) -> None:
         self._seen.add(digest)

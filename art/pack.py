@@ -67,7 +67,9 @@ def parse_trailer(trailer: bytes, pack_size: int, name: str) -> tuple[int, int, 
     count, offset, digest, _ = _TRAILER.unpack(trailer)
     length = count * RECORD.size
     if offset < HEADER_SIZE or offset + length + TRAILER_SIZE != pack_size:
-        raise CorruptError(f"{name} is damaged: its directory is not where it says", hint="art doctor")
+        raise CorruptError(
+            f"{name} is damaged: its directory is not where it says", hint="art doctor"
+        )
     return offset, length, digest
 
 
@@ -76,7 +78,9 @@ class Directory:
 
     def __init__(self, data: bytes, digest: bytes, name: str) -> None:
         if blake3(data).digest() != digest:
-            raise CorruptError(f"{name} is damaged: its directory does not match", hint="art doctor")
+            raise CorruptError(
+                f"{name} is damaged: its directory does not match", hint="art doctor"
+            )
         self._data = data
         self._count = len(data) // RECORD.size
 
@@ -93,7 +97,9 @@ class Directory:
         return [self._data[at : at + 32] for at in range(0, len(self._data), RECORD.size)]
 
 
-def find_record(table: bytes | memoryview, width: int, digest: bytes, low: int, high: int) -> int | None:
+def find_record(
+    table: bytes | memoryview, width: int, digest: bytes, low: int, high: int
+) -> int | None:
     """Return which of the sorted records from `low` up to `high` begins with `digest`."""
     while low < high:
         middle = (low + high) // 2
@@ -115,16 +121,22 @@ def unpack_frame(
     Never produces more than `size` bytes, whatever the frame claims.
     """
     if size > CHUNK_LIMIT or not frame:
-        raise CorruptError(f"{where}: chunk {digest.hex()[:16]} has an impossible size", hint="art doctor")
+        raise CorruptError(
+            f"{where}: chunk {digest.hex()[:16]} has an impossible size", hint="art doctor"
+        )
     kind = frame[:1]
     if kind == _RAW:
         chunk = frame[1:]
     elif kind == _ZSTD:
         chunk = _decompress(frame, size, digest, where, decompressor)
     else:
-        raise CorruptError(f"{where}: chunk {digest.hex()[:16]} has an unknown encoding", hint="art doctor")
+        raise CorruptError(
+            f"{where}: chunk {digest.hex()[:16]} has an unknown encoding", hint="art doctor"
+        )
     if len(chunk) != size or blake3(chunk).digest() != digest:
-        raise CorruptError(f"{where}: chunk {digest.hex()[:16]} does not match its digest", hint="art doctor")
+        raise CorruptError(
+            f"{where}: chunk {digest.hex()[:16]} does not match its digest", hint="art doctor"
+        )
     return chunk
 
 

@@ -102,7 +102,9 @@ class Packer:
         self._records.extend(layouts.RECORD.pack(digest, number, offset, length, size))
 
     def _store(self, batch: list[tuple[bytes, bytes | memoryview]]) -> None:
-        for (digest, data), frame in zip(batch, self._frames([data for _, data in batch]), strict=True):
+        for (digest, data), frame in zip(
+            batch, self._frames([data for _, data in batch]), strict=True
+        ):
             if self._open is None:
                 with self._lock:
                     self._open = _OpenPack(self._backend.stage(), self._new_number(""))
@@ -114,7 +116,11 @@ class Packer:
     def _frames(self, chunks: list[bytes | memoryview]) -> list[bytes]:
         """Return the frame of each chunk: compressed where that saves something."""
         tried = self._worth_compressing(chunks)
-        compressed = iter(self._compress([chunk for chunk, is_tried in zip(chunks, tried, strict=True) if is_tried]))
+        compressed = iter(
+            self._compress(
+                [chunk for chunk, is_tried in zip(chunks, tried, strict=True) if is_tried]
+            )
+        )
         frames = []
         for chunk, is_tried in zip(chunks, tried, strict=True):
             packed = next(compressed) if is_tried else None

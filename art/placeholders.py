@@ -55,7 +55,9 @@ def _git(*arguments: str) -> str:
     try:
         result = subprocess.run(["git", *arguments], capture_output=True, text=True, check=True)
     except (OSError, subprocess.CalledProcessError):
-        raise UsageError("a placeholder of the key asks git, and this is no git repository") from None
+        raise UsageError(
+            "a placeholder of the key asks git, and this is no git repository"
+        ) from None
     return result.stdout.strip()
 
 
@@ -63,4 +65,6 @@ def _run() -> str:
     for variable in _RUN_VARIABLES:
         if found := os.environ.get(variable):
             return found
-    raise UsageError("the key has {run}, and no run is known", hint="set ART_RUN, or use --set run=NAME")
+    raise UsageError(
+        "the key has {run}, and no run is known", hint="set ART_RUN, or use --set run=NAME"
+    )

@@ -105,7 +105,9 @@ class Publisher:
             import io
 
             return replace(self.stream(io.BytesIO(data), name, None), type=type, format=format)
-        return Content(type, Payload(inline=text, size=len(data), b3=blake3(data).hexdigest()), format)
+        return Content(
+            type, Payload(inline=text, size=len(data), b3=blake3(data).hexdigest()), format
+        )
 
     def edited(self, base: Record, sources: list[Source], removed: tuple[str, ...]) -> Content:
         """Store an earlier version's tree with files added, replaced and removed."""
@@ -119,7 +121,9 @@ class Publisher:
             written = writer.finish(edit.lines(writer, added))
         edit.check_all_used()
         content = self._content(ingest, written, None)
-        payload = Payload(tree=written.payload, size=edit.size, files=edit.files, file=edit.single_file)
+        payload = Payload(
+            tree=written.payload, size=edit.size, files=edit.files, file=edit.single_file
+        )
         kind = base.type if edit.single_file or base.type != "file" else "folder"
         return replace(content, type=kind, payload=payload, files=edit.files)
 
@@ -225,7 +229,11 @@ class Publisher:
 
     def _input(self, text: str) -> Document:
         record = self._resolver.record(Ref.parse(text))
-        return {name: v for name, v in (("key", record.key), ("id", record.id), ("number", record.number)) if v}
+        return {
+            name: v
+            for name, v in (("key", record.key), ("id", record.id), ("number", record.number))
+            if v
+        }
 
 
 class _Edit:
@@ -236,7 +244,9 @@ class _Edit:
     ) -> None:
         self._base = base
         self._added = [source.name for source in sources]
-        self._removed = {text: re.compile(glob_pattern(text.rstrip("/")) + "(?:/.*)?") for text in removed}
+        self._removed = {
+            text: re.compile(glob_pattern(text.rstrip("/")) + "(?:/.*)?") for text in removed
+        }
         self._used: set[str] = set()
         self._ref = ref
         self._file: str | None = None
@@ -272,7 +282,9 @@ class _Edit:
         """Raise NotFoundError where something that was to be removed is not there."""
         for text in self._removed:
             if text not in self._used:
-                raise NotFoundError(f"{self._ref} has no {text!r} to remove", hint=f"art inspect {self._ref}")
+                raise NotFoundError(
+                    f"{self._ref} has no {text!r} to remove", hint=f"art inspect {self._ref}"
+                )
 
     def _is_kept(self, node: Node) -> bool:
         for text, pattern in self._removed.items():
@@ -280,7 +292,9 @@ class _Edit:
                 self._used.add(text)
                 return False
         for name in self._added:
-            if node.path.startswith(name + "/") or (not node.is_dir and name.startswith(node.path + "/")):
+            if node.path.startswith(name + "/") or (
+                not node.is_dir and name.startswith(node.path + "/")
+            ):
                 raise UsageError(
                     f"{name!r} cannot be added: {self._ref} has {node.path!r}",
                     hint=f"--rm {node.path} removes it first",
@@ -310,7 +324,9 @@ def check_labels(labels: Iterable[str]) -> list[str]:
     """Return labels sorted and without repeats; raise UsageError where one is not possible."""
     for label in labels:
         if not _LABEL.fullmatch(label):
-            raise UsageError(f"label {label!r} is not possible: no spaces, commas or control characters")
+            raise UsageError(
+                f"label {label!r} is not possible: no spaces, commas or control characters"
+            )
     return sorted(set(labels))
 
 
@@ -319,7 +335,9 @@ def _partitions(partitions: Mapping[str, str]) -> dict[str, str]:
         raise UsageError(f"{len(partitions)} partitions are given, at most 32 are possible")
     for name, value in partitions.items():
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}", name):
-            raise UsageError(f"partition {name!r} is not possible: letters, digits, '_', '.' and '-'")
+            raise UsageError(
+                f"partition {name!r} is not possible: letters, digits, '_', '.' and '-'"
+            )
         _text(str(value), f"partition {name}")
     return {name: str(value) for name, value in sorted(partitions.items())}
 
@@ -328,7 +346,9 @@ def _text(text: str | None, what: str) -> str | None:
     if text is not None:
         model.check_metadata(text, what)
         if len(text.encode()) > 1 << 16:
-            raise UsageError(f"the {what} has more than 64 KiB", hint="store it as a file of the version")
+            raise UsageError(
+                f"the {what} has more than 64 KiB", hint="store it as a file of the version"
+            )
     return text
 
 

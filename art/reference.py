@@ -31,7 +31,8 @@ def check_url(url: str) -> str:
         raise UsageError(f"{url!r} is not a URL", hint="URLs look like https://host/path")
     if urlsplit(url).password:
         raise UsageError(
-            "the URL holds a password, which would be stored readably", hint="leave it out of the URL"
+            "the URL holds a password, which would be stored readably",
+            hint="leave it out of the URL",
         )
     return url
 
@@ -73,7 +74,7 @@ def _open_http(url: str) -> Iterator[BinaryIO]:
     from urllib.request import urlopen
 
     try:
-        with urlopen(url, timeout=_TIMEOUT_SECONDS) as response:  # noqa: S310 - http and https only
+        with urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
             yield cast(BinaryIO, response)
     except HTTPError as error:
         if error.code in (404, 410):

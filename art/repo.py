@@ -66,7 +66,8 @@ def init(path: str | os.PathLike[str] = ".", *, bare: bool = False, nested: bool
         above = None if nested else _find(root.parent)
         if above:
             raise ConflictError(
-                f"{root} lies in the repository at {above}", hint="art init --nested makes one all the same"
+                f"{root} lies in the repository at {above}",
+                hint="art init --nested makes one all the same",
             )
         _make_place(place)
         Store.init(LocalBackend(place), bare=bare)
@@ -159,7 +160,9 @@ class Repo:
             record = self._resolver.record(Ref.parse(base))
             content = self._publisher().edited(record, added_sources(added), removed)
         elif added or removed:
-            raise UsageError("files are added to and removed from an earlier version", hint="--base KEY@vN")
+            raise UsageError(
+                "files are added to and removed from an earlier version", hint="--base KEY@vN"
+            )
         elif paths:
             content = self._publisher().files(find_sources(paths), key)
         else:
@@ -171,7 +174,9 @@ class Repo:
     ) -> Published:
         """Make one version of what a stream gives, as a file called `name`."""
         _check(key)
-        return self._publish(key, self._publisher().stream(stream, typed.file_name(name), key), about)
+        return self._publish(
+            key, self._publisher().stream(stream, typed.file_name(name), key), about
+        )
 
     def markdown(self, key: str | None, text: str, **about: Unpack[About]) -> Published:
         """Make a version of a text in markdown."""
@@ -186,7 +191,9 @@ class Repo:
 
     def json(self, key: str | None, value: object, **about: Unpack[About]) -> Published:
         """Make a version of a JSON value."""
-        return self._text(key, typed.json_text(value), "content.json", "json", {"name": "json"}, about)
+        return self._text(
+            key, typed.json_text(value), "content.json", "json", {"name": "json"}, about
+        )
 
     def value(self, key: str | None, value: object, **about: Unpack[About]) -> Published:
         """Make a version of one number, text, truth value or null."""
@@ -219,7 +226,9 @@ class Repo:
         else:
             local = Path(reference.local_path(text) or text).absolute()
             if local.is_dir():
-                files, size, digest = hash_folder(self._store, self._index, self.reporter, str(local))
+                files, size, digest = hash_folder(
+                    self._store, self._index, self.reporter, str(local)
+                )
                 payload = model.Payload(
                     url=local.as_uri(), size=size, files=files, checksum=f"tree:{digest}"
                 )
@@ -234,19 +243,22 @@ class Repo:
         *,
         clamp: bool = False,
         new: bool = False,
-        message: str | None = None,
         **about: Unpack[About],
     ) -> Published:
         """Set a progress in percent: of the key's latest version in place, or (`new`, or where that is
         no progress) of a version made for it. Raise UsageError for NaN and, unless `clamp`, outside
         0 to 100."""
         number = model.parse_progress(value, clamp=clamp)
+        message = about.get("message")
         latest = None if new else self._latest(check_key(key))
         if latest and latest.type == "progress":
             typed.set_progress(self._store.catalog, self._backend, latest, number, message)
             return Published(self._version(latest), False)
-        published = self._publish(key, Content("progress", None), {**about, "always": True})
-        typed.set_progress(self._store.catalog, self._backend, published.version.record, number, message)
+        about["always"] = True
+        published = self._publish(key, Content("progress", None), about)
+        typed.set_progress(
+            self._store.catalog, self._backend, published.version.record, number, message
+        )
         return published
 
     def expand_key(self, template: str, values: Mapping[str, str] | None = None) -> str:
@@ -294,7 +306,8 @@ class Repo:
         self.history(key, limit=1)
         names = self._index.ask(lambda index: index.tags(key))
         return {
-            tag: self._version(self._resolver.record(Ref(key, id), deleted=True)) for tag, id in names.items()
+            tag: self._version(self._resolver.record(Ref(key, id), deleted=True))
+            for tag, id in names.items()
         }
 
     def tag_names(self, key: str) -> list[str]:
@@ -346,7 +359,7 @@ class Repo:
         """Move a tag to where it was before."""
         return self._changes().tag_back(check_key(key), check_tag(tag), message)
 
-    def note(
+    def note(  # noqa: PLR0913 - each is one thing that can be said
         self,
         ref: str | Ref,
         *,
@@ -386,7 +399,8 @@ class Repo:
         if plan.refused:
             first = plan.refused[0]
             raise ConflictError(
-                f"{first.record.ref} is not deleted: {first.reason}", hint="--force deletes it all the same"
+                f"{first.record.ref} is not deleted: {first.reason}",
+                hint="--force deletes it all the same",
             )
         self.execute_delete(plan, message=message)
         return plan
@@ -491,7 +505,9 @@ class Repo:
             if record.state != "deleted":
                 raise UsageError(f"{record.ref} is not deleted, it is {record.state}")
             return [record]
-        records = [record for record in self.history(Ref.parse(ref).key) if record.state == "deleted"]
+        records = [
+            record for record in self.history(Ref.parse(ref).key) if record.state == "deleted"
+        ]
         if not records:
             raise NotFoundError(f"{ref} has no deleted version", hint=f"art log {ref}")
         return records[::-1]

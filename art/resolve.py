@@ -54,7 +54,9 @@ class Resolver:
         try:
             return self._store.catalog.manifest(key, number)
         except NotFoundError:
-            raise CorruptError(f"the manifest of {key}@v{number} is missing", hint="art doctor") from None
+            raise CorruptError(
+                f"the manifest of {key}@v{number} is missing", hint="art doctor"
+            ) from None
 
     def _find(self, ref: Ref, deleted: bool) -> Record:
         for _ in range(_MOVES_FOLLOWED):
@@ -96,7 +98,9 @@ class Resolver:
         if not everything:
             raise self.no_key(key)
         if live:
-            raise NotFoundError(f"{key} has {len(live)} live versions, no latest-{back}", hint=f"art log {key}")
+            raise NotFoundError(
+                f"{key} has {len(live)} live versions, no latest-{back}", hint=f"art log {key}"
+            )
         if everything[0].state == "damaged":
             raise CorruptError(str(everything[0].title), hint="art doctor")
         moved = [record for record in self._index.versions(key) if record.state == "moved"]
@@ -113,12 +117,16 @@ class Resolver:
             raise NotFoundError(f"{key} has no tag {tag!r}", hint=hint)
         found = self._index.by_id(id, key)
         if not found:
-            raise CorruptError(f"tag {tag!r} of {key} names {id[:15]}, which is missing", hint="art doctor")
+            raise CorruptError(
+                f"tag {tag!r} of {key} names {id[:15]}, which is missing", hint="art doctor"
+            )
         return found[0]
 
     def _one(self, found: list[Record], ref: Ref) -> Record:
         if not found:
-            raise NotFoundError(f"no version has an id that begins with {ref.selector}", hint="art ls -a")
+            raise NotFoundError(
+                f"no version has an id that begins with {ref.selector}", hint="art ls -a"
+            )
         if len({record.id for record in found}) > 1:
             refs = ", ".join(record.ref for record in found[:5])
             raise UsageError(f"{ref} is ambiguous: {refs}", hint="use more digits")
@@ -143,7 +151,9 @@ class Resolver:
 
     def notes(self, record: Record) -> list[Entry]:
         """Return what was said of a version later, oldest first."""
-        return [entry for entry in self._index.log(record.key, NOTES) if entry.version_id == record.id]
+        return [
+            entry for entry in self._index.log(record.key, NOTES) if entry.version_id == record.id
+        ]
 
     def _moved_to(self, record: Record) -> Ref:
         entry = self.last_state(record)
@@ -159,5 +169,9 @@ class Resolver:
         keys = self._index.keys()
         near = difflib.get_close_matches(key, keys, _SUGGESTIONS, 0.6)
         near += [known for known in keys if known.endswith("/" + key)][:_SUGGESTIONS]
-        hint = f"did you mean {', '.join(dict.fromkeys(near))}?" if near else "`art ls` shows the keys there are"
+        hint = (
+            f"did you mean {', '.join(dict.fromkeys(near))}?"
+            if near
+            else "`art ls` shows the keys there are"
+        )
         return NotFoundError(f"there is no key {key!r}", hint=hint)

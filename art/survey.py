@@ -18,7 +18,8 @@ from art.catalog import Catalog
 from art.config import Config
 from art.errors import ArtError, CorruptError
 from art.index import Index, Record
-from art.model import unescape
+from art.model import ANONYMOUS, unescape
+from art.objects import layout_directory
 from art.store import Store
 from art.version import glob_pattern
 
@@ -99,7 +100,7 @@ def status(store: Store, index: Index, root: str) -> Status:
 
     records, anonymous = index.ask(ask)
     live = [record for record in (*records, *anonymous) if record.is_live]
-    sizes = [item.size for item in store.backend.list("packs")]
+    sizes = [item.size for item in store.backend.walk("packs")]
     return Status(
         root,
         store.id,
@@ -115,9 +116,7 @@ def status(store: Store, index: Index, root: str) -> Status:
 
 
 def _has_payload(store: Store, record: Record) -> bool:
-    return not record.payload or bool(
-        store.backend.names(f"layouts/{record.payload[:2]}/{record.payload}")
-    )
+    return not record.payload or bool(store.backend.names(layout_directory(record.payload)))
 
 
 def usage(store: Store, index: Index, patterns: tuple[str, ...]) -> Usage:
@@ -144,8 +143,8 @@ def usage(store: Store, index: Index, patterns: tuple[str, ...]) -> Usage:
         for key, records in sorted(groups.items())
         if not globs or any(glob.fullmatch(key) for glob in globs)
     ]
-    packs = sum(item.size for item in store.backend.list("packs"))
-    everything = sum(item.size for item in store.backend.list(""))
+    packs = sum(item.size for item in store.backend.walk("packs"))
+    everything = sum(item.size for item in store.backend.walk(""))
     needed = {place: length for chunks in weights.values() for place, length in chunks.items()}
     return Usage(
         keys,
@@ -174,7 +173,9 @@ def examine(store: Store, index: Index, backend: LocalBackend, config: Config) -
     for check in (_examine_manifests, _examine_logs, _examine_payloads):
         findings += check(store, index)
     if index.was_rebuilt:
-        findings.append(Finding("warning", "index.sqlite was damaged or foreign; it was built anew"))
+        findings.append(
+            Finding("warning", "index.sqlite was damaged or foreign; it was built anew")
+        )
     return findings
 
 
@@ -199,7 +200,7 @@ def _examine_names(backend: LocalBackend) -> list[Finding]:
     for name in backend.names(""):
         if name.rstrip("/") not in _LOCAL | _SHARED:
             findings.append(Finding("warning", f"{name} is not art's; it is left alone"))
-    leftovers = list(backend.list("tmp"))
+    leftovers = list(backend.walk("tmp"))
     if leftovers:
         size = sum(item.size for item in leftovers)
         oldest = (time.time() - min(item.modified for item in leftovers)) / 3600
@@ -218,7 +219,7 @@ def _examine_manifests(store: Store, index: Index) -> list[Finding]:
     findings = []
     count = 0
     catalog = store.catalog
-    for key in catalog.keys():
+    for key in sorted(catalog.keys()):
         numbers = catalog.numbers(key)
         for number in sorted(set(range(1, numbers[-1])).difference(numbers)):
             findings.append(Finding("error", f"{catalogs.manifest_name(key, number)} is missing"))
@@ -246,8 +247,8 @@ def _examine_logs(store: Store, index: Index) -> list[Finding]:
 def _keys_of_logs(catalog: Catalog) -> list[str | None]:
     directories = {
         item.name.split("/_", 1)[0].removeprefix("refs/")
-        for item in catalog.backend.list("refs")
-        if f"refs/{catalogs.ANONYMOUS}/" not in item.name
+        for item in catalog.backend.walk("refs")
+        if f"refs/{ANONYMOUS}/" not in item.name
     }
     keys = [unescape(name) for name in sorted(directories)]
     return [None, *(key for key in keys if key)]
@@ -270,7 +271,10 @@ def _examine_payloads(store: Store, index: Index) -> list[Finding]:
     for pack in sorted(packs):
         with _noting(findings):
             store.objects.directory(pack)
-    return [Finding("ok", f"{len(payloads)} payloads have layouts, in {len(packs)} packs"), *findings]
+    return [
+        Finding("ok", f"{len(payloads)} payloads have layouts, in {len(packs)} packs"),
+        *findings,
+    ]
 
 
 @contextlib.contextmanager

@@ -73,7 +73,7 @@ def table_format(filename: str) -> str:
 
 def read_table(
     data: BinaryIO | bytes,
-    format: str,  # noqa: A002 - the word of the manifest
+    format: str,
     *,
     limit: int | None = None,
     known_rows: int | None = None,

@@ -77,7 +77,9 @@ def parse_line(line: bytes, name: str) -> Node:
             return _simple_file(path.decode("ascii"), int(mode, 8), int(size), b3.decode("ascii"))
         return _node(json.loads(line))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise CorruptError(f"{name} is damaged: line {line[:60]!r} ({error})", hint="art doctor") from error
+        raise CorruptError(
+            f"{name} is damaged: line {line[:60]!r} ({error})", hint="art doctor"
+        ) from error
 
 
 def _simple_file(path: str, mode: int, size: int, b3: str) -> Node:
@@ -91,7 +93,7 @@ def _simple_file(path: str, mode: int, size: int, b3: str) -> Node:
 def _node(fields: dict[str, object]) -> Node:
     path = fields["path"]
     if not isinstance(path, str):
-        raise ValueError("path is not a text")  # noqa: TRY004 - all are caught as damage
+        raise ValueError("path is not a text")
     check_path(path)
     if "link" in fields:
         link = fields["link"]
@@ -123,7 +125,7 @@ def _file(path: str, mode: int, fields: dict[str, object]) -> Node:
 
 def _chunks(value: object) -> tuple[tuple[str, int], ...]:
     if not isinstance(value, list):
-        raise ValueError("chunks is not a list")  # noqa: TRY004 - all are caught as damage
+        raise ValueError("chunks is not a list")
     result = []
     for digest, length in value:
         if not isinstance(digest, str) or not _HEX.fullmatch(digest):
@@ -155,7 +157,9 @@ def parse(parts: Iterable[bytes], name: str) -> Iterator[Node]:
         for line in lines:
             node = parse_line(line, name)
             if last is not None and node.order <= last:
-                raise CorruptError(f"{name} is damaged: {node.path!r} is out of order", hint="art doctor")
+                raise CorruptError(
+                    f"{name} is damaged: {node.path!r} is out of order", hint="art doctor"
+                )
             last = node.order
             yield node
     if rest:

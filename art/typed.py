@@ -9,6 +9,7 @@ import mimetypes
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from art import reference
 from art.backend import LocalBackend
@@ -33,7 +34,9 @@ def value_text(value: object) -> tuple[str, str]:
     """Return kind and JSON text of a number, text, truth value or null."""
     kind = _KINDS.get(type(value))
     if kind is None:
-        raise UsageError(f"a value is a number, a text, true, false or null, not a {type(value).__name__}")
+        raise UsageError(
+            f"a value is a number, a text, true, false or null, not a {type(value).__name__}"
+        )
     if isinstance(value, float) and not math.isfinite(value):
         return kind, json.dumps(str(value))
     return kind, json.dumps(value, ensure_ascii=False)
@@ -51,7 +54,7 @@ def table_format(path: str | os.PathLike[str]) -> Document:
     from art import tables
 
     _must_be_file(path)
-    return tables.describe_table(path)
+    return tables.describe_table(Path(path))
 
 
 def image_format(path: str | os.PathLike[str]) -> Document:
@@ -60,7 +63,8 @@ def image_format(path: str | os.PathLike[str]) -> Document:
     kind = mimetypes.guess_type(os.fspath(path))[0] or ""
     if not kind.startswith("image/"):
         raise UsageError(
-            f"{os.fspath(path)!r} is no image by its name", hint="names end in .png, .jpg, .gif, .webp, .svg …"
+            f"{os.fspath(path)!r} is no image by its name",
+            hint="names end in .png, .jpg, .gif, .webp, .svg …",
         )
     return {"name": kind.removeprefix("image/")} | _image_size(path, kind)
 

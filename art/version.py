@@ -166,7 +166,9 @@ class Version:
         found = self._store.catalog.progress(self.manifest.uid)
         if found is None:
             raise CorruptError(f"progress/{self.manifest.uid}.yaml is missing", hint="art doctor")
-        return Progress(found["value"], found["sequence"], str(found["created"]), found.get("message"))
+        return Progress(
+            found["value"], found["sequence"], str(found["created"]), found.get("message")
+        )
 
     @property
     def link(self) -> tuple[str, str] | None:
@@ -199,7 +201,8 @@ class Version:
             if len(files) == 1:
                 return files[0]
             raise UsageError(
-                f"{self.ref} has {len(files)} files, one must be named", hint=f"art cat {self.ref}/PATH"
+                f"{self.ref} has {len(files)} files, one must be named",
+                hint=f"art cat {self.ref}/PATH",
             )
         for node in nodes:
             if node.path == path:
@@ -212,7 +215,9 @@ class Version:
         """Yield the content in verified parts; without a path, of the only file or the text."""
         payload = self.payload
         if payload is None:
-            raise UsageError(f"{self.ref} is a {self.type} without content", hint=f"art inspect {self.ref}")
+            raise UsageError(
+                f"{self.ref} is a {self.type} without content", hint=f"art inspect {self.ref}"
+            )
         if payload.tree is None and path:
             raise self._no_path(path)
         if payload.inline is not None:
@@ -269,23 +274,23 @@ class Version:
         """
         payload = self.payload
         if payload is None:
-            raise UsageError(f"{self.ref} is a {self.type} without content", hint=f"art inspect {self.ref}")
+            raise UsageError(
+                f"{self.ref} is a {self.type} without content", hint=f"art inspect {self.ref}"
+            )
         if payload.tree is None:
             return self._get_plain(payload, to, path, force=force)
         if archive:
             target = Path(to) if to is not None else Path(f"{self._name()}.{archive}")
             nodes = self._relative(path)
             return checkout.archive(self._payload(), nodes, target, archive, self.created)
-        nodes = list(self._relative(path)) if path else None
-        if nodes is not None and not nodes:
+        named = list(self._relative(path)) if path else None
+        if named == []:
             raise self._no_path(path)
-        single = self._single(path, nodes)
+        single = self._single(path, named)
         if single:
-            return self._checkout(_file_target(to, single.path, force)).file(single, force=force)
+            return self._checkout(_file_target(to, single.path)).file(single, force=force)
         target = Path(to) if to is not None else Path(self._folder_name(path))
-        return self._checkout(target).folder(
-            self.iter_files() if nodes is None else nodes, force=force
-        )
+        return self._checkout(target).folder(named or self.iter_files(), force=force)
 
     def _single(self, path: str, nodes: list[Node] | None) -> Node | None:
         """Return the node that is to be taken out as a file of its own."""
@@ -327,7 +332,7 @@ class Version:
         if payload.url is not None:
             return self._get_reference(payload, to, force=force)
         suffix = {"markdown": ".md", "json": ".json", "link": ".url"}.get(self.type, ".txt")
-        target = _file_target(to, self._name() + suffix, force)
+        target = _file_target(to, self._name() + suffix)
         return _write_file(target, self._inline(), force=force)
 
     def _get_reference(
@@ -336,8 +341,10 @@ class Version:
         assert payload.url is not None
         source = reference.local_path(payload.url)
         if source is not None and source.is_dir():
-            return self._get_folder(payload, source, Path(to) if to is not None else Path(self._name()))
-        target = _file_target(to, reference.base_name(payload.url), force)
+            return self._get_folder(
+                payload, source, Path(to) if to is not None else Path(self._name())
+            )
+        target = _file_target(to, reference.base_name(payload.url))
         with checkout.beside(target) as temporary:
             fetched = f"{temporary}/file"
             size, b3 = reference.fetch(payload.url, fetched)
@@ -359,7 +366,10 @@ class Version:
         return Got(target, files, 0, size)
 
     def _check_reference(self, payload: Payload, size: int, checksum: str) -> None:
-        if (payload.size is not None and size != payload.size) or payload.checksum not in (None, checksum):
+        if (payload.size is not None and size != payload.size) or payload.checksum not in (
+            None,
+            checksum,
+        ):
             raise CorruptError(
                 f"{payload.url} has changed since {self.ref} was made: {size} bytes with {checksum[:18]}, "
                 f"expected {payload.size} with {str(payload.checksum)[:18]}",
@@ -394,7 +404,9 @@ class Version:
             assert tree is not None
             self._stored = self._store.objects.stored(tree)
         if self._stored is None:
-            raise CorruptError(f"the payload of {self.ref} is not in this repository", hint="art doctor")
+            raise CorruptError(
+                f"the payload of {self.ref} is not in this repository", hint="art doctor"
+            )
         return self._stored
 
     def _find_stored(self, digests: set[str]) -> set[str]:
@@ -458,10 +470,19 @@ def _chain(first: Node, rest: Iterable[Node]) -> Iterator[Node]:
 
 
 def _renamed(node: Node, path: str) -> Node:
-    return Node(path, node.mode, node.size, node.b3, node.chunks, node.chunks_are_list, node.link, node.is_dir)
+    return Node(
+        path,
+        node.mode,
+        node.size,
+        node.b3,
+        node.chunks,
+        node.chunks_are_list,
+        node.link,
+        node.is_dir,
+    )
 
 
-def _file_target(to: str | os.PathLike[str] | None, name: str, force: bool) -> Path:
+def _file_target(to: str | os.PathLike[str] | None, name: str) -> Path:
     name = os.path.basename(name)
     if to is None:
         return Path(name)

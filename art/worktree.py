@@ -38,8 +38,11 @@ _RECORD = struct.Struct("<40s32sI")  # stat, digest, length of the rest of the l
 _STAT = struct.Struct("<QQqqq")  # device, inode, size, mtime, ctime
 _NEVER = b"\xff" * 40
 _PLAIN = re.compile(r"[ !#-\[\]-~]*")
-_OPEN_FLAGS = os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NOFOLLOW", 0) | getattr(
-    os, "O_NONBLOCK", 0
+_OPEN_FLAGS = (
+    os.O_RDONLY
+    | getattr(os, "O_BINARY", 0)
+    | getattr(os, "O_NOFOLLOW", 0)
+    | getattr(os, "O_NONBLOCK", 0)
 )
 _U64 = 2**64 - 1
 
@@ -132,7 +135,9 @@ class Ingest:
             yield from _with_folder(lines, source.name, found.st_mode)
         else:
             segments = _Segments(self._memory, os.path.dirname(source.path) + "\0" + source.name)
-            yield self._file(os.path.realpath(source.path), source.path, _quote(source.name), segments)
+            yield self._file(
+                os.path.realpath(source.path), source.path, _quote(source.name), segments
+            )
             segments.finish()
 
     def _folder(self, path: str, prefix: str, ignore: _Ignore) -> Iterator[bytes]:
@@ -149,7 +154,9 @@ class Ingest:
                 if name != ".art/":
                     yield from self._subfolder(os.path.join(path, name[:-1]), prefix + name, ignore)
             else:
-                quoted = f'{quoted_prefix}{name}"' if _PLAIN.fullmatch(name) else _quote(prefix + name)
+                quoted = (
+                    f'{quoted_prefix}{name}"' if _PLAIN.fullmatch(name) else _quote(prefix + name)
+                )
                 yield self._file(f"{path}/{name}", name, quoted, segments)
         segments.finish()
 
@@ -313,13 +320,18 @@ def _quote(text: str) -> str:
 
 def _changed(path: str, what: str) -> ConflictError:
     return ConflictError(
-        f"{path} {what} while it was read: no version was made", hint="run the command again when it rests"
+        f"{path} {what} while it was read: no version was made",
+        hint="run the command again when it rests",
     )
 
 
 def _stat_key(found: os.stat_result) -> bytes:
     return _STAT.pack(
-        found.st_dev & _U64, found.st_ino & _U64, found.st_size, found.st_mtime_ns, found.st_ctime_ns
+        found.st_dev & _U64,
+        found.st_ino & _U64,
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
     )
 
 

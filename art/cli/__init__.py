@@ -34,7 +34,9 @@ def main(words: list[str] | None = None) -> int:
     """Run one command line; return the exit code. Errors are reported, never raised."""
     words = sys.argv[1:] if words is None else words
     for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # an odd file name must not end in an encoding error
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # an odd file name must not end in an encoding error
             stream.reconfigure(errors="backslashreplace")
     try:
         code = _run(words)

@@ -25,13 +25,14 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 
 
-@dataclass(frozen=True)
+@dataclass
 class Output:
     """How the user wants to be answered: the result on stdout, everything else on stderr."""
 
     is_json: bool = False
     is_quiet: bool = False
     is_verbose: bool = False
+    reporter: "Reporter | None" = None
 
     def show(self, text: str, document: object) -> None:
         """Print the result: `text` for people, `document` for programs."""
@@ -50,7 +51,9 @@ class Output:
         if yes:
             return
         if not (sys.stdin.isatty() and sys.stderr.isatty()):
-            raise UsageError(f"{question} needs an answer, and this is no terminal", hint="add --yes")
+            raise UsageError(
+                f"{question} needs an answer, and this is no terminal", hint="add --yes"
+            )
         if not typer.confirm(question, err=True):
             raise typer.Abort
 
@@ -160,7 +163,11 @@ def shared(command: Callable[Concatenate[Output, P], None]) -> Callable[..., Non
             words.pop("quiet") or before.is_quiet,
             words.pop("verbose") or before.is_verbose,
         )
-        command(output, **words)  # type: ignore[call-arg]
+        try:
+            command(output, **words)  # type: ignore[call-arg]
+        finally:
+            if output.reporter is not None:
+                output.reporter.finish()
 
     own = list(inspect.signature(command).parameters.values())[1:]
     call.__signature__ = inspect.Signature([*_CONTEXT, *own, *_SHARED])  # type: ignore[attr-defined]
@@ -174,9 +181,7 @@ def _keyword(name: str, annotation: Any, default: object) -> inspect.Parameter:
 
 
 _CONTEXT = [
-    inspect.Parameter(
-        "context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context
-    )
+    inspect.Parameter("context", inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=typer.Context)
 ]
 _SHARED = [
     _keyword("json", Json, False),
@@ -215,11 +220,11 @@ def open_repo(output: Output) -> "Repo":
     from art.repo import open as open_here
 
     repo = open_here()
-    repo.reporter = make_reporter(output)
+    repo.reporter = output.reporter = _reporter(output)
     return repo
 
 
-def make_reporter(output: Output) -> "Reporter":
+def _reporter(output: Output) -> "Reporter":
     """Return a reporter: a bar on a terminal, occasional lines in a log, else silence."""
     if output.is_quiet:
         from art.reporter import Silent
@@ -231,7 +236,7 @@ def make_reporter(output: Output) -> "Reporter":
         return TerminalReporter()
     from art.render.plain import LineReporter
 
-    return LineReporter(sys.stderr)
+    return LineReporter()
 
 
 _FIELDS = [

@@ -13,7 +13,9 @@ def command(
     ref: Annotated[
         str,
         typer.Argument(
-            help="KEY@SELECTOR for one version, KEY for all", metavar="REF", autocompletion=complete_ref
+            help="KEY@SELECTOR for one version, KEY for all",
+            metavar="REF",
+            autocompletion=complete_ref,
         ),
     ],
     new: Annotated[str, typer.Argument(help="Key of the copy", metavar="NEW")],

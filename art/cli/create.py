@@ -41,9 +41,7 @@ Paths = Annotated[
     typer.Argument(help="Files, folders or globs; - is standard input", metavar="[PATH...|-]"),
 ]
 Name = Annotated[str, option("--name", metavar="NAME", help="File name of standard input")]
-Anonymous = Annotated[
-    bool, option("--anonymous", help="No key: the version is reached by its id")
-]
+Anonymous = Annotated[bool, option("--anonymous", help="No key: the version is reached by its id")]
 Markdown = Annotated[
     str | None, option("--markdown", metavar="TEXT|FILE|-", help="Markdown to keep")
 ]
@@ -219,7 +217,9 @@ def _from_paths(
 def _nothing_to_keep(key: str | None) -> UsageError:
     if key is not None and Path(key).exists():
         return UsageError(f"a key is missing before {key!r}", hint=f"art create KEY {key}")
-    return UsageError("nothing to keep: name files, a folder, - or a value", hint="art create --help")
+    return UsageError(
+        "nothing to keep: name files, a folder, - or a value", hint="art create --help"
+    )
 
 
 def _read(word: str, suffixes: tuple[str, ...]) -> str:

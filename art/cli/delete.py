@@ -31,9 +31,7 @@ def command(
     ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
-    message: Annotated[
-        str | None, option("-m", "--message", metavar="TEXT", help="Why")
-    ] = None,
+    message: Annotated[str | None, option("-m", "--message", metavar="TEXT", help="Why")] = None,
 ) -> None:
     """Delete versions, so that restore can bring them back
 
@@ -71,14 +69,17 @@ def _checked_id(word: str) -> str:
 
 
 def _refuse(output: Output, plan: "DeletePlan") -> None:
-    for refusal in plan.refused:
-        output.say(f"{refusal.record.ref}: {refusal.reason}")
-    if plan.refused:
-        first = plan.refused[0]
-        raise ConflictError(
-            f"nothing is deleted: {first.record.ref} is not to be, {first.reason}",
-            hint="--force deletes it all the same",
-        )
+    """Raise ConflictError where the plan does not do all that was asked for."""
+    if not plan.refused:
+        return
+    first, *more = plan.refused
+    for refusal in more:
+        output.say(f"{refusal.record.ref} is not deleted: {refusal.reason}")
+    rest = f"; nothing else is, because of {count_text(len(plan.refused), 'such version')}"
+    raise ConflictError(
+        f"{first.record.ref} is not deleted: {first.reason}{rest if plan.versions else ''}",
+        hint="--force deletes it all the same",
+    )
 
 
 def _text(plan: "DeletePlan", verb: str) -> str:

@@ -107,7 +107,9 @@ class _Demo:
         )
         if files[0] != files[1] or different or failed:
             raise ArtError(f"{left} and {right} differ: {sorted(different + failed)}")
-        self._tell(f"Compared without art: all {len(files[0])} files in {left} and {right} are equal.")
+        self._tell(
+            f"Compared without art: all {len(files[0])} files in {left} and {right} are equal."
+        )
 
     def _tell(self, text: str) -> None:
         if not self._output.is_json:

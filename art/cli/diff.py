@@ -34,9 +34,7 @@ def command(
         str | None,
         option("--key", metavar="A,B", help="Columns that say which rows of a table are the same"),
     ] = None,
-    exit_code: Annotated[
-        bool, option("--exit-code", help="Exit code 1 where they differ")
-    ] = False,
+    exit_code: Annotated[bool, option("--exit-code", help="Exit code 1 where they differ")] = False,
 ) -> None:
     """Show how two versions differ
 

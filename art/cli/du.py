@@ -31,7 +31,13 @@ def command(
     """
     usage = open_repo(output).du(*(patterns or ()))
     cells = [
-        [key.key, str(key.versions), size_text(key.size), size_text(key.stored), size_text(key.unique)]
+        [
+            key.key,
+            str(key.versions),
+            size_text(key.size),
+            size_text(key.stored),
+            size_text(key.unique),
+        ]
         for key in usage.keys
     ]
     table = listing_text(["KEY", "VERSIONS", "SIZE", "STORED", "UNIQUE"], cells, right=(1, 2, 3, 4))

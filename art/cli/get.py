@@ -42,7 +42,9 @@ def command(
     version = open_repo(output).version(str(replace(where, path="")))
     archive = "zip" if as_zip else "tar" if as_tar else None
     got = version.get(destination, path=where.path, force=force, archive=archive)
-    output.say(f"{version.ref}: {count_text(got.written, 'file')} written, {got.unchanged} unchanged")
+    output.say(
+        f"{version.ref}: {count_text(got.written, 'file')} written, {got.unchanged} unchanged"
+    )
     output.show(
         str(got.path),
         {

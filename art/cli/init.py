@@ -31,4 +31,6 @@ def command(
     was_there = (Path(path) / ".art").is_dir()
     repo = init(path, bare=bare, nested=nested)
     verb = "is already there" if was_there else "made"
-    output.show(f"repository {verb}: {repo.root}", {"root": str(repo.root), "created": not was_there})
+    output.show(
+        f"repository {verb}: {repo.root}", {"root": str(repo.root), "created": not was_there}
+    )

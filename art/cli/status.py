@@ -18,7 +18,7 @@ def command(output: Output) -> None:
     states = ", ".join(f"{number} {state}" for state, number in sorted(status.states.items()))
     lines = [
         f"repository  {escape(status.root)}",
-        f"holds       {count_text(status.keys, 'key')}, {count_text(status.versions, 'version')}"
+        f"holds       {count_text(status.keys, 'artifact')}, {count_text(status.versions, 'version')}"
         f"{f', {status.anonymous} without a key' if status.anonymous else ''}",
         f"versions    {states or 'none'}",
         f"packs       {status.packs}, {size_text(status.pack_bytes)}",

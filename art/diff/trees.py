@@ -44,7 +44,7 @@ class TreeDiff:
 
 
 def compare_trees(left: Iterable[Node], right: Iterable[Node]) -> TreeDiff:
-    """Return what differs between two trees, each sorted by path.
+    """Return what differs between two trees, each in the order of trees.
 
     Only what differs is held in memory. Where several files with the same bytes were removed and
     added, those with the same name are taken for renamed first. Empty files are never renamed.
@@ -59,8 +59,12 @@ def compare_trees(left: Iterable[Node], right: Iterable[Node]) -> TreeDiff:
             added.append(new)
         elif new is None and old is not None:
             removed.append(old)
-        elif old and new and (_content(old) != _content(new) or old.mode != new.mode):
-            changed.append(NodeChange(old, new))
+        elif old and new:
+            if _content(old) == _content(new) and old.mode == new.mode:
+                total.same += 1
+            else:
+                changed.append(NodeChange(old, new))
+    changed += _of_other_kind(removed, added)
     renamed = _renamed(removed, added)
     gone = {change.old.path for change in renamed}
     arrived = {change.new.path for change in renamed}
@@ -70,7 +74,7 @@ def compare_trees(left: Iterable[Node], right: Iterable[Node]) -> TreeDiff:
         modified=[change for change in changed if _content(change.old) != _content(change.new)],
         mode_changed=[change for change in changed if _content(change.old) == _content(change.new)],
         renamed=renamed,
-        same=total.pairs - len(changed),
+        same=total.same,
         left_files=total.left_files,
         right_files=total.right_files,
         left_size=total.left_size,
@@ -84,10 +88,10 @@ def _merge(
     lefts, rights = iter(left), iter(right)
     old, new = next(lefts, None), next(rights, None)
     while old is not None or new is not None:
-        if new is None or (old is not None and old.path < new.path):
+        if new is None or (old is not None and old.order < new.order):
             yield old, None
             old = next(lefts, None)
-        elif old is None or new.path < old.path:
+        elif old is None or new.order < old.order:
             yield None, new
             new = next(rights, None)
         else:
@@ -97,14 +101,13 @@ def _merge(
 
 @dataclass
 class _Total:
-    pairs: int = 0
+    same: int = 0
     left_files: int = 0
     right_files: int = 0
     left_size: int = 0
     right_size: int = 0
 
     def add(self, old: Node | None, new: Node | None) -> None:
-        self.pairs += old is not None and new is not None
         if old is not None and not old.is_dir:
             self.left_files += 1
             self.left_size += old.size
@@ -116,6 +119,19 @@ class _Total:
 def _content(node: Node) -> tuple[bool, str | None, str]:
     """The chunks are left out: they depend on the repository, not on the file."""
     return node.is_dir, node.link, node.b3
+
+
+def _of_other_kind(removed: list[Node], added: list[Node]) -> list[NodeChange]:
+    """Take out the paths that are a folder on one side only: they stand at different places."""
+    paths = {node.path for node in removed if node.is_dir} & {node.path for node in added}
+    paths |= {node.path for node in added if node.is_dir} & {node.path for node in removed}
+    if not paths:
+        return []
+    new = {node.path: node for node in added}
+    changes = [NodeChange(node, new[node.path]) for node in removed if node.path in paths]
+    removed[:] = [node for node in removed if node.path not in paths]
+    added[:] = [node for node in added if node.path not in paths]
+    return changes
 
 
 def _renamed(removed: list[Node], added: list[Node]) -> list[NodeChange]:

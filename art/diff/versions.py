@@ -187,7 +187,7 @@ class _Side:
             return list(self._tree())
         prefix = self.path + "/"
         return [
-            replace(node, path=node.path.removeprefix(prefix))
+            node._replace(path=node.path.removeprefix(prefix))
             for node in self._tree()
             if node.path.startswith(prefix)
         ]

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from art.diff import Comparison, JsonChange, NodeChange, TableDiff, TreeDiff
     from art.tree import Node
+    from art.version import Version
 
 # Controls, line separators, lone surrogates, and what turns the direction of text around.
 _UNSAFE = re.compile(
@@ -430,6 +431,64 @@ def _sizes_text(old: Node | None, new: Node | None, stat: bool) -> str:
         return f"  {size_text(before)} → {size_text(after)}"
     size = after if before is None else before
     return "" if size is None else f"  {size_text(size)}"
+
+
+# --- the manifest ---------------------------------------------------------------------------------
+
+_LIST_LIMIT = 20
+
+
+def manifest_fields(version: Version) -> Iterator[tuple[str, str]]:
+    """Yield name and text (not escaped) of every field, unknown ones too, later notes applied."""
+    yield "version", version.ref
+    yield "id", version.id
+    if version.state != "live":
+        yield "state", version.state
+    if version.tags:
+        yield "tags", ", ".join(version.tags)
+    noted = {
+        "title": version.title,
+        "description": version.description,
+        "metadata": version.metadata,
+        "labels": version.labels,
+        "partitions": version.partitions,
+    }
+    for name, value in (version.document | noted).items():
+        if name not in ("art", "uid", "key", "check", "description") and value:
+            yield name, _field_text(name, value)
+
+
+def _field_text(name: str, value: Any) -> str:
+    if name == "created":
+        return f"{value}  ({age_text(str(value))})"
+    if name == "inputs" and isinstance(value, list):
+        return "\n".join(_input_text(item) for item in value)
+    if isinstance(value, dict):
+        from art.document import dump_plain
+
+        return dump_plain(_short(value)).decode().rstrip("\n")
+    if isinstance(value, list):
+        from art.tables import cell_text
+
+        return ", ".join(cell_text(item) for item in value)
+    return str(value)
+
+
+def _short(value: dict[str, Any]) -> dict[str, Any]:
+    """Long texts and lists are cut: the content was shown before."""
+    short: dict[str, Any] = {}
+    for name, item in value.items():
+        if isinstance(item, str) and len(item) > 200:
+            item = item[:199] + "…"
+        elif isinstance(item, list) and len(item) > _LIST_LIMIT:
+            item = [*item[:_LIST_LIMIT], f"… {len(item) - _LIST_LIMIT:,} more"]
+        short[name] = item
+    return short
+
+
+def _input_text(item: Any) -> str:
+    key, number, version_id = (item.get(name) for name in ("key", "number", "id"))
+    return f"{key}@v{number}  {version_id}" if key and number else str(version_id)
 
 
 # --- progress -------------------------------------------------------------------------------------

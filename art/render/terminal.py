@@ -9,25 +9,24 @@ from __future__ import annotations
 
 import importlib
 import io
+import os
 import re
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
 
 from art import tables
-from art.diff import Comparable
-from art.document import dump_plain
-from art.errors import ArtError, UsageError
+from art.errors import UsageError
 from art.render.plain import (
-    age_text,
     count_text,
     escape,
     escape_lines,
     json_text,
+    manifest_fields,
     progress_text,
     size_text,
     text_width,
@@ -42,6 +41,7 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
     from art.tree import Node
+    from art.version import Version
 
 TEXT_LIMIT = 256 << 10
 LINE_LIMIT = 200
@@ -56,24 +56,8 @@ _LINK = re.compile(r"(?:https?|ftp|file)://[^\x00-\x20\x7f-\x9f]+|mailto:[^\x00-
 _NUMBER = re.compile(r"[-+]?[0-9.,]+(?:[eE][-+]?[0-9]+)?%?")
 
 
-class Shown(Comparable, Protocol):
-    """The part of a version that is shown."""
-
-    @property
-    def id(self) -> str: ...
-    @property
-    def state(self) -> str: ...
-    @property
-    def tags(self) -> Sequence[str]: ...
-    @property
-    def document(self) -> dict[str, Any]: ...
-    @property
-    def link(self) -> tuple[str, str] | None: ...
-    def open(self, path: str | None = None) -> BinaryIO: ...
-
-
-def render_version(  # noqa: PLR0913 - each is one option of `art inspect`
-    version: Shown,
+def render_version(
+    version: Version,
     stream: TextIO,
     *,
     width: int | None = None,
@@ -158,7 +142,7 @@ class _Page:
     def note(self, text: str) -> None:
         self.show(_text(text, "dim"))
 
-    def heading(self, version: Shown) -> None:
+    def heading(self, version: Version) -> None:
         tags = f"  ({', '.join(version.tags)})" if version.tags else ""
         self.show(_text(f"{version.ref}  {version.type}{tags}", "bold"))
         if version.title:
@@ -167,7 +151,7 @@ class _Page:
             self.markdown(version.description)
         self.console.print()
 
-    def content(self, version: Shown) -> None:
+    def content(self, version: Version) -> None:
         """Show the content, and an empty line after it."""
         payload = version.payload
         if version.progress is not None:
@@ -185,17 +169,19 @@ class _Page:
             self.file(version, payload.file or "")
         self.console.print()
 
-    def file(self, version: Shown, name: str) -> None:
+    def file(self, version: Version, name: str) -> None:
         """Show one file, or the text in a manifest, by the type of the version or its name."""
         kind = _kind(version.type, name)
         try:
             if kind == "table":
-                return self.table(version, name)
-            if kind == "image":
-                return self.image(version)
+                self.table(version, name)
+            elif kind == "image":
+                self.image(version)
+            else:
+                self.text(version, kind)
         except UsageError as error:
             self.note(error.message)
-        return self.text(version, kind)
+            self.text(version, "text")
 
     def progress(self, progress: Any) -> None:
         from rich.progress_bar import ProgressBar
@@ -219,31 +205,29 @@ class _Page:
 
         self.show(Markdown(escape_lines(text)))
 
-    def text(self, version: Shown, kind: str) -> None:
+    def text(self, version: Version, kind: str) -> None:
         with version.open() as stream:
             data = stream.read(TEXT_LIMIT + 1)
-        if b"\0" in data:
-            return self.note(f"binary, {size_text(version.payload and version.payload.size)}")
         text = data[:TEXT_LIMIT].decode("utf-8", "replace")
-        if kind == "markdown":
+        if b"\0" in data:
+            self.note(f"binary, {size_text(_size(version))}")
+        elif kind == "markdown":
             self.markdown(text)
         elif kind == "json" and len(data) <= TEXT_LIMIT:
-            self.json(data)
+            self.json(text)
         else:
             self.lines(text, _text)
         if len(data) > TEXT_LIMIT:
             self.note(f"… {size_text(TEXT_LIMIT)} of {size_text(_size(version))} shown")
-        return None
 
-    def json(self, data: bytes) -> None:
+    def json(self, text: str) -> None:
         from rich.highlighter import JSONHighlighter
 
         try:
-            text = json_text(tables.load_json(data), indent=2)
+            text = json_text(tables.load_json(text), indent=2)
         except ValueError as error:
             self.note(f"not JSON: {error}")
-            return self.lines(data.decode("utf-8", "replace"), _text)
-        return self.lines(text, JSONHighlighter())
+        self.lines(text, JSONHighlighter())
 
     def lines(self, text: str, shown: Callable[[str], Text]) -> None:
         lines = text.removesuffix("\n").split("\n")
@@ -251,22 +235,21 @@ class _Page:
         if len(lines) > LINE_LIMIT:
             self.note(f"… {count_text(len(lines) - LINE_LIMIT, 'more line')}")
 
-    def table(self, version: Shown, name: str) -> None:
-        about = version.format or {}
-        format_name = about.get("name") if version.type == "table" else None
-        last = self.first_row - 1 + self.rows
+    def table(self, version: Version, name: str) -> None:
+        about = (version.format or {}) if version.type == "table" else {}
+        known_rows = about.get("rows")
         with version.open() as stream:
             table = tables.read_table(
                 stream,
-                str(format_name or tables.table_format(name)),
-                limit=last,
-                known_rows=about.get("rows") if isinstance(about.get("rows"), int) else None,
+                str(about.get("name") or tables.table_format(name)),
+                limit=self.first_row - 1 + self.rows,
+                known_rows=known_rows if isinstance(known_rows, int) else None,
             )
         rows = table.rows[self.first_row - 1 :]
         grid, left_out = _grid(table.columns, rows, self.console.width)
         self.show(grid)
         if self.first_row > 1:
-            self.note(f"rows from {self.first_row:,} on, of {table.total_rows:,}")
+            self.note(f"from row {self.first_row:,} of {table.total_rows:,}")
         if table.is_cut:
             self.note(f"… {count_text(table.total_rows - len(table.rows), 'more row')}")
         if left_out:
@@ -274,23 +257,23 @@ class _Page:
             more = ", …" if len(left_out) > NAMED_COLUMNS else ""
             self.note(f"… {count_text(len(left_out), 'more column')}: {names}{more}")
 
-    def image(self, version: Shown) -> None:
+    def image(self, version: Version) -> None:
         declared = version.format or {}
         try:
             images = importlib.import_module("PIL.Image")
         except ImportError:
-            sides = f"{declared.get('width', '?')} × {declared.get('height', '?')}"
+            sides = f"{declared.get('width', '?')} x {declared.get('height', '?')}"
             self.note(f"image, {sides} pixels; pip install 'art-vcs[images]' shows it here")
             return
         with version.open() as stream:
             data = stream.read(IMAGE_LIMIT + 1)
         picture = _picture(images, data)
-        self.note(f"{picture.format}, {picture.width} × {picture.height} pixels")
+        self.note(f"{picture.format}, {picture.width} x {picture.height} pixels")
         if self.console.color_system is not None and picture.width * picture.height:
             self.console.print(_image(picture, self.stream, self.console.width))
 
 
-def _size(version: Shown) -> int | None:
+def _size(version: Version) -> int | None:
     return version.payload.size if version.payload else None
 
 
@@ -429,7 +412,7 @@ def _picture(images: Any, data: bytes) -> Any:
         picture = images.open(io.BytesIO(data), formats=IMAGE_FORMATS)
         if picture.width * picture.height > PIXEL_LIMIT:
             raise UsageError(
-                f"image of {picture.width} × {picture.height} pixels, too many to show"
+                f"image of {picture.width} x {picture.height} pixels, too many to show"
             )
         picture.load()
     except errors as error:
@@ -451,9 +434,10 @@ def _image(picture: Any, stream: TextIO, width: int) -> RenderableType:
 
 def _answers(stream: TextIO) -> bool:
     """Whether this is a terminal that can be asked what it is able to show."""
-    return (
-        stream is sys.__stdout__ and stream.isatty() and bool(sys.__stdin__) and sys.stdin.isatty()
-    )
+    if stream is not sys.__stdout__ or sys.__stdin__ is None:
+        return False
+    is_terminal = stream.isatty() and sys.__stdin__.isatty()
+    return is_terminal and os.get_terminal_size(stream.fileno()).columns > 0
 
 
 class _HalfBlocks:
@@ -482,64 +466,16 @@ class _HalfBlocks:
 # --- the manifest ---------------------------------------------------------------------------------
 
 
-def _manifest(version: Shown) -> Grid:
+def _manifest(version: Version) -> Grid:
     """Every field of the manifest with later notes applied, unknown ones too."""
     from rich.table import Table as Grid
 
     grid = Grid.grid(padding=(0, 2))
     grid.add_column(style="bold", no_wrap=True)
     grid.add_column(overflow="fold")
-    for name, text in _fields(version):
+    for name, text in manifest_fields(version):
         grid.add_row(_text(name), _text(text))
     return grid
-
-
-def _fields(version: Shown) -> Iterator[tuple[str, str]]:
-    yield "version", version.ref
-    yield "id", version.id
-    if version.state != "live":
-        yield "state", version.state
-    if version.tags:
-        yield "tags", ", ".join(version.tags)
-    noted = {
-        "title": version.title,
-        "description": version.description,
-        "metadata": version.metadata,
-        "labels": version.labels,
-        "partitions": version.partitions,
-    }
-    for name, value in (version.document | noted).items():
-        if name not in ("art", "uid", "key", "check", "description") and value:
-            yield name, _field_text(name, value)
-
-
-def _field_text(name: str, value: Any) -> str:
-    if name == "created":
-        return f"{value}  ({age_text(str(value))})"
-    if name == "inputs" and isinstance(value, list):
-        return "\n".join(_input_text(item) for item in value)
-    if isinstance(value, dict):
-        return dump_plain(_short(value)).decode().rstrip("\n")
-    if isinstance(value, list):
-        return ", ".join(tables.cell_text(item) for item in value)
-    return str(value)
-
-
-def _short(value: dict[str, Any]) -> dict[str, Any]:
-    """Long texts and lists are cut: the content was shown before."""
-    short: dict[str, Any] = {}
-    for name, item in value.items():
-        if isinstance(item, str) and len(item) > 200:
-            item = item[:199] + "…"
-        elif isinstance(item, list) and len(item) > NAMED_COLUMNS:
-            item = [*item[:NAMED_COLUMNS], f"… {len(item) - NAMED_COLUMNS:,} more"]
-        short[name] = item
-    return short
-
-
-def _input_text(item: Any) -> str:
-    key, number, version_id = (item.get(name) for name in ("key", "number", "id"))
-    return f"{key}@v{number}  {version_id}" if key and number else str(version_id)
 
 
 # --- progress -------------------------------------------------------------------------------------
