@@ -5,8 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
-import shutil
 import sys
 import time
 from collections.abc import Iterator
@@ -135,7 +133,7 @@ class LocalBackend:
 
     def stage(self) -> LocalStaged:
         self.make_directory("tmp")
-        path = f"{self.root}/tmp/{os.getpid()}-{secrets.token_hex(8)}"
+        path = f"{self.root}/tmp/{os.getpid()}-{os.urandom(8).hex()}"
         return LocalStaged(self, path)
 
     def walk(self, prefix: str) -> Iterator[Item]:
@@ -356,6 +354,8 @@ def explain(error: OSError, path: str) -> NoReturn:
 
 
 def _free_space(path: str) -> str:
+    import shutil
+
     with contextlib.suppress(OSError):
         return f" ({shutil.disk_usage(os.path.dirname(path)).free:,} bytes free)"
     return ""

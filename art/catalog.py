@@ -128,8 +128,12 @@ class Catalog:
         found = [
             log for log in (STATE, NOTES, SETTINGS) if self.backend.names(f"{directory}/{log}")
         ]
-        tags = self.backend.names(f"{directory}/_tags")
-        return found + sorted(f"_tags/{name[:-1]}" for name in tags if name.endswith("/"))
+        return found + self.tag_logs(key)
+
+    def tag_logs(self, key: str | None) -> list[str]:
+        """Return the logs of a key's tags, taken away or not."""
+        names = self.backend.names(f"{refs_directory(key)}/_tags")
+        return sorted(f"_tags/{name[:-1]}" for name in names if name.endswith("/"))
 
     def entries(self, key: str | None, log: str, after: int = 0) -> list[Entry]:
         """Return the entries of a log with numbers above `after`, in order.
@@ -146,6 +150,15 @@ class Catalog:
                     f"{directory}/{after + len(result) + 1:08}.yaml is missing, {number:08}.yaml is there",
                     hint="art doctor",
                 )
+            result.append(self._entry(directory, number))
+        return result
+
+    def entries_after(self, key: str | None, log: str, number: int) -> list[Entry]:
+        """Return the entries that follow `number`, by asking for one name after the other."""
+        directory = f"{refs_directory(key)}/{log}"
+        result: list[Entry] = []
+        while self.backend.size(f"{directory}/{number + 1:08}.yaml") is not None:
+            number += 1
             result.append(self._entry(directory, number))
         return result
 

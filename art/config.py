@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import getpass
 import os
 import re
-import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -131,11 +129,16 @@ def _parsed(setting: Setting, text: str, where: str) -> Any:
 
 def _default(name: str) -> Any:
     if name == "author":
-        return f"{_user_name()}@{socket.gethostname()}"
+        import socket
+
+        return f"{user_name()}@{socket.gethostname()}"
     return min(8, os.cpu_count() or 1)
 
 
-def _user_name() -> str:
+def user_name() -> str:
+    """Return who runs this process."""
+    import getpass
+
     try:
         return getpass.getuser()
     except (KeyError, OSError, ImportError):

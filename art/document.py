@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
+import re
+from functools import cache
 from typing import Any
 
-import yaml
 from blake3 import blake3
 
 from art.errors import CorruptError, NewerFormatError
@@ -15,31 +16,35 @@ SIZE_LIMIT = 1 << 20
 _DEPTH_LIMIT = 64
 _CHECK_LENGTH = len("check: ") + 32 + 1
 
-try:
-    _Loader: Any = yaml.CSafeLoader
-    _Dumper: Any = yaml.CSafeDumper
-except AttributeError:  # a PyYAML built without libyaml: slower, otherwise the same
-    _Loader = yaml.SafeLoader
-    _Dumper = yaml.SafeDumper
 
+@cache
+def _yaml() -> tuple[Any, Any, Any]:
+    """Return the yaml module, a strict loader and a plain dumper. Importing them takes a while, and
+    most documents are plain enough to be read without."""
+    import yaml
 
-class _StrictLoader(_Loader):  # type: ignore[misc]
-    """Refuses a key that stands twice in one mapping, which YAML's own loader overwrites."""
+    # A PyYAML built without libyaml is slower, otherwise the same.
+    safe_loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    safe_dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
-    def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-        mapping = super().construct_mapping(node, deep=deep)
-        if len(mapping) != len(node.value):
-            raise yaml.constructor.ConstructorError(
-                None, None, "a key stands twice", node.start_mark
-            )
-        return mapping
+    class StrictLoader(safe_loader):  # type: ignore[misc]
+        """Refuses a key that stands twice in a mapping, which YAML's own loader overwrites."""
 
+        def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            mapping = super().construct_mapping(node, deep=deep)
+            if len(mapping) != len(node.value):
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a key stands twice", node.start_mark
+                )
+            return mapping
 
-class _PlainDumper(_Dumper):  # type: ignore[misc]
-    """Writes a value that occurs twice twice, instead of an anchor and an alias."""
+    class PlainDumper(safe_dumper):  # type: ignore[misc]
+        """Writes a value that occurs twice twice, instead of an anchor and an alias."""
 
-    def ignore_aliases(self, data: Any) -> bool:
-        return True
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    return yaml, StrictLoader, PlainDumper
 
 
 def encode(document: Document) -> bytes:
@@ -47,9 +52,10 @@ def encode(document: Document) -> bytes:
 
     Raise ValueError where YAML cannot carry it unchanged.
     """
+    yaml, _, dumper = _yaml()
     body = yaml.dump(
         document,
-        Dumper=_PlainDumper,
+        Dumper=dumper,
         sort_keys=False,
         allow_unicode=True,
         width=2**30,
@@ -70,11 +76,7 @@ def decode(data: bytes, name: str) -> Document:
         raise _damaged(name, f"it has {len(data)} bytes, at most {SIZE_LIMIT} are possible")
     if data[-_CHECK_LENGTH:] != b"check: " + _checksum(body) + b"\n":
         raise _damaged(name, "its checksum does not match its content")
-    try:
-        document = _load(body)
-    except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
-        raise _damaged(name, f"not a YAML mapping ({str(error).splitlines()[0]})") from error
-    return check_format(document, name)
+    return check_format(_loaded(body, name), name)
 
 
 def check_format(document: Any, name: str) -> Document:
@@ -94,10 +96,9 @@ def check_format(document: Any, name: str) -> Document:
 
 def load_plain(data: bytes, name: str) -> Document:
     """Return the mapping in a YAML file that people edit, such as config.yaml: no checksum."""
-    try:
-        document = _load(data) if len(data) <= SIZE_LIMIT else None
-    except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
-        raise _damaged(name, f"not a YAML mapping ({str(error).splitlines()[0]})") from error
+    if len(data) > SIZE_LIMIT:
+        raise _damaged(name, f"it has {len(data)} bytes, at most {SIZE_LIMIT} are possible")
+    document = _loaded(data, name)
     if document is None:
         document = {}
     if not isinstance(document, dict) or not all(isinstance(key, str) for key in document):
@@ -107,14 +108,118 @@ def load_plain(data: bytes, name: str) -> Document:
 
 def dump_plain(document: Document) -> bytes:
     """Return readable YAML without checksum."""
-    text = yaml.dump(document, Dumper=_PlainDumper, sort_keys=False, allow_unicode=True, width=100)
+    yaml, _, dumper = _yaml()
+    text = yaml.dump(document, Dumper=dumper, sort_keys=False, allow_unicode=True, width=100)
     return str(text).encode()
 
 
+def _loaded(body: bytes, name: str) -> Any:
+    plain = _read_plain(body)
+    if plain is not None:
+        return plain
+    yaml, _, _ = _yaml()
+    try:
+        return _load(body)
+    except (yaml.YAMLError, ValueError, RecursionError, OverflowError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise _damaged(name, f"not a YAML mapping ({reason})") from error
+
+
 def _load(body: bytes) -> Any:
+    yaml, loader, _ = _yaml()
     if b"&" in body or b"*" in body or b"!" in body or _may_be_deep(body):
         _refuse_tricks(body)
-    return _plain(yaml.load(body, Loader=_StrictLoader))
+    return _plain(yaml.load(body, Loader=loader))
+
+
+# Most documents are so plain that a few patterns read them, exactly as YAML would, in a tenth of the
+# time. Whatever does not fit is left to YAML.
+
+_LINE = re.compile(
+    r"((?:  ){0,3})(- )?(?:(?!(?:y|n|yes|no|on|off|true|false|null):)([a-z][a-z0-9_]{0,63}):(?: (.+))?|(.+))"
+)
+_INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
+_FLOAT = re.compile(r"-?(?:0|[1-9][0-9]{0,14})\.[0-9]{1,17}")
+_QUOTED = re.compile(r"'([ -&(-~]*)'")
+_WORD = re.compile(
+    r"(?!(?:y|n|yes|no|on|off|true|false|null)$)[A-Za-z][A-Za-z0-9_./@-]{0,250}"
+    r"|b3:[0-9a-f]{64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=[0-9]*[a-f])[0-9a-f]{64}",
+    re.IGNORECASE,
+)
+_CONSTANTS = {"true": True, "false": False, "null": None}
+
+
+class _NotPlainError(Exception):
+    """The document needs all of YAML."""
+
+
+def _read_plain(body: bytes) -> Document | None:
+    """Return the mapping in a document of the plain kind, None where it is of another."""
+    try:
+        lines = [_split_line(line) for line in body.decode("ascii").split("\n")[:-1]]
+        document, end = _read_mapping(lines, 0, 0)
+    except (_NotPlainError, UnicodeDecodeError):
+        return None
+    return document if end == len(lines) and lines else None
+
+
+_PlainLine = tuple[int, bool, "str | None", "str | None"]  # depth, whether an item, key, value
+
+
+def _split_line(line: str) -> _PlainLine:
+    match = _LINE.fullmatch(line)
+    if match is None:
+        raise _NotPlainError
+    indent, dash, key, value, item = match.groups()
+    return len(indent) // 2, dash is not None, key, item if key is None else value
+
+
+def _read_mapping(lines: list[_PlainLine], at: int, depth: int) -> tuple[Document, int]:
+    """Read the keys at `depth` from line `at` on; return them and the line that follows."""
+    mapping: Document = {}
+    while at < len(lines) and lines[at][0] == depth and not lines[at][1]:
+        _, _, key, text = lines[at]
+        if key is None or key in mapping:
+            raise _NotPlainError
+        at += 1
+        if text is not None:
+            mapping[key] = _read_scalar(text)
+        elif at < len(lines) and lines[at][0] == depth and lines[at][1]:
+            mapping[key], at = _read_list(lines, at, depth)
+        elif at < len(lines) and lines[at][0] == depth + 1 and not lines[at][1]:
+            mapping[key], at = _read_mapping(lines, at, depth + 1)
+        else:
+            raise _NotPlainError
+    return mapping, at
+
+
+def _read_list(lines: list[_PlainLine], at: int, depth: int) -> tuple[list[Any], int]:
+    """Read the items of a list, which stand as deep as its key."""
+    items: list[Any] = []
+    while at < len(lines) and lines[at][0] == depth and lines[at][1]:
+        _, _, key, text = lines[at]
+        if key is None:
+            items.append(_read_scalar(str(text)))
+            at += 1
+        else:
+            lines[at] = (depth + 1, False, key, text)  # its other keys stand right below
+            item, at = _read_mapping(lines, at, depth + 1)
+            items.append(item)
+    return items, at
+
+
+def _read_scalar(text: str) -> Any:
+    if _WORD.fullmatch(text):
+        return text
+    if text in _CONSTANTS:
+        return _CONSTANTS[text]
+    if quoted := _QUOTED.fullmatch(text):
+        return quoted.group(1)
+    if _INTEGER.fullmatch(text):
+        return int(text)
+    if _FLOAT.fullmatch(text):
+        return float(text)
+    raise _NotPlainError
 
 
 def _may_be_deep(body: bytes) -> bool:
@@ -125,8 +230,9 @@ def _may_be_deep(body: bytes) -> bool:
 
 def _refuse_tricks(body: bytes) -> None:
     """Walk the events, which costs time but never recursion, before anything is built."""
+    yaml, loader, _ = _yaml()
     depth = 0
-    for event in yaml.parse(body, Loader=_Loader):
+    for event in yaml.parse(body, Loader=loader):
         if isinstance(event, yaml.AliasEvent) or getattr(event, "anchor", None):
             raise ValueError("it has an anchor or alias")
         if isinstance(event, yaml.CollectionStartEvent):

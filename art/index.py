@@ -17,15 +17,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import repeat
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from blake3 import blake3
 
 from art import catalog as catalogs
-from art.catalog import NOTES, STATE, Catalog, manifest_directory, refs_directory
+from art.catalog import NOTES, SETTINGS, STATE, Catalog
 from art.errors import ArtError, CorruptError, NewerFormatError, NotFoundError
 from art.model import ANONYMOUS, Document, Entry, Manifest, apply_notes, heads, unescape
-from art.objects import ObjectStore
+
+if TYPE_CHECKING:
+    from art.objects import ObjectStore
 
 _SCHEMA_VERSION = 1
 _SETTLED_NS = 2_000_000_000
@@ -38,6 +40,7 @@ CREATE TABLE versions (
     files INTEGER, payload TEXT, title TEXT, about TEXT, tags TEXT, state TEXT, base TEXT, crc INTEGER,
     PRIMARY KEY (key_id, number, uid)) WITHOUT ROWID;
 CREATE INDEX versions_by_id ON versions (id);
+CREATE INDEX damaged_versions ON versions (key_id) WHERE state = 'damaged';
 CREATE TABLE inputs (input TEXT, key_id INTEGER, number INTEGER, uid TEXT, crc INTEGER);
 CREATE INDEX inputs_by_input ON inputs (input);
 CREATE TABLE entries (
@@ -116,7 +119,11 @@ class Index:
     """
 
     def __init__(
-        self, path: str | None, catalog: Catalog, objects: ObjectStore, repository: str
+        self,
+        path: str | None,
+        catalog: Catalog,
+        objects: Callable[[], ObjectStore],
+        repository: str,
     ) -> None:
         self._path = path
         self._catalog = catalog
@@ -124,6 +131,7 @@ class Index:
         self._repository = repository
         self._database: sqlite3.Connection | None = None
         self.was_rebuilt = False
+        self.problems: list[ArtError] = []
 
     def ask(self, question: Callable[[Index], Answer]) -> Answer:
         """Return `question(self)`, asked again of a new index where this one is damaged, and of one
@@ -213,16 +221,52 @@ class Index:
     # -- staying up to date ----------------------------------------------------------------------
 
     def refresh(self, key: str) -> None:
-        """Take in what the files say of one key."""
-        directories = [manifest_directory(key)]
-        directories += [f"{refs_directory(key)}/{log}" for log in (STATE, NOTES)]
-        tags = f"{refs_directory(key)}/_tags"
-        directories.append(tags)
-        directories += self._known_below(tags + "/")
-        self._update([name for name in directories if self._has_changed(name)], recurse=False)
+        """Take in what the files say of one key, by asking for the numbers that come next.
+
+        Raise CorruptError where an entry of one of its logs is damaged.
+        """
+        latest = self.latest_number(key)
+        numbers = self._damaged_numbers(key)
+        if latest:
+            numbers += range(latest + 1, self._catalog.next_number(key, latest))
+        else:
+            numbers += self._catalog.numbers(key)
+        logs = {
+            log: self._catalog.entries_after(key, log, last) for log, last in self._log_ends(key)
+        }
+        if not numbers and not any(logs.values()):
+            return
+        with _transaction(self._db):
+            for number in numbers:
+                self._insert(key, number)
+            for log, entries in logs.items():
+                for entry in entries:
+                    self._put_entry(self._key_id(key), log, entry)
+            self._apply_logs(key)
+
+    def _log_ends(self, key: str) -> list[tuple[str, int]]:
+        """Return the logs that a key has or may have, and the last number known of each."""
+        rows = self._db.execute(
+            "SELECT log, max(number) FROM entries WHERE key_id = ? GROUP BY log",
+            (self._known_key_id(key),),
+        )
+        known = dict(rows.fetchall())
+        logs = {STATE, NOTES, SETTINGS, *self._catalog.tag_logs(key), *known}
+        return [(log, known.get(log, 0)) for log in sorted(logs)]
+
+    def _damaged_numbers(self, key: str) -> list[int]:
+        rows = self._db.execute(
+            "SELECT number FROM versions WHERE state = 'damaged' AND key_id = ?",
+            (self._known_key_id(key),),
+        )
+        return [number for (number,) in rows]
 
     def refresh_all(self) -> None:
-        """Take in what the files say of every key."""
+        """Take in what the files say of every key.
+
+        A damaged entry of a log goes to `problems`, and the log stays as it was known before.
+        """
+        self.problems = []
         known = dict(self._db.execute("SELECT name, modified FROM directories"))
         changed = [name for name in ("manifests", "refs", "anonymous") if name not in known]
         root = self._catalog.backend.path("")
@@ -233,7 +277,26 @@ class Index:
                     changed.append(name)
             except OSError:
                 changed.append(name)
-        self._update(changed, recurse=True)
+        damaged = self._db.execute(
+            "SELECT key, number FROM versions JOIN keys ON keys.id = key_id "
+            "WHERE state = 'damaged' AND key_id != 0"
+        ).fetchall()
+        if changed or damaged:
+            with _transaction(self._db):
+                for key, number in damaged:
+                    self._insert(key, number)
+                self._scan_all(changed)
+
+    def _scan_all(self, pending: list[str]) -> None:
+        """Take in these directories, and those in them that are not known yet."""
+        keys: set[str | None] = set()
+        while pending:
+            name = pending.pop()
+            children = self._scan(name, keys)
+            known = set(self._known_below(name + "/")) if children else set()
+            pending += [child for child in children if child not in known]
+        for key in keys:
+            self._apply_logs(key)
 
     def _known_below(self, prefix: str) -> list[str]:
         rows = self._db.execute(
@@ -241,43 +304,27 @@ class Index:
         )
         return [name for (name,) in rows]
 
-    def _has_changed(self, name: str) -> bool:
-        row = self._db.execute(
-            "SELECT modified FROM directories WHERE name = ?", (name,)
-        ).fetchone()
-        modified = _modified(self._path_of(name))
-        if row is None:
-            return modified is not None
-        return bool(modified != row[0])
-
-    def _path_of(self, name: str) -> str:
-        path = self._catalog.backend.path(name)
-        assert path is not None, "an index is for a catalog on this machine's disk"
-        return str(path)
-
-    def _update(self, changed: list[str], *, recurse: bool) -> None:
-        if not changed:
-            return
-        with _transaction(self._db):
-            keys: set[str | None] = set()
-            pending = changed
-            while pending:
-                name = pending.pop()
-                found = self._scan(name, keys)
-                if recurse or name.endswith("/_tags"):
-                    known = set(self._known_below(name + "/"))
-                    pending += [child for child in found if child not in known]
-            for key in keys:
-                self._apply_logs(key)
-
     def _scan(self, name: str, keys: set[str | None]) -> list[str]:
         """Take in one directory; return the directories in it. Adds to `keys` whose logs grew."""
         now = time.time_ns()
-        modified = _modified(self._path_of(name))
+        modified = _modified(str(self._catalog.backend.path(name)))
         if modified is None:
             self._db.execute("DELETE FROM directories WHERE name = ?", (name,))
             return []
         names = self._catalog.backend.names(name)
+        is_settled = now - modified > _SETTLED_NS
+        try:
+            self._take(name, names, keys)
+        except (CorruptError, NewerFormatError) as error:
+            self.problems.append(error)
+            is_settled = False
+        self._db.execute(
+            "INSERT OR REPLACE INTO directories VALUES (?, ?)",
+            (name, modified if is_settled else -1),
+        )
+        return [f"{name}/{child[:-1]}" for child in names if child.endswith("/")]
+
+    def _take(self, name: str, names: list[str], keys: set[str | None]) -> None:
         if name == "anonymous":
             self._take_anonymous(names)
             keys.add(None)
@@ -285,18 +332,14 @@ class Index:
             self._take_manifests(name, names, keys)
         elif name.startswith("refs/"):
             self._take_entries(name, names, keys)
-        noted = modified if now - modified > _SETTLED_NS else -1
-        self._db.execute("INSERT OR REPLACE INTO directories VALUES (?, ?)", (name, noted))
-        return [f"{name}/{child[:-1]}" for child in names if child.endswith("/")]
 
     def _take_manifests(self, name: str, names: list[str], keys: set[str | None]) -> None:
         key = unescape(name.removeprefix("manifests/"))
         numbers = {number for child in names if (number := catalogs.parse_number(child))}
         if key is None or not numbers:
             return
-        key_id = self._key_id(key)
         known = self._db.execute(
-            "SELECT number FROM versions WHERE key_id = ? AND state != 'damaged'", (key_id,)
+            "SELECT number FROM versions WHERE key_id = ?", (self._key_id(key),)
         )
         new = sorted(numbers.difference(number for (number,) in known))
         for number in new:
@@ -308,24 +351,30 @@ class Index:
         known = self._db.execute("SELECT uid FROM versions WHERE key_id = 0 AND state != 'damaged'")
         uids = {name[:-5] for name in names if name.endswith(".yaml")}
         for uid in uids.difference(uid for (uid,) in known):
+            self._db.execute("DELETE FROM versions WHERE key_id = 0 AND uid = ?", (uid,))
             try:
                 self._put(self._catalog.anonymous(uid), None)
             except (CorruptError, NewerFormatError) as error:
                 self._put_damaged(_KEYLESS, -1, uid, error)
 
     def _insert(self, key: str, number: int) -> None:
+        """Take in one manifest, also in place of what was damaged before."""
+        self._db.execute(
+            "DELETE FROM versions WHERE key_id = ? AND number = ?",
+            (self._known_key_id(key), number),
+        )
         try:
             self._put(self._catalog.manifest(key, number), number)
         except NotFoundError:
-            pass  # renumbered or purged since the listing
+            pass  # gone since it was seen
         except (CorruptError, NewerFormatError) as error:
             self._put_damaged(self._key_id(key), number, "", error)
 
     def _take_entries(self, name: str, names: list[str], keys: set[str | None]) -> None:
         owner, log = _split_log(name)
+        key = None if owner == ANONYMOUS else unescape(owner)
         if log is None or not any(catalogs.parse_number(child) for child in names):
             return
-        key = None if owner == ANONYMOUS else unescape(owner)
         key_id = _KEYLESS if key is None else self._key_id(key)
         (last,) = self._db.execute(
             "SELECT coalesce(max(number), 0) FROM entries WHERE key_id = ? AND log = ?",
@@ -573,12 +622,12 @@ class Index:
     def learn_packs(self) -> None:
         """Take in packs that the index does not know, as after a rebuild."""
         known = {pack for (pack,) in self._db.execute("SELECT id FROM packs")}
-        unknown = [pack for pack in self._objects.pack_ids() if pack not in known]
+        unknown = [pack for pack in self._objects().pack_ids() if pack not in known]
         if not unknown:
             return
         for pack in unknown:
             try:
-                digests = self._objects.directory(pack).digests()
+                digests = self._objects().directory(pack).digests()
             except (CorruptError, FileNotFoundError):
                 continue  # a hint less; reading it will say what is wrong
             self.note_chunks(partial(zip, digests, repeat(pack)))

@@ -10,7 +10,7 @@ from typing import Any
 
 from art.errors import UsageError
 from art.index import Index, Record
-from art.version import glob_pattern
+from art.model import glob_pattern
 
 SORTS: dict[str, Callable[[Record], Any]] = {
     "key": lambda record: (record.key or "", -(record.number or 0), record.created),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fnmatch
 import math
 import os
 import re
@@ -92,6 +93,16 @@ def _unescape_segment(segment: str) -> str:
     if segment.endswith(".!"):
         segment = segment[:-1]
     return re.sub("!([a-z])", lambda match: match.group(1).upper(), segment)
+
+
+@dataclass(frozen=True)
+class Chunking:
+    """Sizes in bytes for cutting (FORMAT §6). Content of at most `whole` bytes is not cut."""
+
+    min: int = 8 << 10
+    average: int = 32 << 10
+    max: int = 128 << 10
+    whole: int = 64 << 10
 
 
 @dataclass(frozen=True)
@@ -453,6 +464,21 @@ def _merge(base: Document, change: Document) -> Document:
 def _merge_labels(labels: list[str], change: Document) -> list[str]:
     kept = {label for label in labels if change.get(label, True)}
     return sorted(kept | {label for label, wanted in change.items() if wanted})
+
+
+def glob_pattern(text: str) -> str:
+    """Return a shell glob as a regular expression: `*` stays within a segment, `**` does not."""
+    parts = []
+    for segment in re.split(r"(\*\*/?)", text):
+        if segment == "**/":
+            parts.append("(?:.*/)?")
+        elif segment == "**":
+            parts.append(".*")
+        else:
+            translated = fnmatch.translate(segment)
+            body = translated.removeprefix("(?s:").removesuffix(r")\Z").removesuffix(r")\z")
+            parts.append(body.replace(".*", "[^/]*"))
+    return "(?s:" + "".join(parts) + ")"
 
 
 def now() -> str:

@@ -27,6 +27,7 @@ from art import tree as trees
 from art.backend import Backend
 from art.errors import CorruptError
 from art.layout import Layout
+from art.model import Chunking
 from art.pack import Location, pack_name
 from art.packer import Packer
 from art.tree import Node
@@ -40,16 +41,6 @@ _BATCH_CHUNKS = 256
 _EXTENSION_DEPTH = 8
 _LIST_RECORD = 36
 _PATH = re.compile(rb'\{"path":"((?:[^"\\]|\\.)*)"')
-
-
-@dataclass(frozen=True)
-class Chunking:
-    """Sizes in bytes for cutting (FORMAT §6). Content of at most `whole` bytes is not cut."""
-
-    min: int = 8 << 10
-    average: int = 32 << 10
-    max: int = 128 << 10
-    whole: int = 64 << 10
 
 
 class ChunkHints(Protocol):

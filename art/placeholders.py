@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
 
+from art.config import user_name
 from art.errors import UsageError
 
 _RUN_VARIABLES = (
@@ -20,7 +22,7 @@ _RUN_VARIABLES = (
 )
 
 
-def expand(template: str, values: Mapping[str, str], user: str, host: str) -> str:
+def expand(template: str, values: Mapping[str, str]) -> str:
     """Return `template` with each `{name}` replaced; `values` go before the built-in names.
 
     Raise UsageError for an unknown name, listing the known ones, and where a value is not to be had.
@@ -31,8 +33,8 @@ def expand(template: str, values: Mapping[str, str], user: str, host: str) -> st
         "time": lambda: now.strftime("%H-%M-%S"),
         "git_sha": lambda: _git("rev-parse", "--short=12", "HEAD"),
         "branch": lambda: _git("rev-parse", "--abbrev-ref", "HEAD"),
-        "user": lambda: user,
-        "host": lambda: host,
+        "user": user_name,
+        "host": socket.gethostname,
         "run": _run,
     }
 

@@ -14,13 +14,22 @@ from blake3 import blake3
 from art import model
 from art.errors import CorruptError, NotFoundError, UsageError
 from art.index import Index, Record
-from art.model import Document, Manifest, Payload, Ref, check_key, check_type, new_uid, now
+from art.model import (
+    Document,
+    Manifest,
+    Payload,
+    Ref,
+    check_key,
+    check_type,
+    glob_pattern,
+    new_uid,
+    now,
+)
 from art.objects import ChunkHints, NoHints, PayloadWriter, StoredPayload, Written
 from art.reporter import Reporter
 from art.resolve import Resolver
 from art.store import Store
 from art.tree import Node
-from art.version import glob_pattern
 from art.worktree import Ingest, Source
 
 _LABEL = re.compile(r"[^\s,\x00-\x1f]{1,200}")

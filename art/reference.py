@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
 from urllib.parse import unquote, urlsplit
-from urllib.request import url2pathname
 
 from blake3 import blake3
 
@@ -39,6 +38,8 @@ def check_url(url: str) -> str:
 
 def local_path(url: str) -> Path | None:
     """Return the path of a `file://` URL, None for any other."""
+    from urllib.request import url2pathname
+
     parts = urlsplit(url)
     return Path(url2pathname(unquote(parts.path))) if parts.scheme == "file" else None
 

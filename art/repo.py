@@ -6,40 +6,36 @@ prints.
 
 from __future__ import annotations
 
-import getpass
 import os
-import socket
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from art import listing, model, placeholders, reference, survey, typed
+from art import listing
 from art.backend import LocalBackend
-from art.changes import Changes, DeletePlan, Moved, TagMove
-from art.config import Config, Value
+from art.config import Config
 from art.errors import ConflictError, NoRepositoryError, NotFoundError, UsageError
 from art.index import Index, Record
 from art.listing import Filter
-from art.model import Ref, check_key, check_tag
-from art.publish import About, Content, Publisher, added_sources
+from art.model import Document, Payload, Ref, check_key, check_tag, parse_progress
 from art.reporter import Reporter, Silent
 from art.resolve import Resolver
 from art.store import Store
-from art.survey import Finding, Status, Usage
-from art.version import Version, hash_folder
-from art.worktree import find_sources
 
+# What only some operations need is imported where they begin: starting is most of what `art ls` takes.
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from art.changes import Changes, DeletePlan, Moved, TagMove
     from art.diff import Comparison
+    from art.publish import About, Content, Publisher
+    from art.survey import Finding, Status, Usage
+    from art.version import Version
 
 DIRECTORY = ".art"
 
 
-@dataclass(frozen=True)
-class Published:
+class Published(NamedTuple):
     """What making a version came to.
 
     `created` is False where the latest version had the same content and description already.
@@ -113,7 +109,7 @@ class Repo:
         self._backend = LocalBackend(root / DIRECTORY)
         self._store = Store.open(self._backend, str(root))
         path = str(root / DIRECTORY / "index.sqlite")
-        self._index = Index(path, self._store.catalog, self._store.objects, self._store.id)
+        self._index = Index(path, self._store.catalog, lambda: self._store.objects, self._store.id)
         self._resolver = Resolver(self._store, self._index)
         self.config = Config(self._backend)
 
@@ -152,6 +148,9 @@ class Repo:
         When it returns the version is durable. Raise NotFoundError where a path matches nothing,
         ConflictError where a file changes while it is read.
         """
+        from art.publish import Content, added_sources
+        from art.worktree import find_sources
+
         _check(key)
         added, removed = tuple(add), tuple(remove)
         if base is not None:
@@ -173,6 +172,8 @@ class Repo:
         self, key: str | None, stream: BinaryIO, *, name: str = "content", **about: Unpack[About]
     ) -> Published:
         """Make one version of what a stream gives, as a file called `name`."""
+        from art import typed
+
         _check(key)
         return self._publish(
             key, self._publisher().stream(stream, typed.file_name(name), key), about
@@ -186,17 +187,23 @@ class Repo:
         self, key: str | None, url: str, *, text: str | None = None, **about: Unpack[About]
     ) -> Published:
         """Make a version of a link, with the text to show for it."""
+        from art import reference
+
         format = {"name": "url", "text": text} if text else {"name": "url"}
         return self._text(key, reference.check_url(url), "content.url", "link", format, about)
 
     def json(self, key: str | None, value: object, **about: Unpack[About]) -> Published:
         """Make a version of a JSON value."""
+        from art import typed
+
         return self._text(
             key, typed.json_text(value), "content.json", "json", {"name": "json"}, about
         )
 
     def value(self, key: str | None, value: object, **about: Unpack[About]) -> Published:
         """Make a version of one number, text, truth value or null."""
+        from art import typed
+
         kind, text = typed.value_text(value)
         return self._text(key, text, "content.json", "value", {"name": "json", "kind": kind}, about)
 
@@ -204,14 +211,19 @@ class Repo:
         self, key: str | None, path: str | os.PathLike[str], **about: Unpack[About]
     ) -> Published:
         """Make a version of a table in a csv, tsv, json, jsonl or parquet file."""
+        from art import typed
+
         return self._typed(key, path, "table", typed.table_format(path), about)
 
     def image(
         self, key: str | None, path: str | os.PathLike[str], **about: Unpack[About]
     ) -> Published:
         """Make a version of an image: a file, which is stored, or a URL, which is recorded."""
+        from art import reference, typed
+        from art.publish import Content
+
         if reference.is_url(os.fspath(path)):
-            payload = model.Payload(url=reference.check_url(os.fspath(path)))
+            payload = Payload(url=reference.check_url(os.fspath(path)))
             return self._publish(key, Content("image", payload, {"name": "url"}), about)
         return self._typed(key, path, "image", typed.image_format(path), about)
 
@@ -219,6 +231,10 @@ class Repo:
         self, key: str | None, path: str | os.PathLike[str], **about: Unpack[About]
     ) -> Published:
         """Make a version that records where bytes lie, with size and checksum, and copies nothing."""
+        from art import reference, typed
+        from art.publish import Content
+        from art.version import hash_folder
+
         _check(key)
         text = os.fspath(path)
         if reference.is_url(text) and reference.local_path(text) is None:
@@ -229,7 +245,7 @@ class Repo:
                 files, size, digest = hash_folder(
                     self._store, self._index, self.reporter, str(local)
                 )
-                payload = model.Payload(
+                payload = Payload(
                     url=local.as_uri(), size=size, files=files, checksum=f"tree:{digest}"
                 )
             else:
@@ -248,7 +264,10 @@ class Repo:
         """Set a progress in percent: of the key's latest version in place, or (`new`, or where that is
         no progress) of a version made for it. Raise UsageError for NaN and, unless `clamp`, outside
         0 to 100."""
-        number = model.parse_progress(value, clamp=clamp)
+        from art import typed
+        from art.publish import Content
+
+        number = parse_progress(value, clamp=clamp)
         message = about.get("message")
         latest = None if new else self._latest(check_key(key))
         if latest and latest.type == "progress":
@@ -266,9 +285,11 @@ class Repo:
 
         Raise UsageError for an unknown placeholder.
         """
+        from art import placeholders
+
         if "{" not in template:
             return template
-        return placeholders.expand(template, values or {}, _user(), socket.gethostname())
+        return placeholders.expand(template, values or {})
 
     # -- look ------------------------------------------------------------------------------------
 
@@ -331,14 +352,20 @@ class Repo:
 
     def status(self) -> Status:
         """Return how many keys, versions and bytes there are, and what is not as it should be."""
+        from art import survey
+
         return survey.status(self._store, self._index, str(self.root))
 
     def du(self, *patterns: str) -> Usage:
         """Return what each key's live versions weigh, and what only they keep in the packs."""
+        from art import survey
+
         return survey.usage(self._store, self._index, patterns)
 
     def doctor(self) -> list[Finding]:
         """Look for what is wrong or unusual with the repository and its surroundings."""
+        from art import survey
+
         return survey.examine(self._store, self._index, self._backend, self.config)
 
     # -- change ----------------------------------------------------------------------------------
@@ -431,23 +458,23 @@ class Repo:
         """Copy one version (`KEY@SELECTOR`), or all live ones of a key, under another key."""
         return self._changes().copy(self._live(ref)[::-1], check_key(new_key), self._publisher())
 
-    def config_value(self, name: str) -> Value:
-        """Return a setting's value and where it comes from."""
-        return self.config.get(name)
-
     # -- inside ----------------------------------------------------------------------------------
 
     def _author(self) -> str:
         return str(self.config.get("author").value)
 
     def _publisher(self) -> Publisher:
+        from art.publish import Publisher
+
         return Publisher(self._store, self._index, self.reporter, self._author())
 
     def _changes(self) -> Changes:
+        from art.changes import Changes
+
         return Changes(self._store, self._index, self._resolver, self._author())
 
     def _text(
-        self, key: str | None, text: str, name: str, kind: str, format: model.Document, about: About
+        self, key: str | None, text: str, name: str, kind: str, format: Document, about: About
     ) -> Published:
         _check(key)
         return self._publish(key, self._publisher().text(text, name, kind, format), about)
@@ -457,9 +484,12 @@ class Repo:
         key: str | None,
         path: str | os.PathLike[str],
         kind: str,
-        format: model.Document,
+        format: Document,
         about: About,
     ) -> Published:
+        from art import typed
+        from art.worktree import find_sources
+
         _check(key)
         content = self._publisher().files(find_sources((path,)), key)
         return self._publish(key, typed.retyped(content, kind, format), about)
@@ -481,6 +511,8 @@ class Repo:
         return Published(version, made.created, content.files, content.reused, stored, made.lost)
 
     def _version(self, record: Record) -> Version:
+        from art.version import Version
+
         manifest = self._resolver.manifest(record)
         return Version(self._store, self._index, self.reporter, record, manifest)
 
@@ -520,10 +552,3 @@ def _ref(ref: str | Ref) -> Ref:
 def _check(key: str | None) -> None:
     if key is not None:
         check_key(key)
-
-
-def _user() -> str:
-    try:
-        return getpass.getuser()
-    except (KeyError, OSError, ImportError):
-        return "unknown"

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-
 from art.catalog import NOTES, STATE
 from art.errors import CorruptError, NotFoundError, UsageError
 from art.index import LIVE, Index, Record
@@ -112,7 +110,7 @@ class Resolver:
             if not self._index.latest_number(key):
                 raise self.no_key(key)
             tags = list(self._index.tags(key))
-            near = difflib.get_close_matches(tag, tags, _SUGGESTIONS) or tags[:_SUGGESTIONS]
+            near = suggest(tag, tags) or tags[:_SUGGESTIONS]
             hint = f"tags: {', '.join(near)}" if near else f"art tag set {key} {tag}"
             raise NotFoundError(f"{key} has no tag {tag!r}", hint=hint)
         found = self._index.by_id(id, key)
@@ -167,7 +165,7 @@ class Resolver:
         """Return the error for an unknown key, with the nearest known ones."""
         self._index.refresh_all()
         keys = self._index.keys()
-        near = difflib.get_close_matches(key, keys, _SUGGESTIONS, 0.6)
+        near = suggest(key, keys)
         near += [known for known in keys if known.endswith("/" + key)][:_SUGGESTIONS]
         hint = (
             f"did you mean {', '.join(dict.fromkeys(near))}?"
@@ -175,3 +173,10 @@ class Resolver:
             else "`art ls` shows the keys there are"
         )
         return NotFoundError(f"there is no key {key!r}", hint=hint)
+
+
+def suggest(word: str, known: list[str]) -> list[str]:
+    """Return the known words that are nearest to a mistyped one."""
+    from difflib import get_close_matches
+
+    return get_close_matches(word, known, _SUGGESTIONS)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+from typing import TYPE_CHECKING
+
 from art import document as documents
 from art.backend import Backend
 from art.catalog import Catalog
 from art.errors import ConflictError, CorruptError, NewerFormatError, NoRepositoryError
-from art.model import FORMAT, Document, new_uid, now
-from art.objects import Chunking, ObjectStore
+from art.model import FORMAT, Chunking, Document, new_uid, now
+
+if TYPE_CHECKING:
+    from art.objects import ObjectStore
 
 _FORMAT = "format.yaml"
 _LEVELS = ("read", "write", "gc")
@@ -21,9 +26,15 @@ class Store:
         self.backend = backend
         self.id = str(format["uid"])
         self.is_bare = bool(format.get("bare"))
-        self.chunking = _chunking(format)
-        self.objects = ObjectStore(backend, self.chunking)
         self.catalog = Catalog(backend)
+        self._chunking = _chunking(format)
+
+    @cached_property
+    def objects(self) -> ObjectStore:
+        """Its packs and layouts. Listings never need them, so they are loaded when asked for."""
+        from art.objects import ObjectStore
+
+        return ObjectStore(self.backend, self._chunking)
 
     @classmethod
     def open(cls, backend: Backend, where: str) -> Store:

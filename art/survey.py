@@ -18,10 +18,9 @@ from art.catalog import Catalog
 from art.config import Config
 from art.errors import ArtError, CorruptError
 from art.index import Index, Record
-from art.model import ANONYMOUS, unescape
+from art.model import ANONYMOUS, glob_pattern, unescape
 from art.objects import layout_directory
 from art.store import Store
-from art.version import glob_pattern
 
 _LOCAL = {"index.sqlite", "index.sqlite-journal", "tmp", "locks", "hooks", "sync", "quarantine"}
 _SHARED = {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fnmatch
 import io
 import os
 import re
@@ -15,7 +14,7 @@ from art import checkout, reference
 from art.checkout import Checkout, Got
 from art.errors import ConflictError, CorruptError, NotFoundError, UsageError
 from art.index import Index, Record
-from art.model import Document, Entry, Manifest, Payload
+from art.model import Document, Entry, Manifest, Payload, glob_pattern
 from art.objects import StoredPayload, TreeHasher
 from art.reporter import Reporter
 from art.store import Store
@@ -439,21 +438,6 @@ def _matcher(path: str) -> Any:
         return lambda name: name == path or name.startswith(path + "/")
     pattern = re.compile(glob_pattern(path))
     return lambda name: bool(pattern.fullmatch(name))
-
-
-def glob_pattern(text: str) -> str:
-    """Return a shell glob as a regular expression: `*` stays within a segment, `**` does not."""
-    parts = []
-    for segment in re.split(r"(\*\*/?)", text):
-        if segment == "**/":
-            parts.append("(?:.*/)?")
-        elif segment == "**":
-            parts.append(".*")
-        else:
-            translated = fnmatch.translate(segment)
-            body = translated.removeprefix("(?s:").removesuffix(r")\Z").removesuffix(r")\z")
-            parts.append(body.replace(".*", "[^/]*"))
-    return "(?s:" + "".join(parts) + ")"
 
 
 def _prefix(path: str) -> str:

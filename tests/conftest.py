@@ -38,7 +38,7 @@ def _refuse_writes_elsewhere(event: str, arguments: tuple[Any, ...]) -> None:
         return
     if isinstance(path, int) or path is None:
         return
-    name = os.path.abspath(os.fsdecode(path))
+    name = str(Path(os.fsdecode(path)).absolute())
     if not name.startswith(_ALLOWED) and not any(cache in name for cache in _CACHES):
         raise AssertionError(f"a test writes outside its folder: {event} {name}")
 

@@ -49,11 +49,11 @@ def main(words: list[str] | None = None) -> int:
         return _fail(words, _explained(error, words))
     if code == 130:
         message = "interrupted; only what was reported above is certain to be done"
-        return _fail(words, _Interrupted(message))
+        return _fail(words, _InterruptedError(message))
     return code
 
 
-class _Interrupted(ArtError):
+class _InterruptedError(ArtError):
     kind = "interrupted"
     exit_code = 130
 

@@ -29,8 +29,8 @@ def command(output: Output, ref: Ref) -> None:
     if output.is_json:
         output.show("", _document(version, path))
         return
-    parts = iter(lambda: stream.read(1 << 20), b"")
     with version.open(path) as stream:
+        parts = iter(lambda: stream.read(1 << 20), b"")
         for part in _printable(parts) if sys.stdout.isatty() else parts:
             sys.stdout.buffer.write(part)
     sys.stdout.buffer.flush()

@@ -17,8 +17,9 @@ from art.errors import ArtError, NotFoundError, UsageError
 from art.render.plain import count_text, size_text
 
 if TYPE_CHECKING:
+    from art.changes import Moved
     from art.index import Record
-    from art.repo import Moved, Published, Repo
+    from art.repo import Published, Repo
     from art.reporter import Reporter
     from art.version import Version
 

@@ -77,7 +77,7 @@ Register-ArgumentCompleter -Native -CommandName art -ScriptBlock {
     $Env:_TYPER_COMPLETE_WORD_TO_COMPLETE = $wordToComplete
     art 2>$null | ForEach-Object {
         $value, $help = $_ -split ":::", 2
-        [System.Management.Automation.CompletionResult]::new($value, $value, "ParameterValue", $help)
+        New-Object System.Management.Automation.CompletionResult $value, $value, "Text", $help
     }
     $Env:_ART_COMPLETE = ""
     $Env:_TYPER_COMPLETE_ARGS = ""

@@ -255,6 +255,12 @@ def _scalar(word: str) -> Any:
     return value
 
 
+def _named(key: str | None) -> str:
+    if key is None:
+        raise UsageError("progress needs a key", hint="art progress KEY VALUE")
+    return key
+
+
 def _data(repo: "Repo", key: str | None, word: str, about: dict[str, Any]) -> "Published":
     return repo.json(key, parse_json(_read(word, (".json",)), "--data"), **about)
 
@@ -267,6 +273,6 @@ _MAKERS: dict[str, Callable[["Repo", str | None, str, dict[str, Any]], "Publishe
     "data": _data,
     "value": lambda repo, key, word, about: repo.value(key, _scalar(word), **about),
     "reference": lambda repo, key, word, about: repo.reference(key, word, **about),
-    "progress": lambda repo, key, word, about: repo.progress(key, word, **about),
+    "progress": lambda repo, key, word, about: repo.progress(_named(key), word, **about),
     "base": lambda repo, key, word, about: repo.create(key, base=word, **about),
 }

@@ -9,7 +9,7 @@ from art.errors import ConflictError, UsageError
 from art.render.plain import count_text
 
 if TYPE_CHECKING:
-    from art.repo import DeletePlan
+    from art.changes import DeletePlan
 
 
 @shared

@@ -20,7 +20,7 @@ from art.cli.common import (
 from art.render import plain
 
 if TYPE_CHECKING:
-    from art.repo import TagMove
+    from art.changes import TagMove
 
 app = group("Give versions movable names")
 

@@ -108,10 +108,10 @@ class _Total:
     right_size: int = 0
 
     def add(self, old: Node | None, new: Node | None) -> None:
-        if old is not None and not old.is_dir:
+        if old is not None and old.is_file:
             self.left_files += 1
             self.left_size += old.size
-        if new is not None and not new.is_dir:
+        if new is not None and new.is_file:
             self.right_files += 1
             self.right_size += new.size
 

@@ -436,6 +436,7 @@ def _sizes_text(old: Node | None, new: Node | None, stat: bool) -> str:
 # --- the manifest ---------------------------------------------------------------------------------
 
 _LIST_LIMIT = 20
+_TEXT_LIMIT = 1000
 
 
 def manifest_fields(version: Version) -> Iterator[tuple[str, str]]:
@@ -463,27 +464,36 @@ def _field_text(name: str, value: Any) -> str:
         return f"{value}  ({age_text(str(value))})"
     if name == "inputs" and isinstance(value, list):
         return "\n".join(_input_text(item) for item in value)
+    if name == "payload" and isinstance(value, dict):
+        return _payload_text(value)
+    if name == "format" and isinstance(value, dict):
+        return "\n".join(f"{key}: {_short_text(item)}" for key, item in value.items())
     if isinstance(value, dict):
         from art.document import dump_plain
 
-        return dump_plain(_short(value)).decode().rstrip("\n")
-    if isinstance(value, list):
-        from art.tables import cell_text
-
-        return ", ".join(cell_text(item) for item in value)
-    return str(value)
+        return dump_plain(value).decode().rstrip("\n")
+    return _short_text(value)
 
 
-def _short(value: dict[str, Any]) -> dict[str, Any]:
-    """Long texts and lists are cut: the content was shown before."""
-    short: dict[str, Any] = {}
-    for name, item in value.items():
-        if isinstance(item, str) and len(item) > 200:
-            item = item[:199] + "…"
-        elif isinstance(item, list) and len(item) > _LIST_LIMIT:
-            item = [*item[:_LIST_LIMIT], f"… {len(item) - _LIST_LIMIT:,} more"]
-        short[name] = item
-    return short
+def _short_text(value: Any) -> str:
+    """The beginning of a long list or text is enough."""
+    from art.tables import cell_text
+
+    if not isinstance(value, list):
+        text = cell_text(value)
+        return text if len(text) <= _TEXT_LIMIT else text[: _TEXT_LIMIT - 1] + "…"
+    more = [f"… {len(value) - _LIST_LIMIT:,} more"] if len(value) > _LIST_LIMIT else []
+    return ", ".join([*map(_short_text, value[:_LIST_LIMIT]), *more])
+
+
+def _payload_text(payload: Mapping[str, Any]) -> str:
+    """What it is, how large, and its digest; a text is content and left out."""
+    kind = next((kind for kind in ("tree", "reference") if kind in payload), "text")
+    files, size = payload.get("files"), size_text(payload.get("size"))
+    line = f"{kind}, {size}" + (f" in {count_text(files, 'file')}" if files else "")
+    digest = payload.get("b3") or payload.get("tree") or payload.get("checksum")
+    lines = [line, payload.get("file"), payload.get("reference"), digest]
+    return "\n".join(str(text) for text in lines if text)
 
 
 def _input_text(item: Any) -> str:

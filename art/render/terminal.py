@@ -123,7 +123,11 @@ def _linked(text: str, url: str) -> Text:
     from rich.style import Style
     from rich.text import Text
 
-    return Text(escape(text), Style(link=url) if _LINK.fullmatch(url) else "", overflow="fold")
+    return Text(
+        escape(text),
+        Style(link=url, underline=True) if _LINK.fullmatch(url) else "",
+        overflow="fold",
+    )
 
 
 @dataclass
@@ -349,7 +353,7 @@ class _Folder:
             folder.nodes.append(node)
 
     def _count(self, node: Node) -> None:
-        self.count += not node.is_dir
+        self.count += node.is_file
         self.size += node.size
 
     @property

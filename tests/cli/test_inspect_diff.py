@@ -1,0 +1,118 @@
+"""`art inspect`, `art diff` and `art resolve`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from art.repo import Repo
+from tests.conftest import Runner
+
+
+@pytest.fixture(autouse=True)
+def _made(repo: Repo, files: Path) -> None:
+    repo.create("data", files, description="first")
+    (files / "README.txt").write_text("New prices\n")
+    repo.create("data", files, description="second")
+    repo.markdown("report", "# Title\n\nBody\n", inputs=["data@v1"])
+    repo.json("config", {"a": 1, "b": [1, 2]})
+    repo.json("config", {"a": 2, "b": [1, 2]})
+    repo.table("prices", files / "eu" / "part-0.csv")
+    repo.link("page", "https://example.org/x", text="X")
+    repo.progress("job", 25, message="loading")
+
+
+def test_inspect_shows_content_and_manifest(run: Runner) -> None:
+    out = run("inspect", "report").out
+
+    assert "Title" in out
+    assert "data@v1" in out
+    assert "report@v1" in out
+
+
+@pytest.mark.parametrize(
+    ("ref", "shown"),
+    [
+        ("data", "part-0.csv"),
+        ("prices", "2.50"),
+        ("page", "https://example.org/x"),
+        ("job", "25 %"),
+        ("config", '"a": 2'),
+    ],
+)
+def test_inspect_shows_each_type(run: Runner, ref: str, shown: str) -> None:
+    assert shown in run("inspect", ref).out
+
+
+def test_inspect_pages_through_tables(run: Runner) -> None:
+    out = run("inspect", "prices", "--rows", "1", "--first-row", "2").out
+
+    assert "3.00" in out
+    assert "2.50" not in out
+
+
+def test_inspect_raw_is_the_manifest(run: Runner) -> None:
+    out = run("inspect", "report@v1", "--raw").out
+
+    assert out.startswith("art: 1\n")
+    assert "key: report\n" in out
+
+
+def test_inspect_as_json(repo: Repo, run: Runner) -> None:
+    repo.note("report", title="Noted")
+    document = run("inspect", "report", "--json").json
+
+    assert document["title"] == "Noted"
+    assert "title" not in document["manifest"]
+    assert document["manifest"]["inputs"][0]["key"] == "data"
+    assert document["notes"][0]["set"] == {"title": "Noted"}
+    assert run("inspect", "job", "--json").json["progress"]["value"] == 25
+
+
+def test_diff_of_a_key_is_with_the_version_before(run: Runner) -> None:
+    out = run("diff", "data").out
+
+    assert out.startswith("--- data@v1\n+++ data@v2\n")
+    assert "description: first → second" in out
+    assert "README.txt" in out
+
+
+def test_diff_takes_selectors_of_the_same_key(run: Runner) -> None:
+    assert run("diff", "data@v1", "@v2").out == run("diff", "data@v1", "data@v2").out
+    assert run("diff", "data@v1").out == run("diff", "data").out
+
+
+def test_diff_shows_lines_of_files_in_folders(run: Runner) -> None:
+    assert "+New prices" in run("diff", "data", "--contents").out
+    assert "+New prices" not in run("diff", "data", "--stat").out
+
+
+def test_diff_as_json(run: Runner) -> None:
+    document = run("diff", "config", "--json").json
+
+    assert document["json"] == [{"path": "$.a", "kind": "changed", "old": 1, "new": 2}]
+
+
+def test_diff_of_equal_versions(run: Runner) -> None:
+    assert run("diff", "data@v2", "data@v2").out == "data@v2 and data@v2 are the same\n"
+    run("diff", "data@v2", "data@v2", "--exit-code")
+    run("diff", "data", "--exit-code", code=1)
+
+
+def test_diff_of_a_lone_id_asks_for_the_other(repo: Repo, run: Runner) -> None:
+    assert "other one" in run("diff", repo.version("data").id, code=2).error
+
+
+def test_resolve_prints_version_and_id(repo: Repo, run: Runner) -> None:
+    repo.tag("data@v1", "prod")
+    id = repo.version("data@v1").id
+
+    assert run("resolve", "data@prod").out == f"data@v1  {id}\n"
+    assert run("resolve", "data@latest-1", id[:12], "--json").json == [
+        {"ref": "data@v1", "key": "data", "number": 1, "id": id},
+        {"ref": "data@v1", "key": "data", "number": 1, "id": id},
+    ]
+    run("resolve", "data@nope", code=4)
+    run("resolve", "data@v9", code=4)
+    run("resolve", "data@latest-x", code=2)

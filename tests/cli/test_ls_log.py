@@ -1,0 +1,141 @@
+"""`art ls` and `art log`."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+
+import pytest
+
+from art.repo import Repo
+from tests.conftest import Runner
+
+
+@pytest.fixture(autouse=True)
+def _made(repo: Repo) -> None:
+    repo.markdown("sales/report", "one", title="First")
+    repo.markdown("sales/report", "two", metadata={"rows": 2}, labels=["weekly"], tags=["prod"])
+    repo.value("sales/eu/total", 3, partitions={"region": "eu"})
+    repo.value("churn", 0.5)
+    repo.value(None, "nobody")
+
+
+def refs(result_json: list[dict[str, str]]) -> list[str]:
+    return [row["ref"] for row in result_json]
+
+
+def test_ls_shows_the_latest_of_each_key(run: Runner) -> None:
+    lines = run("ls").out.splitlines()
+
+    assert lines[0].split() == ["KEY", "VERSION", "TYPE", "SIZE", "CREATED", "TAGS", "TITLE"]
+    assert [line.split()[:3] for line in lines[1:]] == [
+        ["churn", "v1", "value"],
+        ["sales/eu/total", "v1", "value"],
+        ["sales/report", "v2", "markdown"],
+    ]
+
+
+def test_ls_of_an_empty_repository_shows_the_header(run: Runner) -> None:
+    run("init", "other", "--nested")
+
+    assert run("ls", "-C", "other").out.split()[:2] == ["KEY", "VERSION"]
+    assert run("ls", "-C", "other", "--json").json == []
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([], ["churn@v1", "sales/eu/total@v1", "sales/report@v2"]),
+        (["sales/*"], ["sales/report@v2"]),
+        (["sales/**"], ["sales/eu/total@v1", "sales/report@v2"]),
+        (["churn", "sales/report"], ["churn@v1", "sales/report@v2"]),
+        (["-a", "sales/*"], ["sales/report@v2", "sales/report@v1"]),
+        (["-n", "1"], ["churn@v1"]),
+        (["-n", "0"], []),
+        (["-r"], ["sales/report@v2", "sales/eu/total@v1", "churn@v1"]),
+        (["--sort", "created", "-n", "1"], ["churn@v1"]),
+        (["--type", "markdown"], ["sales/report@v2"]),
+        (["--tag", "prod"], ["sales/report@v2"]),
+        (["--label", "weekly"], ["sales/report@v2"]),
+        (["-p", "region=eu"], ["sales/eu/total@v1"]),
+        (["--since", "1h", "churn"], ["churn@v1"]),
+        (["--until", "2020-01-01"], []),
+        (["--deleted"], []),
+    ],
+)
+def test_ls_filters_and_sorts(run: Runner, words: list[str], expected: list[str]) -> None:
+    assert refs(run("ls", "--json", *words).json) == expected
+
+
+def test_ls_shows_versions_without_a_key(run: Runner) -> None:
+    (row,) = run("ls", "--anonymous", "-o", "json").json
+
+    assert row["key"] is None
+    assert run("cat", row["id"]).out == '"nobody"'
+
+
+def test_ids_of_listings_are_references(run: Runner) -> None:
+    ids = run("ls", "-a", "-o", "ids").out.split()
+
+    assert len(ids) == 4
+    assert len(refs(run("resolve", *ids, "--json").json)) == 4
+
+
+def test_ls_in_machine_forms(run: Runner) -> None:
+    lines = run("ls", "-o", "jsonl").out.splitlines()
+    text = run("ls", "-o", "csv", "--columns", "ref,size,created,metadata.rows,labels").out
+    rows = list(csv.DictReader(io.StringIO(text)))
+
+    assert refs([json.loads(line) for line in lines])[0] == "churn@v1"
+    assert rows[2]["ref"] == "sales/report@v2"
+    assert rows[2]["metadata.rows"] == "2"
+    assert rows[2]["labels"] == '["weekly"]'
+    assert rows[2]["created"].endswith("Z")
+
+
+def test_ls_shows_the_columns_asked_for(run: Runner) -> None:
+    out = run("ls", "sales/report", "--columns", "ref,id,tags,metadata.rows,state").out
+
+    header, row = out.splitlines()
+    assert header.split() == ["REF", "ID", "TAGS", "METADATA.ROWS", "STATE"]
+    assert row.split()[0] == "sales/report@v2"
+    assert len(row.split()[1]) == 67
+    assert row.split()[2:] == ["prod", "2", "live"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["--columns", "nope"], ["--columns", ""], ["-o", "yaml"], ["--sort", "nope"], ["-n", "-1"]],
+)
+def test_ls_refuses_what_it_does_not_know(run: Runner, words: list[str]) -> None:
+    result = run("ls", *words, code=2)
+
+    assert result.out == ""
+
+
+def test_log_shows_history_newest_first(repo: Repo, run: Runner) -> None:
+    repo.delete("sales/report@v1")
+    rows = run("log", "sales/report", "--json").json
+
+    assert [(row["ref"], row["state"]) for row in rows] == [
+        ("sales/report@v2", "live"),
+        ("sales/report@v1", "deleted"),
+    ]
+    assert "deleted" in run("log", "sales/report").out
+    assert refs(run("log", "sales/report", "-n", "1", "-o", "json").json) == ["sales/report@v2"]
+
+
+def test_log_of_an_unknown_key_suggests(run: Runner) -> None:
+    result = run("log", "sales/repor", code=4)
+
+    assert "did you mean sales/report" in result.err
+
+
+def test_names_are_escaped(repo: Repo, run: Runner) -> None:
+    repo.value("evil", 1, title="\x1b[31mred\nline")
+
+    assert "\x1b" not in run("ls", "evil").out
+    assert "\x1b" not in run("ls", "evil", "-o", "csv", "--columns", "title").out
+    assert run("ls", "evil", "--json").json[0]["title"] == "\x1b[31mred\nline"
+    assert "\x1b" not in run("ls", "evil", "--json").out
