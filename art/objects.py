@@ -394,7 +394,7 @@ class PayloadWriter:
         self._flush()
         self._packer.finish()
         self._seen.clear()
-        if not (self._base and tree == self._base.digest) and self._store.stored(tree) is None:
+        if not self._is_stored(tree):
             self._write_layout(tree, pieces)
         packer = self._packer
         return Written(tree, packer.stored_bytes, packer.new_packs(), packer.placed)
@@ -421,6 +421,15 @@ class PayloadWriter:
             self._adopt(digest, location)
         return self.add(data, digest)
 
+    def _is_stored(self, tree: str) -> bool:
+        """Whether a layout of this tree is there already; a damaged one does not count."""
+        if self._base and tree == self._base.digest:
+            return True
+        try:
+            return self._store.stored(tree) is not None
+        except CorruptError:
+            return False
+
     def _write_layout(self, tree: str, pieces: list[tuple[bytes, str]]) -> None:
         records = self._packer.records()
         wanted = {digest for digest, _ in pieces}
@@ -432,7 +441,10 @@ class PayloadWriter:
             [(places[digest], path) for digest, path in pieces],
             self._base.layout if self._base and self._extends else None,
         )
-        self._store.backend.create(f"{layout_directory(tree)}/{blake3(data).hexdigest()}", data)
+        name = f"{layout_directory(tree)}/{blake3(data).hexdigest()}"
+        backend = self._store.backend
+        if not backend.create(name, data) and backend.read(name) != data:
+            backend.replace(name, data)  # its name says what it must be, so this can only mend it
 
     def _adopt(self, digest: bytes, location: Location) -> None:
         self._seen.add(digest)

@@ -212,7 +212,11 @@ class Publisher:
 
     def _same(self, latest: Record, document: Document) -> Manifest | None:
         """Return the latest version's manifest if it says the same of the same content."""
-        manifest = self._resolver.manifest(latest)
+        try:
+            manifest = self._resolver.manifest(latest)
+        except CorruptError as error:
+            self._reporter.warn(f"{error.message}; the new version is made all the same")
+            return None
         return manifest if manifest.description() == model.describe(document) else None
 
     def _document(self, key: str | None, content: Content, about: About) -> Document:

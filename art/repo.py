@@ -466,6 +466,8 @@ class Repo:
     def _publisher(self) -> Publisher:
         from art.publish import Publisher
 
+        self._backend.sweep_temporary()
+
         return Publisher(self._store, self._index, self.reporter, self._author())
 
     def _changes(self) -> Changes:

@@ -5,7 +5,7 @@ from typing import Annotated
 from art.cli.common import Key, Output, open_repo, option, shared
 from art.cli.rows import COLUMNS, Format, parse_columns, show_rows
 
-_DEFAULT = ["version", "id", "type", "size", "created", "author", "tags", "state", "title"]
+_DEFAULT = ["version", "id", "type", "size", "created", "author", "tags", "state", "about"]
 
 
 @shared

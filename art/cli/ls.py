@@ -9,7 +9,7 @@ from art.cli.rows import COLUMNS, Format, parse_columns, show_rows
 from art.listing import Filter
 
 Texts = list[str] | None
-_DEFAULT = ["key", "version", "type", "size", "created", "tags", "title"]
+_DEFAULT = ["key", "version", "type", "size", "created", "tags", "about"]
 
 
 @shared

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from art.index import Record
 
 COLUMNS = [
-    "key", "version", "ref", "id", "type", "size", "files", "created", "author", "title",
+    "key", "version", "ref", "id", "type", "size", "files", "created", "author", "about", "title",
     "description", "labels", "partitions", "metadata", "tags", "state",
 ]  # fmt: skip
 
@@ -88,6 +88,8 @@ def _value(document: dict[str, Any], name: str) -> Any:
         return document["number"] and f"v{document['number']}"
     if name == "created":
         return document["created_at"]
+    if name == "about":
+        return document["title"] or (document["description"] or "").partition("\n")[0]
     if name.startswith("metadata."):
         return document["metadata"].get(name.removeprefix("metadata."))
     return document[name]

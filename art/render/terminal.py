@@ -13,6 +13,7 @@ import os
 import re
 import sys
 import time
+import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -409,17 +410,19 @@ def _picture(images: Any, data: bytes) -> Any:
 
     Only formats that Pillow decodes itself are tried: for others it would start programs.
     """
-    errors = (OSError, ValueError, SyntaxError, EOFError, images.DecompressionBombError)
     if len(data) > IMAGE_LIMIT:
         raise UsageError(f"image of more than {IMAGE_LIMIT >> 20} MiB")
+    bombs = (images.DecompressionBombError, images.DecompressionBombWarning)
     try:
-        picture = images.open(io.BytesIO(data), formats=IMAGE_FORMATS)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", images.DecompressionBombWarning)
+            picture = images.open(io.BytesIO(data), formats=IMAGE_FORMATS)
         if picture.width * picture.height > PIXEL_LIMIT:
-            raise UsageError(
-                f"image of {picture.width} x {picture.height} pixels, too many to show"
-            )
+            raise images.DecompressionBombError
         picture.load()
-    except errors as error:
+    except bombs as error:
+        raise UsageError(f"image of more than {PIXEL_LIMIT // 10**6} million pixels") from error
+    except (OSError, ValueError, SyntaxError, EOFError) as error:
         raise UsageError(f"not an image that can be shown ({error})") from error
     return picture
 

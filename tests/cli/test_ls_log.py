@@ -28,7 +28,7 @@ def refs(result_json: list[dict[str, str]]) -> list[str]:
 def test_ls_shows_the_latest_of_each_key(run: Runner) -> None:
     lines = run("ls").out.splitlines()
 
-    assert lines[0].split() == ["KEY", "VERSION", "TYPE", "SIZE", "CREATED", "TAGS", "TITLE"]
+    assert lines[0].split() == ["KEY", "VERSION", "TYPE", "SIZE", "CREATED", "TAGS", "ABOUT"]
     assert [line.split()[:3] for line in lines[1:]] == [
         ["churn", "v1", "value"],
         ["sales/eu/total", "v1", "value"],

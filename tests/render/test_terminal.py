@@ -113,9 +113,9 @@ def test_a_wide_table_shows_the_columns_that_fit_and_names_the_others(repo, work
     lines = shown(version).splitlines()
 
     place = next(place for place, line in enumerate(lines) if "more columns" in line)
-    assert lines[place].startswith("… 14 more columns: c16, c17")
+    assert lines[place].startswith("… 15 more columns: c15, c16")
     assert max(map(len, lines)) <= 80
-    assert " c15" in "\n".join(lines[:place])
+    assert " c14" in "\n".join(lines[:place])
 
 
 def test_cells_are_cut_and_shown_on_one_line(repo, workplace):
@@ -271,18 +271,21 @@ def test_what_is_no_image_is_shown_as_text(repo, workplace, content, message):
     assert content.decode().splitlines()[0] in text
 
 
-def test_an_image_with_too_many_pixels_is_not_decoded(repo, workplace):
+@pytest.mark.parametrize("pixels", [8_500, 10_000, 60_000])
+def test_an_image_with_too_many_pixels_is_not_decoded(repo, workplace, pixels):
     pytest.importorskip("PIL")
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         size = len(data).to_bytes(4, "big")
         return size + kind + data + zlib.crc32(kind + data).to_bytes(4, "big")
 
-    side = (60_000).to_bytes(4, "big")
+    side = pixels.to_bytes(4, "big")
     header = chunk(b"IHDR", side + side + b"\x08\x02\0\0\0")
     (workplace / "a.png").write_bytes(b"\x89PNG\r\n\x1a\n" + header + chunk(b"IDAT", b""))
 
-    assert "image" in shown(repo.create("a", "a.png").version)
+    text = shown(repo.create("a", "a.png").version)
+
+    assert "\nimage of more than 64 million pixels\n" in text
 
 
 # --- what cannot be read --------------------------------------------------------------------------
