@@ -67,11 +67,13 @@ class Checkout:
         target: Path,
         reporter: Reporter,
         find_stored: Callable[[set[str]], set[str]],
+        jobs: int,
     ) -> None:
         self._payload = payload
         self._target = Path(os.path.abspath(target))
         self._reporter = reporter
         self._find_stored = find_stored
+        self._jobs = jobs
         self._umask = _umask()
 
     def folder(self, nodes: Iterable[Node], *, force: bool) -> Got:
@@ -181,7 +183,7 @@ class Checkout:
         count = size = 0
         made = {""}
         self._reporter.start("writing")
-        with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        with ThreadPoolExecutor(self._jobs) as pool:
             waiting: deque[Future[None]] = deque()
             for batch in _batches(nodes):
                 files = _make_room(batch, root, made, folders, links)

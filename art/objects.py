@@ -62,10 +62,11 @@ def layout_directory(payload: str) -> str:
 
 
 class ObjectStore:
-    """The packs and layouts of one store."""
+    """The packs and layouts of one store. `jobs` is how many threads may work for it."""
 
     def __init__(self, backend: Backend, chunking: Chunking) -> None:
         self.backend = backend
+        self.jobs = min(8, os.cpu_count() or 1)
         self.chunking = chunking
 
     def stored(self, payload: str) -> StoredPayload | None:
@@ -315,7 +316,7 @@ class PayloadWriter:
         self._extends = base is not None and base.layout.depth < _EXTENSION_DEPTH
         self._seen: set[bytes] = set()
         self._directories: dict[str, packs.Directory | None] = {}
-        self._packer = Packer(store.backend)
+        self._packer = Packer(store.backend, store.jobs)
         self._batch: list[tuple[bytes, bytes | memoryview]] = []
         self._batch_bytes = 0
 

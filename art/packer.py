@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import threading
 from collections import deque
 from collections.abc import Iterator
@@ -25,7 +24,7 @@ _SAMPLE = 4096
 class Packer:
     """Puts chunks into packs, in threads of its own, and remembers where each lies."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: Backend, jobs: int) -> None:
         self._backend = backend
         self._worker = ThreadPoolExecutor(1, "pack")
         self._syncer = ThreadPoolExecutor(1, "sync")
@@ -38,7 +37,7 @@ class Packer:
         self._new: set[int] = set()
         self._records = bytearray()
         self._compressor = zstandard.ZstdCompressor(level=1)
-        self._threads = max(1, min(8, (os.cpu_count() or 1) - 1))
+        self._threads = max(1, jobs - 1)  # one is busy reading
         self.stored_bytes = 0
 
     def put(self, batch: list[tuple[bytes, bytes | memoryview]]) -> None:

@@ -466,8 +466,8 @@ class Repo:
     def _publisher(self) -> Publisher:
         from art.publish import Publisher
 
+        self._store.objects.jobs = self.config.get("jobs").value
         self._backend.sweep_temporary()
-
         return Publisher(self._store, self._index, self.reporter, self._author())
 
     def _changes(self) -> Changes:
@@ -515,6 +515,7 @@ class Repo:
     def _version(self, record: Record) -> Version:
         from art.version import Version
 
+        self._store.objects.jobs = self.config.get("jobs").value
         manifest = self._resolver.manifest(record)
         return Version(self._store, self._index, self.reporter, record, manifest)
 

@@ -320,7 +320,8 @@ class Version:
         return self.key.rpartition("/")[2] if self.key else self.id[3:15]
 
     def _checkout(self, target: Path) -> Checkout:
-        return Checkout(self._payload(), target, self._reporter, self._find_stored)
+        jobs = self._store.objects.jobs
+        return Checkout(self._payload(), target, self._reporter, self._find_stored, jobs)
 
     def _get_plain(
         self, payload: Payload, to: str | os.PathLike[str] | None, path: str, *, force: bool

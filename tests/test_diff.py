@@ -267,6 +267,14 @@ def test_a_row_that_changed_its_place_has_moved_unless_there_are_key_columns():
     assert compare_tables(left, right, ["a"]).is_same
 
 
+def test_rows_with_equal_keys_belong_together_in_their_order():
+    left, right = table(["k", "1", ""], ["k", "2", ""]), table(["k", "1", ""], ["k", "3", ""])
+
+    diff = compare_tables(left, right, ["a"])
+
+    assert [(change.left, change.right) for change in diff.rows_changed] == [(2, 2)]
+
+
 def test_columns_are_compared_by_name_and_rows_in_those_that_both_have():
     diff = compare_tables(table([1, 2, 3], columns="abc"), table([3, 1, 9], columns="cad"))
 
@@ -352,6 +360,21 @@ def test_a_path_stands_in_one_list_only(left, right):
         old[change.old.path] += 1
         new[change.new.path] += 1
     assert set(old.values()) | set(new.values()) <= {1}
+    assert not {node.path for node in diff.removed} & {node.path for node in diff.added}
+
+
+def test_a_file_that_became_a_folder_is_modified_wherever_trees_put_folders():
+    left = [Node("b", 0o700, is_dir=True)]
+    right = [file("b"), file("b-c")]
+
+    diff = compare_trees(left, right)
+
+    assert [(change.old.path, change.new.is_file) for change in diff.modified] == [("b", True)]
+    assert [node.path for node in diff.added] == ["b-c"]
+
+
+def test_empty_files_are_not_taken_for_renamed():
+    assert compare_trees([file("a")], [file("b")]).renamed == []
 
 
 def test_each_kind_of_change_is_told_apart():

@@ -61,7 +61,9 @@ def test_markdown_is_rendered(repo):
 
 
 def test_the_description_and_content_of_markdown_cannot_command_the_terminal(repo):
-    content = f"{HOSTILE} &#27;[2J &#x9b;31m [x](https://e.org/{HOSTILE} 'y') <b>{HOSTILE}</b>"
+    content = (
+        f"{HOSTILE} &#27;[2J &#8238; &#x9b;31m [x](https://e.org/{HOSTILE} 'y') <b>{HOSTILE}</b>"
+    )
     made = repo.create_stream("k", io.BytesIO(content.encode()), name="a.md", title="t\x1b[2J")
 
     assert_is_safe(in_colour(made.version))
