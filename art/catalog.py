@@ -120,7 +120,12 @@ class Catalog:
         else:
             name = manifest_name(document["key"], number)
         manifest = Manifest.from_document(document, "b3:" + blake3(data).hexdigest(), name)
-        return manifest if self.backend.create(name, data) else None
+        return manifest if self._create(name, data) else None
+
+    def _create(self, name: str, data: bytes) -> bool:
+        """Create a document; return whether `name` is this one's. That it was taken may be the answer
+        to our own request, after the first answer was lost: no two documents have the same bytes."""
+        return self.backend.create(name, data) or self.backend.read(name) == data
 
     def logs(self, key: str | None) -> list[str]:
         """Return the logs a key has, such as `_state` and `_tags/prod`."""
@@ -185,9 +190,11 @@ class Catalog:
             number = len(entries) + 1
             name = f"{refs_directory(key)}/{log}/{number:08}.yaml"
             entry = Entry.from_document(document, number, name)
-            if self.backend.create(name, documents.encode(document)):
+            if self._create(name, documents.encode(document)):
                 return entry
             entries += self.entries(key, log, after=len(entries))
+            if len(entries) < number:
+                raise CorruptError(f"{name} is there and is no entry", hint="art doctor")
 
     def progress(self, uid: str) -> Document | None:
         """Return the value of a progress artifact, None where there is none."""

@@ -148,7 +148,7 @@ class Changes:
 
     def note(self, record: Record, change: Document, message: str | None = None) -> None:
         """Merge `change` over a version's description (FORMAT §9.3)."""
-        model.check_metadata(change, "note")
+        change = model.check_metadata(change, "note")
         if labels := change.get("labels"):
             check_labels(labels)
         fields = {"id": record.id, "number": record.number, "set": change}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import fnmatch
+import json
 import math
 import os
 import re
@@ -16,6 +16,8 @@ from art.errors import CorruptError, UsageError
 
 FORMAT = 1
 INLINE_LIMIT = 4096
+_NAME_LIMIT = 255  # of one part of a name, on every usual file system
+_DEPTH_LIMIT = 48  # of metadata; documents as a whole may be 64 deep
 ANONYMOUS = "_anonymous"  # stands where a key stands in the names of keyless versions' logs
 
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
@@ -30,15 +32,20 @@ Document = dict[str, Any]
 
 def check_key(key: str) -> str:
     """Return `key`; raise UsageError where it is not one."""
-    segments = key.split("/")
-    if len(key.encode("utf-8", "surrogateescape")) > 255:
-        raise UsageError(f"key is {len(key.encode())} bytes long, at most 255 are possible")
-    for segment in segments:
+    size = len(key.encode("utf-8", "surrogatepass"))
+    if size > 255:
+        raise UsageError(f"key is {size} bytes long, at most 255 are possible")
+    for segment in key.split("/"):
         if not _SEGMENT.fullmatch(segment) or segment.endswith(".yaml"):
             raise UsageError(
                 f"key {key!r} is not possible: its part {segment!r} must start with a letter or digit, "
                 "hold only letters, digits, '.', '_' and '-', and not end in '.yaml'",
                 hint="keys look like sales/report or models/ResNet50",
+            )
+        if len(_escape_segment(segment)) > _NAME_LIMIT:
+            raise UsageError(
+                f"key {key!r} is not possible: its part {segment!r} is too long for a name on the disk, "
+                "where a capital takes two characters"
             )
     return key
 
@@ -51,6 +58,7 @@ def check_tag(tag: str) -> str:
         or tag.startswith("latest")
         or re.fullmatch(r"v[0-9]+", tag)
         or len(tag) > 200
+        or len(_escape_segment(tag)) > _NAME_LIMIT
     ):
         raise UsageError(
             f"tag {tag!r} is not possible: letters, digits, '.', '_' and '-', "
@@ -120,9 +128,9 @@ class Ref:
     @classmethod
     def parse(cls, text: str) -> Ref:
         """Raise UsageError where `text` is not a reference."""
-        text = text.removeprefix("art://")
-        if "?" in text:
+        if text.startswith("art://") and "?" in text:
             raise UsageError(f"reference {text!r}: a query after '?' is not understood here")
+        text = text.removeprefix("art://")
         if text.startswith("b3:"):
             selector, _, path = text.partition("/")
             return cls("", _check_selector(selector, text), _check_path(path, text))
@@ -239,9 +247,9 @@ class Manifest:
         """Whether a purge took the content away."""
         return "purged" in self.document
 
-    def description(self) -> Document:
-        """What makes two versions equal (FORMAT §4.2)."""
-        return describe(self.document)
+    def says(self, document: Document) -> bool:
+        """Whether the other manifest's document has the same description (FORMAT §4.2)."""
+        return describe(self.document) == describe(document)
 
     @classmethod
     def from_document(cls, document: Document, id: str, name: str) -> Manifest:
@@ -265,9 +273,11 @@ class Manifest:
 _NOT_DESCRIBING = frozenset({"art", "uid", "created", "author", "run", "origin", "preview"})
 
 
-def describe(document: Mapping[str, Any]) -> Document:
-    """Return the part of a manifest that makes two versions equal."""
-    return {name: value for name, value in document.items() if name not in _NOT_DESCRIBING}
+def describe(document: Mapping[str, Any]) -> str:
+    """Return the part of a manifest that makes two versions equal, as a text: 1, 1.0 and true differ
+    in it, while NaN is NaN and the order of keys does not count."""
+    fields = {name: value for name, value in document.items() if name not in _NOT_DESCRIBING}
+    return json.dumps(fields, sort_keys=True)
 
 
 class _Fields:
@@ -337,7 +347,16 @@ class _Fields:
         if not all(isinstance(value, str) for value in partitions.values()):
             raise self.wrong("partitions", "texts")
         for entry in self.items("inputs", dict):
-            _Fields(entry, self.name).id("id")
+            _Fields(entry, self.name).reference()
+
+    def reference(self) -> None:
+        """Check what refers to a version: `id`, and perhaps `key` and `number`."""
+        self.id("id")
+        key = self.optional("key", str)
+        if key is not None:
+            self.passes("key", check_key, key)
+        if self.document.get("number") is not None:
+            self.count("number")
 
     def payload(self) -> Payload | None:
         document = self.optional("payload", dict)
@@ -351,8 +370,8 @@ class _Fields:
 
     def _inline(self) -> Payload:
         text, size = self.needed("inline", str), self.count("size")
-        if len(text.encode("utf-8", "surrogatepass")) != size:
-            raise self.wrong("size", "the size of the text")
+        if len(text.encode("utf-8", "surrogatepass")) != size or size > INLINE_LIMIT:
+            raise self.wrong("size", f"the size of the text, at most {INLINE_LIMIT}")
         return Payload(inline=text, size=size, b3=self.match("b3", _HEX, "64 hex digits"))
 
     def _tree(self) -> Payload:
@@ -369,6 +388,7 @@ class _Fields:
         return Payload(url=self.needed("reference", str), size=size, files=files, checksum=checksum)
 
 
+_NOTED = {"title": str, "description": str, "metadata": dict, "labels": dict}
 _KINDS = {str: "a text", int: "a whole number", dict: "a mapping", list: "a list"}
 _HEX = re.compile(r"[0-9a-f]{64}")
 _CHECKSUM = re.compile(r"(?:b3|tree):[0-9a-f]{64}")
@@ -409,18 +429,22 @@ class Entry:
         check = _Fields(document, name)
         check.uid()
         check.created()
+        check.optional("message", str)
         if document.get("id") is not None:
-            check.id("id")
+            check.reference()
         if "state" in document:
             check.needed("state", str)
             for version in check.items("versions", dict):
-                _Fields(version, name).id("id")
+                fields = _Fields(version, name)
+                fields.reference()
                 if "to" in version:
-                    target = _Fields(_Fields(version, name).needed("to", dict), name)
-                    target.id("id")
-                    target.passes("key", check_key, target.needed("key", str))
+                    target = _Fields(fields.needed("to", dict), name)
+                    target.reference()
+                    target.needed("key", str)
         if "set" in document:
-            check.needed("set", dict)
+            change = _Fields(check.needed("set", dict), name)
+            for field, kind in _NOTED.items():
+                change.optional(field, kind)
         return cls(number, document)
 
 
@@ -466,19 +490,38 @@ def _merge_labels(labels: list[str], change: Document) -> list[str]:
     return sorted(kept | {label for label, wanted in change.items() if wanted})
 
 
+_GLOB_PART = re.compile(
+    r"(?P<any>\*\*/?|\*|\?)|\[!(?P<none_of>[^/][^]/]*)\]|\[(?P<one_of>[^!/][^]/]*)\]|.", re.DOTALL
+)
+_GLOB_WORDS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
+
+
 def glob_pattern(text: str) -> str:
     """Return a shell glob as a regular expression: `*` stays within a segment, `**` does not."""
-    parts = []
-    for segment in re.split(r"(\*\*/?)", text):
-        if segment == "**/":
-            parts.append("(?:.*/)?")
-        elif segment == "**":
-            parts.append(".*")
-        else:
-            translated = fnmatch.translate(segment)
-            body = translated.removeprefix("(?s:").removesuffix(r")\Z").removesuffix(r")\z")
-            parts.append(body.replace(".*", "[^/]*"))
-    return "(?s:" + "".join(parts) + ")"
+    return "(?s:" + _GLOB_PART.sub(_glob_part, text) + ")"
+
+
+def _glob_part(match: re.Match[str]) -> str:
+    any, none_of, one_of = match.group("any", "none_of", "one_of")
+    if any:
+        return _GLOB_WORDS[any]
+    if none_of:
+        return f"[^/{_glob_members(none_of)}]"
+    if one_of:
+        return f"[{members}]" if (members := _glob_members(one_of)) else "(?!)"
+    return re.escape(match.group())
+
+
+def _glob_members(text: str) -> str:
+    """Return the letters and ranges in a pair of brackets; a range that runs backwards is empty."""
+
+    def escaped(match: re.Match[str]) -> str:
+        low, high = match.groups()
+        if low is None:
+            return re.escape(match.group())
+        return f"{re.escape(low)}-{re.escape(high)}" if low <= high else ""
+
+    return re.sub(r"(.)-(.)|.", escaped, text, flags=re.DOTALL)
 
 
 def now() -> str:
@@ -497,31 +540,49 @@ def new_uid() -> str:
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 
-def check_metadata(value: object, where: str = "metadata") -> None:
-    """Raise UsageError where `value` is not made of texts, numbers, truth values, null, lists and
-    mappings with text keys, or holds an integer of more than 64 bits."""
-    if isinstance(value, dict):
-        for name, item in value.items():
-            if not isinstance(name, str):
-                raise UsageError(f"{where}: key {name!r} must be a text")
-            check_metadata(name, where)
-            check_metadata(item, f"{where}.{name}")
-    elif isinstance(value, (list, tuple)):
-        for position, item in enumerate(value):
-            check_metadata(item, f"{where}[{position}]")
-    elif problem := _scalar_problem(value):
-        raise UsageError(f"{where}: {value!r} {problem}")
+def check_metadata(value: object, where: str = "metadata", depth: int = 0) -> Any:
+    """Return `value` as documents hold it, made of texts, numbers, truth values, null, lists and
+    mappings with text keys. Raise UsageError where it is not made so, is too deep, or holds an
+    integer of more than 64 bits."""
+    if depth > _DEPTH_LIMIT:
+        raise UsageError(f"{where[:60]}… is nested too deep, at most {_DEPTH_LIMIT} are possible")
+    if isinstance(value, Mapping):
+        return {
+            _name(name, where): check_metadata(item, f"{where}.{name}", depth + 1)
+            for name, item in value.items()
+        }
+    if isinstance(value, (list, tuple)):
+        return [
+            check_metadata(item, f"{where}[{position}]", depth + 1)
+            for position, item in enumerate(value)
+        ]
+    return _scalar(value, where)
 
 
-def _scalar_problem(value: object) -> str | None:
+def _name(name: object, where: str) -> Any:
+    if not isinstance(name, str):
+        raise UsageError(f"{where}: key {name!r} must be a text")
+    return _scalar(name, where)
+
+
+def _scalar(value: object, where: str) -> Any:
+    """Return a scalar as one of YAML's own types: numpy's numbers and enumerations derive from them."""
+    if value is None or isinstance(value, bool):
+        return value
     if isinstance(value, str):
-        is_valid = not any("\ud800" <= character <= "\udfff" for character in value)
-        return None if is_valid else "is not valid Unicode"
-    if isinstance(value, int) and not isinstance(value, bool):
-        return None if -(2**63) <= value < 2**63 else "does not fit into 64 bits"
-    if value is None or isinstance(value, (bool, float)):
-        return None
-    return f"is a {type(value).__name__}, expected text, number, boolean, null, list or mapping"
+        if any("\ud800" <= character <= "\udfff" for character in value):
+            raise UsageError(f"{where}: {value!r} is not valid Unicode")
+        return str.__str__(value)
+    if isinstance(value, int):
+        if not -(2**63) <= value < 2**63:
+            raise UsageError(f"{where}: {value!r} does not fit into 64 bits")
+        return int.__int__(value)
+    if isinstance(value, float):
+        return float.__float__(value)
+    kind = type(value).__name__
+    raise UsageError(
+        f"{where}: {value!r} is a {kind}, expected text, number, boolean, null, list or mapping"
+    )
 
 
 def parse_progress(value: object, *, clamp: bool = False) -> float:

@@ -31,6 +31,7 @@ class Packer:
         self._waiting: deque[Future[None]] = deque()
         self._finishing: deque[Future[None]] = deque()
         self._open: _OpenPack | None = None
+        self._staged: list[Staged] = []
         self._lock = threading.Lock()
         self._pack_ids: list[str] = []
         self._numbers: dict[str, int] = {}
@@ -68,9 +69,8 @@ class Packer:
         for future in (*self._waiting, *self._finishing):
             future.cancel()
         self._shut_down()
-        if self._open:
-            self._open.staged.discard()
-            self._open = None
+        for staged in self._staged:
+            staged.discard()
 
     def pack_ids(self) -> list[str]:
         return self._pack_ids
@@ -105,12 +105,17 @@ class Packer:
             batch, self._frames([data for _, data in batch]), strict=True
         ):
             if self._open is None:
-                with self._lock:
-                    self._open = _OpenPack(self._backend.stage(), self._new_number(""))
+                self._open = self._begin_pack()
             offset = self._open.add(digest, frame, len(data))
             self._remember(digest, self._open.number, offset, len(frame), len(data))
             if self._open.offset >= PACK_SIZE:
                 self._end_pack()
+
+    def _begin_pack(self) -> _OpenPack:
+        staged = self._backend.stage()
+        self._staged.append(staged)
+        with self._lock:
+            return _OpenPack(staged, self._new_number(""))
 
     def _frames(self, chunks: list[bytes | memoryview]) -> list[bytes]:
         """Return the frame of each chunk: compressed where that saves something."""

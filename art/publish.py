@@ -52,7 +52,8 @@ class About(TypedDict, total=False):
 
 @dataclass(frozen=True)
 class Content:
-    """A payload that is stored, and how to read it."""
+    """A payload that is stored, and how to read it. `prepare` gets the uid before the manifest is
+    there, for what a reader of the version looks for beside it."""
 
     type: str
     payload: Payload | None
@@ -61,6 +62,7 @@ class Content:
     reused: int = 0
     written: Written | None = None
     remember: Callable[[str], None] | None = None
+    prepare: Callable[[str], None] | None = None
 
 
 @dataclass(frozen=True)
@@ -177,6 +179,8 @@ class Publisher:
     def publish(self, key: str | None, content: Content, about: About) -> Publication:
         """Make the version, under the next free number. Its payload is stored already."""
         document = self._document(key, content, about)
+        if content.prepare:
+            content.prepare(document["uid"])
         publication = self._claim(key, document, always=about.get("always", False))
         if publication.created:
             self._index.note_version(publication.manifest, publication.number)
@@ -217,11 +221,10 @@ class Publisher:
         except CorruptError as error:
             self._reporter.warn(f"{error.message}; the new version is made all the same")
             return None
-        return manifest if manifest.description() == model.describe(document) else None
+        return manifest if manifest.says(document) else None
 
     def _document(self, key: str | None, content: Content, about: About) -> Document:
-        metadata = dict(about.get("metadata") or {})
-        model.check_metadata(metadata)
+        metadata = model.check_metadata(about.get("metadata") or {})
         fields: Document = {
             "art": model.FORMAT,
             "uid": new_uid(),
@@ -335,12 +338,13 @@ class _Edit:
 
 def check_labels(labels: Iterable[str]) -> list[str]:
     """Return labels sorted and without repeats; raise UsageError where one is not possible."""
-    for label in labels:
+    found = sorted(set(labels))
+    for label in found:
         if not _LABEL.fullmatch(label):
             raise UsageError(
                 f"label {label!r} is not possible: no spaces, commas or control characters"
             )
-    return sorted(set(labels))
+    return found
 
 
 def _partitions(partitions: Mapping[str, str]) -> dict[str, str]:

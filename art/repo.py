@@ -268,16 +268,19 @@ class Repo:
         from art.publish import Content
 
         number = parse_progress(value, clamp=clamp)
-        message = about.get("message")
+
+        def put(uid: str) -> None:
+            message = about.get("message")
+            typed.set_progress(self._store.catalog, self._backend, uid, key, number, message)
+
         latest = None if new else self._latest(check_key(key))
         if latest and latest.type == "progress":
-            typed.set_progress(self._store.catalog, self._backend, latest, number, message)
+            put(latest.uid)
             return Published(self._version(latest), False)
-        about["always"] = True
-        published = self._publish(key, Content("progress", None), about)
-        typed.set_progress(
-            self._store.catalog, self._backend, published.version.record, number, message
-        )
+        about["always"] = new
+        published = self._publish(key, Content("progress", None, prepare=put), about)
+        if not published.created:  # another process made it meanwhile
+            put(published.version.record.uid)
         return published
 
     def expand_key(self, template: str, values: Mapping[str, str] | None = None) -> str:

@@ -15,7 +15,6 @@ from art import reference
 from art.backend import LocalBackend
 from art.catalog import Catalog
 from art.errors import UsageError
-from art.index import Record
 from art.model import Document, Payload, now
 from art.publish import Content
 
@@ -100,15 +99,15 @@ def measured(url: str) -> Payload:
 
 
 def set_progress(
-    catalog: Catalog, backend: LocalBackend, record: Record, value: float, message: str | None
+    catalog: Catalog, backend: LocalBackend, uid: str, key: str, value: float, message: str | None
 ) -> None:
     """Replace the value of a progress artifact, with the next sequence number."""
-    with _alone(backend, f"progress-{record.uid}"):
-        old = catalog.progress(record.uid)
+    with _alone(backend, f"progress-{uid}"):
+        old = catalog.progress(uid)
         document: Document = {
             "art": 1,
-            "uid": record.uid,
-            "key": record.key,
+            "uid": uid,
+            "key": key,
             "created": now(),
             "value": value,
             "sequence": old["sequence"] + 1 if old else 1,

@@ -55,7 +55,7 @@ class Fault:
             self.steps.append(name)
             number = len(self.steps)
         is_hit = number == self.at or (self.kind == "full" and number > self.at)
-        if is_hit and not self.is_late:
+        if is_hit and (not self.is_late or name == "stage"):  # what is half open is no state
             self._raise(path)
         yield is_hit
         if is_hit:
@@ -100,7 +100,8 @@ class FaultyStaged(LocalStaged):
 
     def write(self, data: bytes) -> None:
         with self._fault.step("write", self._path) as is_hit:
-            super().write(data[: len(data) // 2] if is_hit else data)
+            is_cut = is_hit and self._fault.kind != "lost"
+            super().write(data[: len(data) // 2] if is_cut else data)
 
     def commit(self, name: str) -> None:
         with self._fault.step("commit", name):

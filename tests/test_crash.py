@@ -54,7 +54,7 @@ class State:
     """Everything a user can see of a repository."""
 
     versions: dict[str, tuple[str, Shape]]
-    tags: dict[str, dict[str, str]]
+    tags: dict[str, str]
     progress: dict[str, float]
 
 
@@ -72,8 +72,9 @@ def look(repo: Repo) -> State:
                 assert value is not None
                 progress[record.ref] = value.value
     tags = {
-        key: {tag: version.ref for tag, version in repo.tags(key).items()}
-        for key in sorted(filter(None, keys))
+        f"{key}@{tag}": version.ref
+        for key in filter(None, keys)
+        for tag, version in repo.tags(key).items()
     }
     return State(versions, tags, progress)
 
@@ -162,7 +163,7 @@ def test_a_failing_command_loses_nothing_and_can_be_repeated(
         where = f"{command}, {kind} at step {at} of {fault.steps}"
         if not fault.has_fired:
             assert failure is None, where
-            assert at > 3, f"{where}: nothing was written at all"
+            assert len(fault.steps) >= 3, f"{where}: nothing was written at all"
             return
         assert failure or kind == "lost", where
         _check(run, root, before, after, where)
@@ -205,10 +206,9 @@ def _check(run: Command, root: Path, before: State, after: State, where: str) ->
             assert state == after, f"{where}: it was not done, and cannot be repeated"
         again = look(repo)
         assert again.versions.pop("next@v1")[0] == "live"
-        del again.tags["next"]
         assert again == after, where
     (root / ".art" / "index.sqlite").unlink()
     with Repo(root) as repo:
         rebuilt = look(repo)
-        del rebuilt.versions["next@v1"], rebuilt.tags["next"]
+        del rebuilt.versions["next@v1"]
         assert rebuilt == after, f"{where}: the files say something else than the index"

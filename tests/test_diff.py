@@ -248,6 +248,12 @@ def test_a_changed_row_is_found_by_the_column_that_tells_rows_apart():
     assert [(c.column, c.old, c.new) for c in diff.rows_changed[0].cells] == [("c", "3.5", "3.6")]
 
 
+def test_that_column_is_enough_where_every_other_cell_changed():
+    left, right = table(["1", "a", "x"], ["2", "b", "y"]), table(["1", "c", "z"], ["2", "d", "w"])
+
+    assert [len(row.cells) for row in compare_tables(left, right).rows_changed] == [2, 2]
+
+
 def test_without_such_a_column_rows_that_agree_in_half_of_their_cells_belong_together():
     left = table(["x", "y", "1"], ["x", "y", "1"], ["p", "q", "2"])
     right = table(["x", "y", "1"], ["x", "y", "9"], ["r", "s", "t"])

@@ -26,6 +26,8 @@ COMMANDS = {
 }
 NAMES = [name for names in COMMANDS.values() for name in names]
 
+_TRUE = ("1", "true", "t", "yes", "y", "on")  # as Typer reads the environment
+
 # Typer's own error class for a wrong command line has no public name, its subclass has.
 _WrongWords = typer.BadParameter.__bases__[0]
 
@@ -167,7 +169,7 @@ def _unexpected(error: Exception, words: list[str]) -> ArtError:
 def _fail(words: list[str], error: ArtError) -> int:
     """Report an error on stderr, in one line and one with what helps; return its exit code."""
     try:
-        if "--json" in words or os.environ.get("ART_JSON"):
+        if _wants_json(words):
             print(_as_json(error), file=sys.stderr)
         else:
             print(f"error: {_printable(error.message)}", file=sys.stderr)
@@ -176,6 +178,11 @@ def _fail(words: list[str], error: ArtError) -> int:
     except BrokenPipeError:
         _broken_pipe()
     return error.exit_code
+
+
+def _wants_json(words: list[str]) -> bool:
+    """Whether errors are to be JSON. The words may be wrong, so they are not parsed for this."""
+    return "--json" in words or os.environ.get("ART_JSON", "").lower() in _TRUE
 
 
 def _as_json(error: ArtError) -> str:

@@ -5,8 +5,9 @@ import inspect
 import json
 import os
 import sys
+import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 
@@ -14,7 +15,7 @@ import typer
 
 from art import __version__
 from art.errors import ArtError, NotFoundError, UsageError
-from art.render.plain import count_text, size_text
+from art.render.plain import count_text, escape, size_text
 
 if TYPE_CHECKING:
     from art.changes import Moved
@@ -34,6 +35,7 @@ class Output:
     is_quiet: bool = False
     is_verbose: bool = False
     reporter: "Reporter | None" = None
+    started: float = field(default_factory=time.monotonic)
 
     def show(self, text: str, document: object) -> None:
         """Print the result: `text` for people, `document` for programs."""
@@ -46,6 +48,11 @@ class Output:
         """Tell something beside the result."""
         if not self.is_quiet:
             print(text, file=sys.stderr)
+
+    def finish(self) -> None:
+        """Give the terminal back after a job."""
+        if self.reporter is not None:
+            self.reporter.finish()
 
     def confirm(self, question: str, *, yes: bool) -> None:
         """Return when the user agrees. Nothing is asked where nobody could answer."""
@@ -102,7 +109,9 @@ def _show_version(wanted: bool) -> None:
 
 Json = Annotated[bool, option("--json", help="Result as JSON")]
 Quiet = Annotated[bool, option("-q", "--quiet", help="No messages beside the result")]
-Verbose = Annotated[bool, option("-v", "--verbose", help="More messages")]
+Verbose = Annotated[
+    bool, option("-v", "--verbose", help="What is done, where, and how long it took")
+]
 Directory = Annotated[
     str | None,
     option(
@@ -167,8 +176,9 @@ def shared(command: Callable[Concatenate[Output, P], None]) -> Callable[..., Non
         try:
             command(output, **words)  # type: ignore[call-arg]
         finally:
-            if output.reporter is not None:
-                output.reporter.finish()
+            output.finish()
+        if output.is_verbose:
+            output.say(f"took {time.monotonic() - output.started:.2f} s")
 
     own = list(inspect.signature(command).parameters.values())[1:]
     call.__signature__ = inspect.Signature([*_CONTEXT, *own, *_SHARED])  # type: ignore[attr-defined]
@@ -194,7 +204,7 @@ _SHARED = [
 
 def group(help: str) -> typer.Typer:
     """Return an app for sub-commands."""
-    return typer.Typer(help=help, no_args_is_help=True, rich_markup_mode=None)
+    return typer.Typer(help=help, rich_markup_mode=None)
 
 
 def grouped_help(groups: Mapping[str, list[str]], modules: Mapping[str, ModuleType]) -> str:
@@ -222,6 +232,8 @@ def open_repo(output: Output) -> "Repo":
 
     repo = open_here()
     repo.reporter = output.reporter = _reporter(output)
+    if output.is_verbose:
+        output.say(f"repository {escape(str(repo.root))}")
     return repo
 
 
@@ -237,7 +249,7 @@ def _reporter(output: Output) -> "Reporter":
         return TerminalReporter()
     from art.render.plain import LineReporter
 
-    return LineReporter()
+    return LineReporter(every_seconds=2 if output.is_verbose else 60)
 
 
 _FIELDS = [

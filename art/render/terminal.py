@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import io
+import logging
 import os
 import re
 import sys
@@ -272,8 +273,8 @@ class _Page:
             return
         with version.open() as stream:
             data = stream.read(IMAGE_LIMIT + 1)
-        picture = _picture(images, data)
-        self.note(f"{picture.format}, {picture.width} x {picture.height} pixels")
+        words, picture = _picture(images, data)
+        self.note(words)
         if self.console.color_system is not None and picture.width * picture.height:
             self.console.print(_image(picture, self.stream, self.console.width))
 
@@ -405,9 +406,10 @@ def _left_out(folders: int, files: int) -> Iterator[str]:
 # --- images ---------------------------------------------------------------------------------------
 
 
-def _picture(images: Any, data: bytes) -> Any:
-    """Return a picture of bounded size. Raise UsageError where it is none or too large.
+def _picture(images: Any, data: bytes) -> tuple[str, Any]:
+    """Return format and size in words, and a picture of at most 2,000 pixels a side.
 
+    Raise UsageError where it is no image or too large to be decoded.
     Only formats that Pillow decodes itself are tried: for others it would start programs.
     """
     if len(data) > IMAGE_LIMIT:
@@ -419,24 +421,40 @@ def _picture(images: Any, data: bytes) -> Any:
             picture = images.open(io.BytesIO(data), formats=IMAGE_FORMATS)
         if picture.width * picture.height > PIXEL_LIMIT:
             raise images.DecompressionBombError
-        picture.load()
+        words = f"{picture.format}, {picture.width} x {picture.height} pixels"
+        picture.draft("RGB", (2000, 2000))  # spares a JPEG being decoded in full
+        picture.thumbnail((2000, 2000))
+        return words, picture.convert("RGB")
     except bombs as error:
         raise UsageError(f"image of more than {PIXEL_LIMIT // 10**6} million pixels") from error
+    except images.UnidentifiedImageError as error:
+        raise UsageError(f"not an image: none of {', '.join(IMAGE_FORMATS)}") from error
     except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise UsageError(f"not an image that can be shown ({error})") from error
-    return picture
+        raise UsageError(f"the image cannot be decoded ({error})") from error
 
 
 def _image(picture: Any, stream: TextIO, width: int) -> RenderableType:
     """Return the best form the terminal has: kitty, sixel, else half blocks."""
-    if _answers(stream):
-        try:
-            renderable = importlib.import_module("textual_image.renderable")
-        except ImportError:
-            return _HalfBlocks(picture, width)
-        wanted = min(width, max(1, picture.width // 8))
-        return renderable.Image(picture, width=wanted, height="auto")  # type: ignore[no-any-return]
-    return _HalfBlocks(picture, width)
+    if not _answers(stream):
+        return _HalfBlocks(picture, width)
+    # It logs a traceback where a terminal does not answer, which is nothing to worry about.
+    logging.getLogger("textual_image").addHandler(logging.NullHandler())
+    try:
+        forms = importlib.import_module("textual_image.renderable")
+    except ImportError:
+        return _HalfBlocks(picture, width)
+    if forms.Image not in (forms.TGPImage, forms.SixelImage):
+        return _HalfBlocks(picture, width)
+    columns, rows = _cells(picture, picture.width / 8, width)
+    return forms.Image(picture, columns, rows)  # type: ignore[no-any-return]
+
+
+def _cells(picture: Any, columns: float, width: int) -> tuple[int, int]:
+    """Return how many columns and rows to take: a cell is about twice as high as it is wide."""
+    columns = min(columns, width, 120)
+    rows = columns * picture.height / picture.width / 2
+    scale = min(1.0, 60 / rows)
+    return max(1, round(columns * scale)), max(1, round(rows * scale))
 
 
 def _answers(stream: TextIO) -> bool:
@@ -451,10 +469,8 @@ class _HalfBlocks:
     """A picture in which each character cell is two pixels, one above the other."""
 
     def __init__(self, picture: Any, width: int) -> None:
-        columns = max(1, min(width, picture.width, 120))
-        height = max(2, round(picture.height * columns / picture.width))
-        height = min(height, 200)
-        self._pixels = picture.convert("RGB").resize((columns, height + height % 2))
+        columns, rows = _cells(picture, picture.width, width)
+        self._pixels = picture.resize((columns, rows * 2))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
         from rich.color import Color

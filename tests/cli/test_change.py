@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+
 import pytest
 
 from art.repo import Repo
@@ -87,6 +91,28 @@ def test_delete_of_a_key_needs_yes_where_nobody_can_answer(repo: Repo, run: Runn
     assert run("delete", "report", "--yes", "--json").json["deleted"] == 3
     assert live(repo) == []
     assert len(run("restore", "report", "--json").json) == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no such terminals")
+@pytest.mark.parametrize(("answer", "code", "left"), [("n\n", 1, [3, 2, 1]), ("y\n", 0, [])])
+def test_delete_of_a_key_asks_on_a_terminal(
+    repo: Repo, answer: str, code: int, left: list[int]
+) -> None:
+    ours, theirs = os.openpty()
+    os.write(ours, answer.encode())
+    done = subprocess.run(
+        [sys.executable, "-m", "art", "delete", "report"],
+        stdin=theirs,
+        stdout=subprocess.PIPE,
+        stderr=theirs,
+        check=False,
+    )
+    shown = os.read(ours, 10_000).decode()
+    os.close(ours)
+    os.close(theirs)
+
+    assert "delete all 3 live versions of report?" in shown
+    assert (done.returncode, live(repo)) == (code, left)
 
 
 def test_yes_can_come_from_the_environment(

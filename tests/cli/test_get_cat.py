@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import sys
 import tarfile
 import zipfile
 from pathlib import Path
@@ -97,3 +98,13 @@ def test_cat_of_a_folder_asks_for_a_path(run: Runner) -> None:
     result = run("cat", "sales/data", code=2)
 
     assert "3 files" in result.error
+
+
+def test_cat_shows_escapes_on_a_terminal(
+    repo: Repo, run: Runner, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (workplace / "odd").write_bytes(b"a\x1b[31m\x00\xff\tb\n")
+    repo.create("odd", "odd")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+
+    assert run("cat", "odd").out == "a\\x1b[31m\\x00\\xff\tb\n"

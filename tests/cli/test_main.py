@@ -97,6 +97,21 @@ def test_wrong_options_are_usage_errors(run: Runner) -> None:
     assert "missing" in run("cat", code=2).error.lower()
 
 
+def test_groups_ask_for_a_sub_command(run: Runner) -> None:
+    result = run("tag", code=2)
+
+    assert result.err == "error: missing command\nhint: art tag --help\n"
+    for name in ("set", "list", "delete", "history", "back"):
+        assert f"\n  {name} " in run("tag", "--help").out
+
+
+def test_verbose_says_where_and_how_long(repo: Repo, workplace: Path, run: Runner) -> None:
+    err = run("-v", "ls").err
+
+    assert err.startswith(f"repository {workplace}\ntook ")
+    assert run("ls", "-v", "--json").json == []
+
+
 def test_errors_as_json(run: Runner) -> None:
     result = run("ls", "--json", code=10)
 

@@ -1,6 +1,7 @@
 """Versions are shown by what they are, within the width, and never as commands to a terminal."""
 
 import io
+import os
 import re
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from art.errors import CorruptError
 from art.render import terminal
 from art.render.terminal import TerminalReporter, render_version
 
-HOSTILE = "\x1b[2J\x1b]0;title\x07\r\x9b31m\u202egnp\u2028\x00\x7f"
+HOSTILE = "\x1b[2J\x1b]0;title\x07\r\x9b31m\u202egnp\u2028\x7f"
 STYLE = re.compile(r"\x1b\[[0-9;]*m")
 LINK = re.compile(r"\x1b\]8;(?:id=[0-9]+)?;([^\x00-\x1f\x7f-\x9f]*)\x1b\\")
 
@@ -66,7 +67,11 @@ def test_the_description_and_content_of_markdown_cannot_command_the_terminal(rep
     )
     made = repo.create_stream("k", io.BytesIO(content.encode()), name="a.md", title="t\x1b[2J")
 
-    assert_is_safe(in_colour(made.version))
+    text = in_colour(made.version)
+
+    assert "\\x1b[2J" in text
+    assert "\\u202e" in text
+    assert_is_safe(text)
 
 
 def test_only_links_to_the_web_and_to_files_are_clickable(repo):
@@ -242,6 +247,62 @@ def test_an_image_is_shown_in_half_blocks_where_the_terminal_has_nothing_better(
     assert "\x1b[38;5;196;48;5;196m" in text
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+@pytest.mark.parametrize(
+    ("question", "answer", "expected"),
+    [
+        ("\x1b[c", "\x1b[?62;4c", "\x1bP"),  # can show sixel
+        ("_Gi=", "\x1b_Gi=1;OK\x1b\\", "\U0010eeee"),  # kitty, by its placeholder characters
+        ("\x1b[c", "", "▀"),
+    ],
+)
+def test_a_terminal_is_asked_what_it_can_show(repo, image, question, answer, expected):
+    pytest.importorskip("textual_image")
+    repo.image("a", image)
+
+    text = on_a_terminal("repo.version('a')", question, answer)
+
+    assert expected in text
+    assert "version" in text
+    assert "Traceback" not in text
+
+
+def on_a_terminal(version: str, question: str, answer: str) -> str:
+    """Show a version in another process on a terminal that gives one answer; return what it got."""
+    import fcntl
+    import pty
+    import struct
+    import termios
+
+    lines = ["import sys, art", "from art.render.terminal import render_version"]
+    lines += ["repo = art.open()", f"render_version({version}, sys.stdout)"]
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 100, 1000, 800))
+    environment = os.environ | {"TERM": "xterm-256color", "PYTHONPATH": os.pathsep.join(sys.path)}
+    with subprocess.Popen(
+        [sys.executable, "-c", "\n".join(lines)],
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        env=environment,
+    ):
+        os.close(theirs)
+        text = b""
+        while part := _read(ours):
+            text += part
+            if answer and question.encode() in part:
+                os.write(ours, answer.encode())
+    os.close(ours)
+    return text.decode()
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 1 << 16)
+    except OSError:  # how Linux says that the other side is closed
+        return b""
+
+
 def test_without_colour_an_image_is_told_by_its_size(repo, image):
     text = shown(repo.image("a", image).version)
 
@@ -257,20 +318,23 @@ def test_without_pillow_an_image_says_what_to_install(repo, image, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"no image\n", "not an image that can be shown"),
-        (b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n", "not an image"),
-    ],
+    "content", [b"no image\n", b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n%%EndComments\n"]
 )
-def test_what_is_no_image_is_shown_as_text(repo, workplace, content, message):
+def test_what_is_no_image_or_needs_a_program_to_be_one_is_shown_as_text(repo, workplace, content):
     pytest.importorskip("PIL")
     (workplace / "a.png").write_bytes(content)
 
     text = shown(repo.create("a", "a.png").version)
 
-    assert message in text
+    assert "\nnot an image: none of PNG, " in text
     assert content.decode().splitlines()[0] in text
+
+
+def test_a_damaged_image_is_told_as_such(repo, image, workplace):
+    data = image.read_bytes()
+    image.write_bytes(data[:-30])
+
+    assert "\nthe image cannot be decoded (" in shown(repo.create("a", image).version)
 
 
 @pytest.mark.parametrize("pixels", [8_500, 10_000, 60_000])
