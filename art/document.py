@@ -9,12 +9,13 @@ from typing import Any
 
 from blake3 import blake3
 
-from art.errors import CorruptError, NewerFormatError
+from art.errors import CorruptError, NewerFormatError, UsageError
 from art.model import FORMAT, Document
 
 SIZE_LIMIT = 1 << 20
 _DEPTH_LIMIT = 64
 _CHECK_LENGTH = len("check: ") + 32 + 1
+_INTEGER_LIMIT = 100  # characters; YAML's numbers of base 60 take time that grows with their square
 
 
 @cache
@@ -38,6 +39,15 @@ def _yaml() -> tuple[Any, Any, Any]:
                 )
             return mapping
 
+        def construct_yaml_int(self, node: Any) -> Any:
+            if len(node.value) > _INTEGER_LIMIT:
+                raise yaml.constructor.ConstructorError(
+                    None, None, "a number is too long", node.start_mark
+                )
+            return super().construct_yaml_int(node)
+
+    StrictLoader.add_constructor("tag:yaml.org,2002:int", StrictLoader.construct_yaml_int)
+
     class PlainDumper(safe_dumper):  # type: ignore[misc]
         """Writes a value that occurs twice twice, instead of an anchor and an alias."""
 
@@ -50,7 +60,7 @@ def _yaml() -> tuple[Any, Any, Any]:
 def encode(document: Document) -> bytes:
     """Return the canonical bytes of `document`, with its checksum as the last line.
 
-    Raise ValueError where YAML cannot carry it unchanged.
+    Raise UsageError where YAML cannot carry it unchanged, or no reader would take it.
     """
     yaml, _, dumper = _yaml()
     body = yaml.dump(
@@ -62,7 +72,12 @@ def encode(document: Document) -> bytes:
         encoding="utf-8",
     )
     if not _same(_load(body), document):
-        raise ValueError("the document does not survive YAML")
+        raise UsageError("what is to be written does not survive YAML")
+    if len(body) + _CHECK_LENGTH > SIZE_LIMIT:
+        raise UsageError(
+            f"what is to be written has {len(body)} bytes, at most {SIZE_LIMIT} are possible",
+            hint="store what is large as a file of the version",
+        )
     return bytes(body) + b"check: " + _checksum(body) + b"\n"
 
 
@@ -74,7 +89,7 @@ def decode(data: bytes, name: str) -> Document:
     body = data[:-_CHECK_LENGTH]
     if len(data) > SIZE_LIMIT:
         raise _damaged(name, f"it has {len(data)} bytes, at most {SIZE_LIMIT} are possible")
-    if data[-_CHECK_LENGTH:] != b"check: " + _checksum(body) + b"\n":
+    if data[-_CHECK_LENGTH:] != b"check: " + _checksum(body) + b"\n" or body[-1:] != b"\n":
         raise _damaged(name, "its checksum does not match its content")
     return check_format(_loaded(body, name), name)
 
@@ -156,11 +171,12 @@ class _NotPlainError(Exception):
 def _read_plain(body: bytes) -> Document | None:
     """Return the mapping in a document of the plain kind, None where it is of another."""
     try:
-        lines = [_split_line(line) for line in body.decode("ascii").split("\n")[:-1]]
+        text = body.decode("ascii").removesuffix("\n")
+        lines = [_split_line(line) for line in text.split("\n")]
         document, end = _read_mapping(lines, 0, 0)
     except (_NotPlainError, UnicodeDecodeError):
         return None
-    return document if end == len(lines) and lines else None
+    return document if end == len(lines) else None
 
 
 _PlainLine = tuple[int, bool, "str | None", "str | None"]  # depth, whether an item, key, value
@@ -222,10 +238,13 @@ def _read_scalar(text: str) -> Any:
     raise _NotPlainError
 
 
+# A level is opened by a bracket, or costs a column of indicators and spaces at the head of a line; of
+# a list in a mapping it costs half a column.
+_DEEP = re.compile(rb"[ \t?:-]{%d}" % (_DEPTH_LIMIT // 2))
+
+
 def _may_be_deep(body: bytes) -> bool:
-    return body.count(b"[") + body.count(b"{") + body.count(b"- -") > _DEPTH_LIMIT // 2 or (
-        b" " * _DEPTH_LIMIT in body
-    )
+    return body.count(b"[") + body.count(b"{") > _DEPTH_LIMIT // 4 or bool(_DEEP.search(body))
 
 
 def _refuse_tricks(body: bytes) -> None:
@@ -257,6 +276,8 @@ def _plain(value: Any) -> Any:
             _plain(item)
     elif isinstance(value, (datetime.date, bytes, set)):
         raise ValueError(f"it holds a {type(value).__name__}")
+    elif isinstance(value, int) and not -(2**63) <= value < 2**63:
+        raise ValueError("it holds a number of more than 64 bits")
     return value
 
 

@@ -1,62 +1,30 @@
-"""The index: a SQLite mirror of the catalog, and memories that save work. Never the truth.
+"""The index: a mirror of the catalog that answers fast. Never the truth.
 
-It is rebuilt where it is missing or damaged, and brought up to date with the files before each
-answer: a directory is read again unless its time is the one noted, and was two seconds old then.
-Every row carries a checksum, because SQLite does not notice a flipped bit in a cell.
+It is brought up to date with the files before each answer: a directory is read again unless its
+time is the one noted, and was two seconds old then. Every row carries a checksum.
 """
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-import sqlite3
 import time
-import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import partial
-from itertools import repeat
-from typing import TYPE_CHECKING, Any, TypeVar
-
-from blake3 import blake3
+from typing import Any
 
 from art import catalog as catalogs
 from art.catalog import NOTES, SETTINGS, STATE, Catalog
+from art.database import Answer, DamagedError, Database, row_checksum
 from art.errors import ArtError, CorruptError, NewerFormatError, NotFoundError
 from art.model import ANONYMOUS, Document, Entry, Manifest, apply_notes, heads, unescape
 
-if TYPE_CHECKING:
-    from art.objects import ObjectStore
-
-_SCHEMA_VERSION = 1
+LIVE = "live"
 _SETTLED_NS = 2_000_000_000
-_BUSY_SECONDS = 10.0
-_SCHEMA = """
-CREATE TABLE keys (id INTEGER PRIMARY KEY, key TEXT UNIQUE);
-CREATE TABLE directories (name TEXT PRIMARY KEY, modified INTEGER) WITHOUT ROWID;
-CREATE TABLE versions (
-    key_id INTEGER, number INTEGER, id TEXT, uid TEXT, type TEXT, created TEXT, author TEXT, size INTEGER,
-    files INTEGER, payload TEXT, title TEXT, about TEXT, tags TEXT, state TEXT, base TEXT, crc INTEGER,
-    PRIMARY KEY (key_id, number, uid)) WITHOUT ROWID;
-CREATE INDEX versions_by_id ON versions (id);
-CREATE INDEX damaged_versions ON versions (key_id) WHERE state = 'damaged';
-CREATE TABLE inputs (input TEXT, key_id INTEGER, number INTEGER, uid TEXT, crc INTEGER);
-CREATE INDEX inputs_by_input ON inputs (input);
-CREATE TABLE entries (
-    key_id INTEGER, log TEXT, number INTEGER, document TEXT, crc INTEGER,
-    PRIMARY KEY (key_id, log, number)) WITHOUT ROWID;
-CREATE TABLE packs (number INTEGER PRIMARY KEY, id TEXT UNIQUE);
-CREATE TABLE chunks (prefix INTEGER PRIMARY KEY, pack INTEGER);
-CREATE TABLE files (directory BLOB, segment INTEGER, payload TEXT, data BLOB, UNIQUE (directory, segment));
-CREATE INDEX files_by_payload ON files (payload);
-"""
 _KEYLESS = 0
 _COLUMNS = (
     "number, id, uid, type, created, author, size, files, payload, title, about, tags, state, base"
 )
-LIVE = "live"
-Answer = TypeVar("Answer")
 
 
 @dataclass(frozen=True)
@@ -108,115 +76,26 @@ class Record:
         return self.about.get("partitions") or {}
 
 
-class IndexDamagedError(Exception):
-    """The index cannot be believed; it is to be built anew."""
-
-
 class Index:
-    """Answers about one catalog. Cheap to open; not shared between threads.
+    """Answers about one catalog.
 
-    `path` None keeps everything in memory: for repositories that cannot be written.
+    Questions raise DamagedError or errors of SQLite where the database is not as it should be, so
+    they are put through `ask`, which mends it.
     """
 
-    def __init__(
-        self,
-        path: str | None,
-        catalog: Catalog,
-        objects: Callable[[], ObjectStore],
-        repository: str,
-    ) -> None:
-        self._path = path
+    def __init__(self, database: Database, catalog: Catalog) -> None:
+        self._db = database
         self._catalog = catalog
-        self._objects = objects
-        self._repository = repository
-        self._database: sqlite3.Connection | None = None
-        self.was_rebuilt = False
         self.problems: list[ArtError] = []
 
-    def ask(self, question: Callable[[Index], Answer]) -> Answer:
-        """Return `question(self)`, asked again of a new index where this one is damaged, and of one
-        in memory where this one cannot be used: locked, on a full or read-only disk."""
-        try:
-            return question(self)
-        except sqlite3.OperationalError:
-            self.close()
-            self._path = None
-        except (sqlite3.DatabaseError, IndexDamagedError):
-            self.rebuild()
-        return question(self)
-
-    # -- opening ---------------------------------------------------------------------------------
-
     @property
-    def _db(self) -> sqlite3.Connection:
-        if self._database is None:
-            self._database = self._open()
-        return self._database
+    def was_rebuilt(self) -> bool:
+        """Whether this process found it damaged."""
+        return self._db.was_rebuilt
 
-    def _open(self) -> sqlite3.Connection:
-        if self._path is not None:
-            try:
-                return self._connect(self._path)
-            except (sqlite3.Error, IndexDamagedError):
-                with contextlib.suppress(OSError, sqlite3.Error):
-                    self._remove()
-                    self.was_rebuilt = True
-                    return self._connect(self._path)
-        self._path = None
-        return self._connect(":memory:")
-
-    def _connect(self, path: str) -> sqlite3.Connection:
-        database = sqlite3.connect(
-            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
-        )
-        try:
-            # Durability is not needed, the files are the truth; a killed process is harmless.
-            database.execute("PRAGMA synchronous=OFF")
-            database.execute(
-                "PRAGMA journal_mode=" + ("MEMORY" if path == ":memory:" else "TRUNCATE")
-            )
-            database.execute("PRAGMA mmap_size=0")
-            if database.execute("PRAGMA user_version").fetchone()[0] == 0:
-                self._create_tables(database)
-            self._check_identity(database)
-        except BaseException:
-            database.close()
-            raise
-        return database
-
-    def _create_tables(self, database: sqlite3.Connection) -> None:
-        with _transaction(database):
-            if database.execute("PRAGMA user_version").fetchone()[0] == 0:
-                for statement in _SCHEMA.split(";"):
-                    database.execute(statement)
-                database.execute("INSERT INTO keys VALUES (0, NULL)")
-                database.execute("INSERT INTO packs VALUES (0, ?)", (self._repository,))
-                database.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
-
-    def _check_identity(self, database: sqlite3.Connection) -> None:
-        version = database.execute("PRAGMA user_version").fetchone()[0]
-        row = database.execute("SELECT id FROM packs WHERE number = 0").fetchone()
-        if version != _SCHEMA_VERSION or row is None or row[0] != self._repository:
-            raise IndexDamagedError
-
-    def _remove(self) -> None:
-        assert self._path is not None
-        for suffix in ("", "-journal"):
-            with contextlib.suppress(FileNotFoundError):
-                os.unlink(self._path + suffix)
-
-    def rebuild(self) -> None:
-        """Forget everything; what is asked next is read from the files."""
-        self.close()
-        if self._path is not None:
-            with contextlib.suppress(OSError):
-                self._remove()
-        self.was_rebuilt = True
-
-    def close(self) -> None:
-        if self._database is not None:
-            self._database.close()
-            self._database = None
+    def ask(self, question: Callable[[Index], Answer]) -> Answer:
+        """Return `question(self)`, asked again where the database had to be mended."""
+        return self._db.ask(lambda: question(self))
 
     # -- staying up to date ----------------------------------------------------------------------
 
@@ -236,7 +115,7 @@ class Index:
         }
         if not numbers and not any(logs.values()):
             return
-        with _transaction(self._db):
+        with self._db.transaction():
             for number in numbers:
                 self._insert(key, number)
             for log, entries in logs.items():
@@ -282,7 +161,7 @@ class Index:
             "WHERE state = 'damaged' AND key_id != 0"
         ).fetchall()
         if changed or damaged:
-            with _transaction(self._db):
+            with self._db.transaction():
                 for key, number in damaged:
                     self._insert(key, number)
                 self._scan_all(changed)
@@ -359,10 +238,11 @@ class Index:
 
     def _insert(self, key: str, number: int) -> None:
         """Take in one manifest, also in place of what was damaged before."""
-        self._db.execute(
-            "DELETE FROM versions WHERE key_id = ? AND number = ?",
-            (self._known_key_id(key), number),
-        )
+        for table in ("versions", "inputs"):
+            self._db.execute(
+                f"DELETE FROM {table} WHERE key_id = ? AND number = ?",
+                (self._known_key_id(key), number),
+            )
         try:
             self._put(self._catalog.manifest(key, number), number)
         except NotFoundError:
@@ -412,7 +292,7 @@ class Index:
         self._put_row(key_id, values)
         for entry in manifest.inputs:
             row = (entry["id"], key_id, values[0], manifest.uid)
-            self._db.execute("INSERT INTO inputs VALUES (?, ?, ?, ?, ?)", (*row, _crc(row)))
+            self._db.execute("INSERT INTO inputs VALUES (?, ?, ?, ?, ?)", (*row, row_checksum(row)))
 
     def _put_damaged(self, key_id: int, number: int, uid: str, error: ArtError) -> None:
         values = (
@@ -436,12 +316,14 @@ class Index:
     def _put_row(self, key_id: int, values: tuple[Any, ...]) -> None:
         self._db.execute(
             f"INSERT OR REPLACE INTO versions (key_id, {_COLUMNS}, crc) VALUES ({','.join('?' * 16)})",
-            (key_id, *values, _crc((key_id, *values))),
+            (key_id, *values, row_checksum((key_id, *values))),
         )
 
     def _put_entry(self, key_id: int, log: str, entry: Entry) -> None:
         row = (key_id, log, entry.number, json.dumps(entry.document))
-        self._db.execute("INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)", (*row, _crc(row)))
+        self._db.execute(
+            "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)", (*row, row_checksum(row))
+        )
 
     def _apply_logs(self, key: str | None) -> None:
         """Work out tags, states and notes of a key's versions from its logs."""
@@ -455,8 +337,8 @@ class Index:
             (key_id, json.dumps(sorted(touched))),
         ).fetchall()
         for *values, crc in rows:
-            if _crc((key_id, *values)) != crc:
-                raise IndexDamagedError
+            if row_checksum((key_id, *values)) != crc:
+                raise DamagedError
             if values[12] == "damaged":
                 continue
             id, base = values[1], json.loads(values[13])
@@ -475,8 +357,8 @@ class Index:
             (key_id,),
         )
         for *row, crc in rows:
-            if _crc(tuple(row)) != crc:
-                raise IndexDamagedError
+            if row_checksum(tuple(row)) != crc:
+                raise DamagedError
             logs.setdefault(row[1], []).append(Entry(row[2], json.loads(row[3])))
         return logs
 
@@ -484,10 +366,10 @@ class Index:
 
     def note_version(self, manifest: Manifest, number: int | None) -> None:
         """Take in a version that was just published."""
-        self.ask(lambda index: index._put_alone(manifest, number))
+        self.ask(lambda _: self._put_alone(manifest, number))
 
     def _put_alone(self, manifest: Manifest, number: int | None) -> None:
-        with _transaction(self._db):
+        with self._db.transaction():
             self._put(manifest, number)
 
     # -- answers ---------------------------------------------------------------------------------
@@ -573,8 +455,8 @@ class Index:
         ).fetchall()
         found = []
         for *row, crc in rows:
-            if _crc(tuple(row)) != crc:
-                raise IndexDamagedError
+            if row_checksum(tuple(row)) != crc:
+                raise DamagedError
             found += self._records(
                 "key_id = :key_id AND number = :number AND uid = :uid AND state = 'live'",
                 {"key_id": row[1], "number": row[2], "uid": row[3]},
@@ -596,123 +478,11 @@ class Index:
         )
         result = []
         for row in rows:
-            if _crc(row[:-1]) != row[-1]:
-                raise IndexDamagedError
+            if row_checksum(row[:-1]) != row[-1]:
+                raise DamagedError
             key = keys[row[0]] if keys is not None else values["key"]
             result.append(_record(key, row))
         return result
-
-    # -- memories --------------------------------------------------------------------------------
-
-    # Those who ask for memories go on without them, so these heal the index by themselves.
-
-    def find(self, digest: bytes) -> str | None:
-        """Return the id of a pack that may hold the chunk (`ChunkHints`)."""
-        query = (
-            "SELECT packs.id FROM chunks JOIN packs ON packs.number = chunks.pack WHERE prefix = ?"
-        )
-        row = self.ask(lambda index: index._db.execute(query, (_prefix(digest),)).fetchone())
-        return row[0] if row else None
-
-    def has_chunks(self) -> bool:
-        """Whether it remembers any chunk at all."""
-        query = "SELECT 1 FROM chunks LIMIT 1"
-        return self.ask(lambda index: index._db.execute(query).fetchone()) is not None
-
-    def learn_packs(self) -> None:
-        """Take in packs that the index does not know, as after a rebuild."""
-        known = {pack for (pack,) in self._db.execute("SELECT id FROM packs")}
-        unknown = [pack for pack in self._objects().pack_ids() if pack not in known]
-        if not unknown:
-            return
-        for pack in unknown:
-            try:
-                digests = self._objects().directory(pack).digests()
-            except (CorruptError, FileNotFoundError):
-                continue  # a hint less; reading it will say what is wrong
-            self.note_chunks(partial(zip, digests, repeat(pack)))
-
-    def note_chunks(self, chunks: Callable[[], Iterable[tuple[bytes, str]]]) -> None:
-        """Remember where chunks were stored."""
-        self.ask(lambda index: index._put_chunks(chunks()))
-
-    def _put_chunks(self, chunks: Iterable[tuple[bytes, str]]) -> None:
-        numbers: dict[str, int] = {}
-
-        def rows() -> Iterator[tuple[int, int]]:
-            for digest, pack in chunks:
-                number = numbers.get(pack)
-                if number is None:
-                    self._db.execute("INSERT OR IGNORE INTO packs (id) VALUES (?)", (pack,))
-                    found = self._db.execute(
-                        "SELECT number FROM packs WHERE id = ?", (pack,)
-                    ).fetchone()
-                    number = numbers[pack] = found[0]
-                yield _prefix(digest), number
-
-        with _transaction(self._db):
-            self._db.executemany("INSERT OR REPLACE INTO chunks VALUES (?, ?)", rows())
-
-    def file_segments(self, directory: bytes) -> Iterator[tuple[str, bytes]]:
-        """Yield payload and data of what is remembered of a folder's files, in order.
-
-        The payload is one that is known to hold all these files, or empty.
-        """
-        segment = 0
-        while found := self.ask(partial(Index._segment, directory=directory, segment=segment)):
-            yield found
-            segment += 1
-
-    def _segment(self, directory: bytes, segment: int) -> tuple[str, bytes] | None:
-        row = self._db.execute(
-            "SELECT payload, data FROM files WHERE directory = ? AND segment = ?",
-            (directory, segment),
-        ).fetchone()
-        if row is None:
-            return None
-        payload, data = row
-        if _seal(directory, segment, data[:-16]) != data[-16:]:
-            raise IndexDamagedError
-        return payload, data[:-16]
-
-    def note_files(self, segments: Iterable[tuple[bytes, int, bytes]], token: str) -> None:
-        """Remember files: folder, number of the segment, data. `token` stands where the payload
-        will stand once `settle_files` names it."""
-        rows = [
-            (where, number, token, data + _seal(where, number, data))
-            for where, number, data in segments
-        ]
-        statement = (
-            "INSERT OR REPLACE INTO files (directory, segment, payload, data) VALUES (?, ?, ?, ?)"
-        )
-        self.ask(lambda index: index._many(statement, rows))
-
-    def _many(self, statement: str, rows: list[tuple[Any, ...]]) -> None:
-        with _transaction(self._db):
-            self._db.executemany(statement, rows)
-
-    def settle_files(self, token: str, kept: list[tuple[bytes, int]], payload: str) -> None:
-        """Note that a payload holds the files of these segments and of those noted with `token`."""
-        rows = [(payload, directory, segment) for directory, segment in kept]
-        self.ask(
-            lambda index: index._many(
-                "UPDATE files SET payload = ? WHERE payload = ?", [(payload, token)]
-            )
-        )
-        statement = "UPDATE files SET payload = ? WHERE directory = ? AND segment = ?"
-        self.ask(lambda index: index._many(statement, rows))
-
-
-@contextlib.contextmanager
-def _transaction(database: sqlite3.Connection) -> Iterator[None]:
-    database.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):
-            database.execute("ROLLBACK")
-        raise
-    database.execute("COMMIT")
 
 
 def _modified(path: str) -> int | None:
@@ -794,15 +564,3 @@ def _record(key: str | None, row: tuple[Any, ...]) -> Record:
         tags.split("\n") if tags else [],
         state,
     )
-
-
-def _crc(row: tuple[Any, ...]) -> int:
-    return zlib.crc32(repr(row).encode("utf-8", "surrogatepass"))
-
-
-def _prefix(digest: bytes) -> int:
-    return int.from_bytes(digest[:8], "little", signed=True)
-
-
-def _seal(directory: bytes, segment: int, body: bytes) -> bytes:
-    return blake3(b"%b\0%d\0" % (directory, segment) + body).digest(length=16)

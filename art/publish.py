@@ -14,6 +14,7 @@ from blake3 import blake3
 from art import model
 from art.errors import CorruptError, NotFoundError, UsageError
 from art.index import Index, Record
+from art.memory import Memory
 from art.model import (
     Document,
     Manifest,
@@ -82,9 +83,12 @@ class Publication:
 class Publisher:
     """Makes versions in one store."""
 
-    def __init__(self, store: Store, index: Index, reporter: Reporter, author: str) -> None:
+    def __init__(
+        self, store: Store, index: Index, memory: Memory, reporter: Reporter, author: str
+    ) -> None:
         self._store = store
         self._index = index
+        self._memory = memory
         self._reporter = reporter
         self._author = author
         self._resolver = Resolver(store, index)
@@ -94,7 +98,7 @@ class Publisher:
     def files(self, sources: list[Source], key: str | None) -> Content:
         """Store files and folders from the disk."""
         with self._writer(self._latest_payload(key)) as writer:
-            ingest = Ingest(writer, self._index, self._reporter)
+            ingest = Ingest(writer, self._memory, self._reporter)
             written = writer.finish(ingest.lines(sources))
         single = sources[0].name if len(sources) == 1 and sources[0].name else None
         return self._content(ingest, written, single)
@@ -102,7 +106,7 @@ class Publisher:
     def stream(self, stream: BinaryIO, name: str, key: str | None) -> Content:
         """Store one file that comes as a stream."""
         with self._writer(self._latest_payload(key)) as writer:
-            ingest = Ingest(writer, self._index, self._reporter)
+            ingest = Ingest(writer, self._memory, self._reporter)
             written = writer.finish(ingest.stream_line(name, stream))
         return self._content(ingest, written, name)
 
@@ -127,7 +131,7 @@ class Publisher:
             raise UsageError(f"{base.ref} has no files to start from")
         edit = _Edit(stored, sources, removed, base.ref)
         with self._writer(stored) as writer:
-            ingest = Ingest(writer, self._index, self._reporter)
+            ingest = Ingest(writer, self._memory, self._reporter)
             added = ingest.lines(sources) if sources else iter(())
             written = writer.finish(edit.lines(writer, added))
         edit.check_all_used()
@@ -147,11 +151,11 @@ class Publisher:
         return PayloadWriter(self._store.objects, base, self._hints())
 
     def _hints(self) -> ChunkHints:
-        if not self._index.has_chunks():
-            self._index.learn_packs()
-            if not self._index.has_chunks():
+        if not self._memory.has_chunks():
+            self._memory.learn_packs()
+            if not self._memory.has_chunks():
                 return NoHints()
-        return self._index
+        return self._memory
 
     def _latest_payload(self, key: str | None) -> StoredPayload | None:
         """Return the payload of the latest version: what is in it need not be stored again."""
@@ -186,7 +190,7 @@ class Publisher:
             self._index.note_version(publication.manifest, publication.number)
         if content.written:
             if content.written.packs:
-                self._index.note_chunks(content.written.chunks)
+                self._memory.note_chunks(content.written.chunks)
             if content.remember:
                 content.remember(content.written.payload)
         return publication

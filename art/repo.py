@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 from art import listing
 from art.backend import LocalBackend
 from art.config import Config
+from art.database import Database
 from art.errors import ConflictError, NoRepositoryError, NotFoundError, UsageError
 from art.index import Index, Record
 from art.listing import Filter
@@ -109,7 +110,8 @@ class Repo:
         self._backend = LocalBackend(root / DIRECTORY)
         self._store = Store.open(self._backend, str(root))
         path = str(root / DIRECTORY / "index.sqlite")
-        self._index = Index(path, self._store.catalog, lambda: self._store.objects, self._store.id)
+        self._database = Database(path, self._store.id)
+        self._index = Index(self._database, self._store.catalog)
         self._resolver = Resolver(self._store, self._index)
         self.config = Config(self._backend)
 
@@ -124,7 +126,7 @@ class Repo:
 
     def close(self) -> None:
         """Let go of open files. The repository needs no closing to be safe."""
-        self._index.close()
+        self._database.close()
 
     @property
     def id(self) -> str:
@@ -242,9 +244,7 @@ class Repo:
         else:
             local = Path(reference.local_path(text) or text).absolute()
             if local.is_dir():
-                files, size, digest = hash_folder(
-                    self._store, self._index, self.reporter, str(local)
-                )
+                files, size, digest = hash_folder(self._store, self.reporter, str(local))
                 payload = Payload(
                     url=local.as_uri(), size=size, files=files, checksum=f"tree:{digest}"
                 )
@@ -467,11 +467,13 @@ class Repo:
         return str(self.config.get("author").value)
 
     def _publisher(self) -> Publisher:
+        from art.memory import Memory
         from art.publish import Publisher
 
         self._store.objects.jobs = self.config.get("jobs").value
         self._backend.sweep_temporary()
-        return Publisher(self._store, self._index, self.reporter, self._author())
+        memory = Memory(self._database, self._store.objects)
+        return Publisher(self._store, self._index, memory, self.reporter, self._author())
 
     def _changes(self) -> Changes:
         from art.changes import Changes

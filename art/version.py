@@ -14,6 +14,7 @@ from art import checkout, reference
 from art.checkout import Checkout, Got
 from art.errors import ConflictError, CorruptError, NotFoundError, UsageError
 from art.index import Index, Record
+from art.memory import NoMemory
 from art.model import Document, Entry, Manifest, Payload, glob_pattern
 from art.objects import StoredPayload, TreeHasher
 from art.reporter import Reporter
@@ -360,7 +361,7 @@ class Version:
         with checkout.beside(target) as temporary:
             copy = os.path.join(temporary, "folder")
             shutil.copytree(source, copy, symlinks=True)
-            files, size, digest = hash_folder(self._store, self._index, self._reporter, copy)
+            files, size, digest = hash_folder(self._store, self._reporter, copy)
             self._check_reference(payload, size, f"tree:{digest}")
             checkout.place(copy, str(target), replace=True)
         return Got(target, files, 0, size)
@@ -424,10 +425,10 @@ class Version:
         return NotFoundError(f"{self.ref} has no file {path!r}", hint=f"art inspect {self.ref}")
 
 
-def hash_folder(store: Store, index: Index, reporter: Reporter, path: str) -> tuple[int, int, str]:
+def hash_folder(store: Store, reporter: Reporter, path: str) -> tuple[int, int, str]:
     """Return number of files, bytes and the digest of the tree of a folder, storing nothing."""
     with TreeHasher(store.objects) as hasher:
-        ingest = Ingest(hasher, index, reporter)
+        ingest = Ingest(hasher, NoMemory(), reporter)
         digest = hasher.digest(ingest.lines([Source(os.path.abspath(path), "")]))
     return ingest.files, ingest.size, digest
 

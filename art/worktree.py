@@ -21,7 +21,7 @@ from blake3 import blake3
 
 from art.backend import explain
 from art.errors import ConflictError, NotFoundError, UsageError
-from art.index import Index
+from art.memory import FileMemory
 from art.objects import PayloadWriter
 from art.reporter import Reporter
 from art.tree import Node, file_line
@@ -91,10 +91,10 @@ def _expand(path: str) -> list[str]:
 class Ingest:
     """One walk over sources. `lines` may be consumed once."""
 
-    def __init__(self, writer: PayloadWriter, index: Index, reporter: Reporter) -> None:
+    def __init__(self, writer: PayloadWriter, memory: FileMemory, reporter: Reporter) -> None:
         self._writer = writer
         self._reporter = reporter
-        self._memory = _Memory(index)
+        self._notes = _Notes(memory)
         self.files = 0
         self.size = 0
         self.reused = 0
@@ -123,7 +123,7 @@ class Ingest:
 
     def remember(self, payload: str) -> None:
         """Note what was read, now that the version with this payload is published."""
-        self._memory.commit(payload)
+        self._notes.commit(payload)
 
     def _source(self, source: Source) -> Iterator[bytes]:
         try:
@@ -134,7 +134,7 @@ class Ingest:
             lines = self._folder(source.path, source.name + "/", _Ignore())
             yield from _with_folder(lines, source.name, found.st_mode)
         else:
-            segments = _Segments(self._memory, os.path.dirname(source.path) + "\0" + source.name)
+            segments = _Segments(self._notes, os.path.dirname(source.path) + "\0" + source.name)
             yield self._file(
                 os.path.realpath(source.path), source.path, _quote(source.name), segments
             )
@@ -146,7 +146,7 @@ class Ingest:
             ignore = ignore.with_file(os.path.join(path, IGNORE_FILE), prefix)
         names.sort()
         quoted_prefix = _quote(prefix)[:-1]
-        segments = _Segments(self._memory, path)
+        segments = _Segments(self._notes, path)
         for name in names:
             if ignore.rules and ignore.matches(prefix + name):
                 continue
@@ -343,11 +343,11 @@ class _Known:
     key: bytes
 
 
-class _Memory:
-    """What earlier walks saw (the index's `files`), written back in portions."""
+class _Notes:
+    """What this walk saw, handed to the memory in portions."""
 
-    def __init__(self, index: Index) -> None:
-        self.index = index
+    def __init__(self, memory: FileMemory) -> None:
+        self.memory = memory
         self._token = os.urandom(16).hex()
         self._changed: list[tuple[bytes, int, bytes]] = []
         self._bytes = 0
@@ -368,21 +368,21 @@ class _Memory:
         if self._changed:
             self._flush()
         if kept or self._has_flushed:
-            self.index.settle_files(self._token, kept, payload)
+            self.memory.settle_files(self._token, kept, payload)
 
     def _flush(self) -> None:
         self._has_flushed = True
-        self.index.note_files(self._changed, self._token)
+        self.memory.note_files(self._changed, self._token)
         self._changed, self._bytes = [], 0
 
 
 class _Segments:
     """What is remembered of the files of one folder, in step with the walk over their names."""
 
-    def __init__(self, memory: _Memory, directory: str) -> None:
-        self._memory = memory
+    def __init__(self, notes: _Notes, directory: str) -> None:
+        self._notes = notes
         self._directory = os.fsencode(directory)
-        self._old = memory.index.file_segments(self._directory)
+        self._old = notes.memory.file_segments(self._directory)
         self._table: dict[str, tuple[bytes, bytes, bytes]] = {}
         self._payload = ""
         self._last = ""
@@ -432,9 +432,9 @@ class _Segments:
         data = b"".join((head, names, *self._records, *self._extras))
         payload, old = self._old_data.pop(0) if self._old_data else ("", b"")
         if old == data:
-            self._memory.kept(self._directory, self._number, payload)
+            self._notes.kept(self._directory, self._number, payload)
         else:
-            self._memory.changed(self._directory, self._number, data)
+            self._notes.changed(self._directory, self._number, data)
         self._number += 1
         self._names, self._records, self._extras = [], [], []
 

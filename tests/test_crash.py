@@ -2,191 +2,71 @@
 
 from __future__ import annotations
 
-import random
 import shutil
-from collections.abc import Callable
-from dataclasses import dataclass
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-import art
 from art import packer
-from art.errors import ArtError, StorageError
-from art.listing import Filter
-from art.repo import Repo
+from art.errors import StorageError
 from tests.support_faults import Death, Fault, failing, temporary_files
+from tests.support_state import COMMANDS, Command, check_recovery, make_template, states_around
 
-Shape = dict[str, bytes]
-
-
-def _bytes(size: int, seed: int) -> bytes:
-    return random.Random(seed).randbytes(size)
-
-
-# Sizes at which storing takes another way: nothing, inside a chunk, at its limit, cut, a chunk list.
-SIZES = (0, 1, 4096, 65536, 65537, 200_000)
-FILES: Shape = {
-    **{f"size-{size}": _bytes(size, size) for size in SIZES},
-    "text": b"line of text\n" * 9000,
-}
-
-
-def write(folder: Path, files: Shape) -> None:
-    for name, content in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-
-
-def content(repo: Repo, ref: str) -> Shape:
-    """Return everything a version holds, as paths and bytes."""
-    version = repo.version(ref)
-    if version.payload is None:
-        return {}
-    if version.payload.inline is not None:
-        return {"": version.read()}
-    return {node.path: version.read(node.path) for node in version.files if node.is_file}
-
-
-@dataclass(frozen=True)
-class State:
-    """Everything a user can see of a repository."""
-
-    versions: dict[str, tuple[str, Shape]]
-    tags: dict[str, str]
-    progress: dict[str, float]
-
-
-def look(repo: Repo) -> State:
-    versions: dict[str, tuple[str, Shape]] = {}
-    progress = {}
-    keys = {record.key for record in repo.listing(filter=Filter(all=True))}
-    keys |= {record.key for record in repo.listing(filter=Filter(deleted=True))}
-    for key in sorted(filter(None, keys)):
-        for record in repo.history(key):
-            shape = content(repo, record.ref) if record.is_live else {}
-            versions[record.ref] = (record.state, shape)
-            if record.is_live and record.type == "progress":
-                value = repo.version(record.ref).progress
-                assert value is not None
-                progress[record.ref] = value.value
-    tags = {
-        f"{key}@{tag}": version.ref
-        for key in filter(None, keys)
-        for tag, version in repo.tags(key).items()
-    }
-    return State(versions, tags, progress)
-
-
-def is_between(state: State, before: State, after: State) -> bool:
-    """Whether everything seen is as it was before a command or as it is after it."""
-    return all(
-        found in (old.get(name), new.get(name))
-        for now, old, new in (
-            (state.versions, before.versions, after.versions),
-            (state.tags, before.tags, after.tags),
-            (state.progress, before.progress, after.progress),
-        )
-        for name in {*now, *old, *new}
-        for found in [now.get(name)]
-    )
-
-
-Command = Callable[[Repo, Path], object]
-
-COMMANDS: dict[str, Command] = {
-    "create a folder": lambda repo, data: repo.create("new/folder", data),
-    "create a file": lambda repo, data: repo.create("new/file", data / "size-200000"),
-    "create the next version": lambda repo, data: repo.create("data", data, title="next"),
-    "create with a tag": lambda repo, data: repo.create("data", data, tags=["next", "prod"]),
-    "create a text": lambda repo, _: repo.markdown("new/text", "# Text"),
-    "create a value": lambda repo, _: repo.value("data", 0.5),
-    "create from an earlier version": lambda repo, data: repo.create(
-        "data", base="data@v1", add=[f"added={data}/size-65537"], remove=["text"]
-    ),
-    "create without content": lambda repo, _: repo.create("new/note", title="a note"),
-    "tag": lambda repo, _: repo.tag("data@v1", "prod"),
-    "tag anew": lambda repo, _: repo.tag("data@v1", "fresh"),
-    "take a tag away": lambda repo, _: repo.untag("data", "prod"),
-    "note": lambda repo, _: repo.note("data@v1", title="later", add_labels=["seen"]),
-    "delete": lambda repo, _: repo.delete("data", force=True),
-    "delete one": lambda repo, _: repo.delete("data@v1"),
-    "restore": lambda repo, _: repo.restore("gone@v1"),
-    "move": lambda repo, _: repo.move("data", "moved/here"),
-    "copy": lambda repo, _: repo.copy("data", "copied/here"),
-    "copy a progress": lambda repo, _: repo.copy("bar", "copied/bar"),
-    "make a progress": lambda repo, _: repo.progress("new/bar", 40),
-    "set a progress": lambda repo, _: repo.progress("bar", 40),
-}
+ROOT = Path(__file__).parent.parent
 FAULTS = [("full", False), ("full", True), ("eio", False), ("eio", True)]
 FAULTS += [("death", False), ("death", True), ("lost", True)]
+
+
+@pytest.fixture(autouse=True)
+def small_packs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make packs so small that a command writes several."""
+    monkeypatch.setattr(packer, "PACK_SIZE", 64 << 10)
 
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return a folder with a repository in which a bit of everything is, and files to add."""
-    root = tmp_path_factory.mktemp("template")
-    data = root / "data"
-    write(data, {name: FILES[name] for name in ("size-1", "size-65537", "text")})
-    with pytest.MonkeyPatch.context() as patch, art.init(root) as repo:
+    with pytest.MonkeyPatch.context() as patch:
         patch.setattr(packer, "PACK_SIZE", 64 << 10)
-        repo.create("data", data)
-        write(data, FILES)
-        repo.create("data", data, tags=["prod"])
-        repo.create("gone", data / "text")
-        repo.delete("gone")
-        repo.progress("bar", 10)
-        repo.value("value", 1)
-    write(data, {"size-1": b"x", "new": _bytes(300_000, 3), "sub/new": _bytes(70_000, 4)})
-    return root
+        return make_template(tmp_path_factory.mktemp("template"))
 
 
 @pytest.mark.parametrize(("kind", "is_late"), FAULTS)
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("name", COMMANDS)
 def test_a_failing_command_loses_nothing_and_can_be_repeated(
-    command: str,
+    name: str,
     kind: str,
     is_late: bool,
     template: Path,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(packer, "PACK_SIZE", 64 << 10)
-    run = COMMANDS[command]
-    before, after = _states(run, template, tmp_path)
+    command = COMMANDS[name]
+    before, after = states_around(command, template, tmp_path / "whole")
     for at in range(1, 1000):
         root = tmp_path / f"at-{at}"
         shutil.copytree(template, root, symlinks=True)
         fault = Fault(at, kind, is_late)
-        failure = _run(run, root, fault, monkeypatch)
-        where = f"{command}, {kind} at step {at} of {fault.steps}"
+        failure = _run(command, root, fault, monkeypatch)
+        where = f"{name}, {kind} at step {at} of {fault.steps}"
         if not fault.has_fired:
             assert failure is None, where
             assert len(fault.steps) >= 3, f"{where}: nothing was written at all"
             return
         assert failure or kind == "lost", where
-        _check(run, root, before, after, where)
+        check_recovery(command, root, before, after, where)
         shutil.rmtree(root)
     raise AssertionError("it never passed")
 
 
-def _states(run: Command, template: Path, tmp_path: Path) -> tuple[State, State]:
-    """Return what there is before and after a command that does not fail."""
-    root = tmp_path / "whole"
-    shutil.copytree(template, root, symlinks=True)
-    with Repo(root) as repo:
-        before = look(repo)
-        run(repo, root / "data")
-        return before, look(repo)
-
-
 def _run(
-    run: Command, root: Path, fault: Fault, monkeypatch: pytest.MonkeyPatch
+    command: Command, root: Path, fault: Fault, monkeypatch: pytest.MonkeyPatch
 ) -> BaseException | None:
     with failing(monkeypatch, root, fault) as repo:
         try:
-            run(repo, root / "data")
+            command(repo, root / "data")
         except (StorageError, Death) as error:
             if isinstance(error, StorageError):
                 assert temporary_files(root) == [], f"{fault.steps}: temporary files stay behind"
@@ -194,21 +74,21 @@ def _run(
     return None
 
 
-def _check(run: Command, root: Path, before: State, after: State, where: str) -> None:
-    with Repo(root) as repo:
-        state = look(repo)
-        assert is_between(state, before, after), where
-        repo.create("next", root / "data" / "size-200000")
-        assert content(repo, "next@v1") == {"size-200000": FILES["size-200000"]}, where
-        try:
-            run(repo, root / "data")
-        except ArtError:
-            assert state == after, f"{where}: it was not done, and cannot be repeated"
-        again = look(repo)
-        assert again.versions.pop("next@v1")[0] == "live"
-        assert again == after, where
-    (root / ".art" / "index.sqlite").unlink()
-    with Repo(root) as repo:
-        rebuilt = look(repo)
-        del rebuilt.versions["next@v1"]
-        assert rebuilt == after, f"{where}: the files say something else than the index"
+@pytest.mark.skipif(not hasattr(__import__("os"), "fork"), reason="needs fork and SIGKILL")
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize(
+    "name", ["create the next version", "create with a tag", "move", "make a progress"]
+)
+def test_a_command_killed_at_any_call_loses_nothing_and_can_be_repeated(
+    name: str, when: str, template: Path, tmp_path: Path
+) -> None:
+    before, after = states_around(COMMANDS[name], template, tmp_path / "whole")
+    words = [sys.executable, "-m", "tests.support_killer", template, tmp_path, name, when]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
+    kills = [line.split() for line in done.stdout.splitlines()]
+    assert kills[-1][1] == "done"
+    assert {"fsync", "link", "write", "sql", "unlink"} <= {call for _, call in kills}
+    for number, call in kills[:-1]:
+        root = tmp_path / number
+        check_recovery(COMMANDS[name], root, before, after, f"{name}, killed {when} {call}")

@@ -150,18 +150,14 @@ def command(
     kinds |= {"value": value, "reference": reference, "progress": progress, "base": base}
     kind = _only_kind(kinds, words)
     extras = {"text": text, "clamp": clamp, "add": add, "remove": rm}
-    about = {
-        **_extras(extras, kind),
+    about: dict[str, Any] = {
         "title": title,
         "description": description,
-        "metadata": parse_metadata(meta),
-        "labels": label,
-        "partitions": parse_pairs(partition, "-p"),
-        "inputs": input,
-        "tags": tag,
         "type": type,
         "always": always,
     }
+    about |= {"labels": label, "tags": tag, "inputs": input, "metadata": parse_metadata(meta)}
+    about |= {"partitions": parse_pairs(partition, "-p"), **_extras(extras, kind)}
     about = {word: given for word, given in about.items() if given}
     repo = open_repo(output)
     if key is not None:

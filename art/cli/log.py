@@ -1,9 +1,7 @@
 """`art log`: the history of one artifact."""
 
-from typing import Annotated
-
-from art.cli.common import Key, Output, open_repo, option, shared
-from art.cli.rows import COLUMNS, Format, parse_columns, show_rows
+from art.cli.common import Key, Output, open_repo, shared
+from art.cli.rows import Columns, Form, Number, parse_columns, show_rows
 
 _DEFAULT = ["version", "id", "type", "size", "created", "author", "tags", "state", "about"]
 
@@ -12,15 +10,9 @@ _DEFAULT = ["version", "id", "type", "size", "created", "author", "tags", "state
 def command(
     output: Output,
     key: Key,
-    number: Annotated[
-        int | None, option("-n", "--number", metavar="N", min=0, help="At most so many")
-    ] = None,
-    columns: Annotated[
-        str | None, option("--columns", metavar="A,B", help="Columns: " + " ".join(COLUMNS))
-    ] = None,
-    format: Annotated[
-        Format | None, option("-o", "--format", help="Form of the output", show_default="table")
-    ] = None,
+    number: Number = None,
+    columns: Columns = None,
+    format: Form = None,
 ) -> None:
     """Show the versions of an artifact, newest first
 

@@ -4,9 +4,9 @@ import shutil
 import sys
 from collections.abc import Callable, Sequence
 from enum import Enum
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
-from art.cli.common import Output, json_text, record_document
+from art.cli.common import Output, json_text, option, record_document
 from art.errors import UsageError
 from art.render import plain
 
@@ -27,6 +27,22 @@ class Format(str, Enum):
     JSONL = "jsonl"
     CSV = "csv"
     IDS = "ids"
+
+
+Number = Annotated[int | None, option("-n", "--number", metavar="N", min=0, help="At most so many")]
+Columns = Annotated[
+    str | None, option("--columns", metavar="A,B", help="Columns: " + " ".join(COLUMNS))
+]
+Form = Annotated[
+    Format | None,
+    option(
+        "-o",
+        "--format",
+        metavar="table|json|jsonl|csv|ids",
+        help="Form of the output",
+        show_default="table",
+    ),
+]
 
 
 def show_rows(

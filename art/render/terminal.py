@@ -409,22 +409,17 @@ def _left_out(folders: int, files: int) -> Iterator[str]:
 def _picture(images: Any, data: bytes) -> tuple[str, Any]:
     """Return format and size in words, and a picture of at most 2,000 pixels a side.
 
-    Raise UsageError where it is no image or too large to be decoded.
-    Only formats that Pillow decodes itself are tried: for others it would start programs.
+    Raise UsageError where it is no image, damaged, or too large to be decoded.
     """
     if len(data) > IMAGE_LIMIT:
         raise UsageError(f"image of more than {IMAGE_LIMIT >> 20} MiB")
     bombs = (images.DecompressionBombError, images.DecompressionBombWarning)
+    _hush("PIL")
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
             warnings.simplefilter("error", images.DecompressionBombWarning)
-            picture = images.open(io.BytesIO(data), formats=IMAGE_FORMATS)
-        if picture.width * picture.height > PIXEL_LIMIT:
-            raise images.DecompressionBombError
-        words = f"{picture.format}, {picture.width} x {picture.height} pixels"
-        picture.draft("RGB", (2000, 2000))  # spares a JPEG being decoded in full
-        picture.thumbnail((2000, 2000))
-        return words, picture.convert("RGB")
+            return _decoded(images, data)
     except bombs as error:
         raise UsageError(f"image of more than {PIXEL_LIMIT // 10**6} million pixels") from error
     except images.UnidentifiedImageError as error:
@@ -433,12 +428,27 @@ def _picture(images: Any, data: bytes) -> tuple[str, Any]:
         raise UsageError(f"the image cannot be decoded ({error})") from error
 
 
+def _decoded(images: Any, data: bytes) -> tuple[str, Any]:
+    """Only formats that Pillow decodes itself are tried: for others it would start programs."""
+    picture = images.open(io.BytesIO(data), formats=IMAGE_FORMATS)
+    if picture.width * picture.height > PIXEL_LIMIT:
+        raise images.DecompressionBombError
+    words = f"{picture.format}, {picture.width} x {picture.height} pixels"
+    picture.draft("RGB", (2000, 2000))  # spares a JPEG being decoded in full
+    picture.thumbnail((2000, 2000))
+    return words, picture.convert("RGB")
+
+
+def _hush(library: str) -> None:
+    """Let a library not log to the terminal what is told to the user in other words."""
+    logging.getLogger(library).addHandler(logging.NullHandler())
+
+
 def _image(picture: Any, stream: TextIO, width: int) -> RenderableType:
     """Return the best form the terminal has: kitty, sixel, else half blocks."""
     if not _answers(stream):
         return _HalfBlocks(picture, width)
-    # It logs a traceback where a terminal does not answer, which is nothing to worry about.
-    logging.getLogger("textual_image").addHandler(logging.NullHandler())
+    _hush("textual_image")  # it logs a traceback where a terminal does not answer
     try:
         forms = importlib.import_module("textual_image.renderable")
     except ImportError:

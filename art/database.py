@@ -1,0 +1,169 @@
+"""The SQLite file behind the index and the memory: opened lazily, healed by itself.
+
+Nothing in it is needed to read a version. Where it is damaged, foreign or of another release it is
+built anew; where it cannot be used (locked for long, on a full or read-only disk) one in memory
+takes its place for this process.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, TypeVar
+
+_SCHEMA_VERSION = 1
+_BUSY_SECONDS = 10.0
+_IN_MEMORY = ":memory:"
+_SCHEMA = """
+CREATE TABLE identity (repository TEXT);
+CREATE TABLE keys (id INTEGER PRIMARY KEY, key TEXT UNIQUE);
+INSERT INTO keys VALUES (0, NULL);
+CREATE TABLE directories (name TEXT PRIMARY KEY, modified INTEGER) WITHOUT ROWID;
+CREATE TABLE versions (
+    key_id INTEGER, number INTEGER, id TEXT, uid TEXT, type TEXT, created TEXT, author TEXT,
+    size INTEGER, files INTEGER, payload TEXT, title TEXT, about TEXT, tags TEXT, state TEXT,
+    base TEXT, crc INTEGER, PRIMARY KEY (key_id, number, uid)) WITHOUT ROWID;
+CREATE INDEX versions_by_id ON versions (id);
+CREATE INDEX damaged_versions ON versions (key_id) WHERE state = 'damaged';
+CREATE TABLE inputs (input TEXT, key_id INTEGER, number INTEGER, uid TEXT, crc INTEGER);
+CREATE INDEX inputs_by_input ON inputs (input);
+CREATE TABLE entries (
+    key_id INTEGER, log TEXT, number INTEGER, document TEXT, crc INTEGER,
+    PRIMARY KEY (key_id, log, number)) WITHOUT ROWID;
+CREATE TABLE packs (number INTEGER PRIMARY KEY, id TEXT UNIQUE);
+CREATE TABLE chunks (prefix INTEGER PRIMARY KEY, pack INTEGER);
+CREATE TABLE files (
+    directory BLOB, segment INTEGER, payload TEXT, data BLOB, UNIQUE (directory, segment));
+CREATE INDEX files_by_payload ON files (payload);
+"""
+Answer = TypeVar("Answer")
+
+
+class DamagedError(Exception):
+    """What the database says cannot be believed; `ask` builds it anew."""
+
+
+class Database:
+    """One SQLite file for one repository. Not shared between threads.
+
+    `path` None keeps everything in memory.
+    """
+
+    def __init__(self, path: str | None, repository: str) -> None:
+        self._path = path
+        self._repository = repository
+        self._connection: sqlite3.Connection | None = None
+        self.was_rebuilt = False
+
+    def ask(self, question: Callable[[], Answer]) -> Answer:
+        """Return `question()`, asked again of a new database where this one is damaged, and of one
+        in memory where this one cannot be used."""
+        try:
+            return question()
+        except sqlite3.OperationalError:
+            self.close()
+            self._path = None
+        except (sqlite3.DatabaseError, DamagedError):
+            self.rebuild()
+        return question()
+
+    def execute(self, statement: str, values: Any = ()) -> sqlite3.Cursor:
+        """Run one statement; values are always bound, never pasted."""
+        return self._open().execute(statement, values)
+
+    def execute_many(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Run one statement for many rows, all or none."""
+        with self.transaction():
+            self._open().executemany(statement, rows)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """Make what is inside happen whole or not at all."""
+        self.execute("BEGIN IMMEDIATE")
+        try:
+            yield
+        except BaseException:
+            with contextlib.suppress(sqlite3.Error):
+                self.execute("ROLLBACK")
+            raise
+        self.execute("COMMIT")
+
+    def rebuild(self) -> None:
+        """Forget everything; what is asked next begins with an empty database."""
+        self.close()
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                self._remove(self._path)
+        self.was_rebuilt = True
+
+    def close(self) -> None:
+        """Let go of the file."""
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _open(self) -> sqlite3.Connection:
+        if self._connection is None:
+            self._connection = self._connect_or_rebuild()
+        return self._connection
+
+    def _connect_or_rebuild(self) -> sqlite3.Connection:
+        if self._path is not None:
+            try:
+                return self._connect(self._path)
+            except (sqlite3.Error, DamagedError):
+                with contextlib.suppress(OSError, sqlite3.Error):
+                    self._remove(self._path)
+                    self.was_rebuilt = True
+                    return self._connect(self._path)
+        self._path = None
+        return self._connect(_IN_MEMORY)
+
+    def _connect(self, path: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(
+            path, timeout=_BUSY_SECONDS, isolation_level=None, check_same_thread=False
+        )
+        try:
+            # Durability is not needed, the files are the truth; a killed process is harmless.
+            connection.execute("PRAGMA synchronous=OFF")
+            connection.execute(
+                f"PRAGMA journal_mode={'MEMORY' if path == _IN_MEMORY else 'TRUNCATE'}"
+            )
+            if _schema_version(connection) == 0:
+                self._create_tables(connection)
+            self._check_identity(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _create_tables(self, connection: sqlite3.Connection) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        if _schema_version(connection) == 0:  # another process may have been first
+            for statement in _SCHEMA.split(";\n"):
+                connection.execute(statement)
+            connection.execute("INSERT INTO identity VALUES (?)", (self._repository,))
+            connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
+        connection.execute("COMMIT")
+
+    def _check_identity(self, connection: sqlite3.Connection) -> None:
+        row = connection.execute("SELECT repository FROM identity").fetchone()
+        if _schema_version(connection) != _SCHEMA_VERSION or row != (self._repository,):
+            raise DamagedError
+
+    def _remove(self, path: str) -> None:
+        for name in (path, path + "-journal"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+
+
+def _schema_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def row_checksum(row: tuple[Any, ...]) -> int:
+    """Return a checksum over a row: SQLite does not notice a flipped bit in a cell."""
+    return zlib.crc32(repr(row).encode("utf-8", "surrogatepass"))

@@ -1,0 +1,136 @@
+"""Memories that save work: which pack holds a chunk, what files looked like when they were read.
+
+Whoever asks goes on without an answer, so these heal their database by themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from itertools import repeat
+from typing import Protocol
+
+from blake3 import blake3
+
+from art.database import DamagedError, Database
+from art.errors import CorruptError
+from art.objects import ObjectStore
+
+_SEAL = 16
+
+
+class FileMemory(Protocol):
+    """What is remembered of the files in folders, in segments of many files each."""
+
+    def file_segments(self, directory: bytes) -> Iterator[tuple[str, bytes]]:
+        """Yield payload and data of what is remembered of a folder's files, in order.
+
+        The payload is one that is known to hold all these files, or empty.
+        """
+
+    def note_files(self, segments: Iterable[tuple[bytes, int, bytes]], token: str) -> None:
+        """Remember files: folder, number of the segment, data. `token` stands where the payload
+        will stand once `settle_files` names it."""
+
+    def settle_files(self, token: str, kept: list[tuple[bytes, int]], payload: str) -> None:
+        """Note that a payload holds the files of these segments and of those noted with `token`."""
+
+
+class NoMemory:
+    """Remembers nothing."""
+
+    def file_segments(self, directory: bytes) -> Iterator[tuple[str, bytes]]:
+        return iter(())
+
+    def note_files(self, segments: Iterable[tuple[bytes, int, bytes]], token: str) -> None:
+        pass
+
+    def settle_files(self, token: str, kept: list[tuple[bytes, int]], payload: str) -> None:
+        pass
+
+
+class Memory:
+    """The memories of one repository; a `FileMemory` and `ChunkHints`."""
+
+    def __init__(self, database: Database, objects: ObjectStore) -> None:
+        self._db = database
+        self._objects = objects
+
+    def find(self, digest: bytes) -> str | None:
+        """Return the id of a pack that may hold the chunk."""
+        query = (
+            "SELECT packs.id FROM chunks JOIN packs ON packs.number = chunks.pack WHERE prefix = ?"
+        )
+        row = self._db.ask(lambda: self._db.execute(query, (_prefix(digest),)).fetchone())
+        return row[0] if row else None
+
+    def has_chunks(self) -> bool:
+        """Whether it remembers any chunk at all."""
+        query = "SELECT 1 FROM chunks LIMIT 1"
+        return self._db.ask(lambda: self._db.execute(query).fetchone()) is not None
+
+    def learn_packs(self) -> None:
+        """Take in all packs, as after the database was built anew."""
+        for pack in self._objects.pack_ids():
+            try:
+                digests = self._objects.directory(pack).digests()
+            except (CorruptError, FileNotFoundError):
+                continue  # a hint less; reading it will say what is wrong
+            self.note_chunks(partial(zip, digests, repeat(pack)))
+
+    def note_chunks(self, chunks: Callable[[], Iterable[tuple[bytes, str]]]) -> None:
+        """Remember in which packs chunks lie."""
+        statement = "INSERT OR REPLACE INTO chunks VALUES (?, ?)"
+        self._db.ask(lambda: self._db.execute_many(statement, self._chunk_rows(chunks())))
+
+    def _chunk_rows(self, chunks: Iterable[tuple[bytes, str]]) -> Iterator[tuple[int, int]]:
+        numbers: dict[str, int] = {}
+        for digest, pack in chunks:
+            if pack not in numbers:
+                self._db.execute("INSERT OR IGNORE INTO packs (id) VALUES (?)", (pack,))
+                query = "SELECT number FROM packs WHERE id = ?"
+                numbers[pack] = self._db.execute(query, (pack,)).fetchone()[0]
+            yield _prefix(digest), numbers[pack]
+
+    def file_segments(self, directory: bytes) -> Iterator[tuple[str, bytes]]:
+        """Yield payload and data of what is remembered of a folder's files, in order."""
+        segment = 0
+        while found := self._db.ask(partial(self._segment, directory, segment)):
+            yield found
+            segment += 1
+
+    def _segment(self, directory: bytes, segment: int) -> tuple[str, bytes] | None:
+        row = self._db.execute(
+            "SELECT payload, data FROM files WHERE directory = ? AND segment = ?",
+            (directory, segment),
+        ).fetchone()
+        if row is None:
+            return None
+        payload, data = row
+        if _seal(directory, segment, data[:-_SEAL]) != data[-_SEAL:]:
+            raise DamagedError
+        return payload, data[:-_SEAL]
+
+    def note_files(self, segments: Iterable[tuple[bytes, int, bytes]], token: str) -> None:
+        """Remember files: folder, number of the segment, data; `token` until it is settled."""
+        rows = [(where, n, token, data + _seal(where, n, data)) for where, n, data in segments]
+        statement = (
+            "INSERT OR REPLACE INTO files (directory, segment, payload, data) VALUES (?, ?, ?, ?)"
+        )
+        self._db.ask(lambda: self._db.execute_many(statement, rows))
+
+    def settle_files(self, token: str, kept: list[tuple[bytes, int]], payload: str) -> None:
+        """Note that a payload holds the files of these segments and of those noted with `token`."""
+        by_token = "UPDATE files SET payload = ? WHERE payload = ?"
+        self._db.ask(lambda: self._db.execute_many(by_token, [(payload, token)]))
+        one_by_one = "UPDATE files SET payload = ? WHERE directory = ? AND segment = ?"
+        rows = [(payload, directory, segment) for directory, segment in kept]
+        self._db.ask(lambda: self._db.execute_many(one_by_one, rows))
+
+
+def _prefix(digest: bytes) -> int:
+    return int.from_bytes(digest[:8], "little", signed=True)
+
+
+def _seal(directory: bytes, segment: int, body: bytes) -> bytes:
+    return blake3(b"%b\0%d\0" % (directory, segment) + body).digest(length=_SEAL)

@@ -1,0 +1,117 @@
+"""Runs a command again and again, each time killed at the next system call that changes something.
+
+    python -m tests.support_killer TEMPLATE FOLDER COMMAND before|after
+
+Each attempt works on a copy of TEMPLATE in FOLDER, in a process of its own, which SIGKILL ends right
+before (having written half of what it was to write) or right after the call. Prints for each copy
+what it was killed at; for the last, which was not, `done`.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import sqlite3
+import sys
+import threading
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from art import packer
+from art.backend import LocalStaged
+from art.repo import Repo
+from tests.support_state import COMMANDS
+
+_CALLS = ("mkdir", "link", "replace", "rename", "unlink", "fsync")
+_CHANGING = ("BEGIN", "COMMIT", "INSERT", "UPDATE", "DELETE", "CREATE")
+
+
+class Killer:
+    """Counts the calls that change something and kills this process at one of them."""
+
+    def __init__(self, at: int, *, is_late: bool, report: int) -> None:
+        self._at = at
+        self._is_late = is_late
+        self._report = report
+        self._count = 0
+        self._lock = threading.Lock()
+
+    def call(self, name: str, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
+        """Call `function`, unless this process dies before that."""
+        with self._lock:
+            self._count += 1
+            is_hit = self._count == self._at
+        if is_hit and not self._is_late:
+            if name == "write":
+                function(arguments[0], arguments[1][: len(arguments[1]) // 2])
+            self._die(name)
+        result = function(*arguments, **named)
+        if is_hit:
+            self._die(name)
+        return result
+
+    def _die(self, name: str) -> None:
+        os.write(self._report, name.encode())
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def install(self) -> None:
+        """Stand between art and the system."""
+        for name in _CALLS:
+            setattr(os, name, self._wrapped(name, getattr(os, name)))
+        LocalStaged.write = self._wrapped("write", LocalStaged.write)  # type: ignore[method-assign]
+        killer, connect = self, sqlite3.connect
+
+        class Connection(sqlite3.Connection):
+            def execute(self, statement: str, *values: Any) -> sqlite3.Cursor:
+                if not statement.lstrip().startswith(_CHANGING):
+                    return super().execute(statement, *values)
+                result: sqlite3.Cursor = killer.call("sql", super().execute, statement, *values)
+                return result
+
+        sqlite3.connect = lambda *a, **k: connect(*a, factory=Connection, **k)  # type: ignore[assignment]
+
+    def _wrapped(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *arguments, **named: self.call(name, function, *arguments, **named)
+
+
+def main(template: str, folder: str, command: str, when: str) -> None:
+    packer.PACK_SIZE = 64 << 10
+    for at in range(1, 10_000):
+        root = Path(folder, str(at))
+        shutil.copytree(template, root, symlinks=True)
+        reader, writer = os.pipe()
+        child = os.fork()
+        if not child:
+            _run_and_leave(root, command, Killer(at, is_late=when == "after", report=writer))
+        os.close(writer)
+        _, status = os.waitpid(child, 0)
+        with os.fdopen(reader, "rb") as pipe:
+            name = pipe.read().decode()
+        if os.WIFEXITED(status):
+            assert os.WEXITSTATUS(status) == 0, "the command failed"
+            _say(f"{at} done")
+            return
+        _say(f"{at} {name}")
+
+
+def _say(line: str) -> None:
+    sys.stdout.write(line + "\n")
+    sys.stdout.flush()
+
+
+def _run_and_leave(root: Path, command: str, killer: Killer) -> None:
+    try:
+        killer.install()
+        with Repo(root) as repo:
+            COMMANDS[command](repo, root / "data")
+    except BaseException:  # noqa: BLE001 - a forked child must not go on as its parent
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
