@@ -472,15 +472,15 @@ class Index:
         return row[0] if row else -1
 
     def _records(self, where: str, values: dict[str, Any]) -> list[Record]:
-        keys = dict(self._db.execute("SELECT id, key FROM keys")) if "key" not in values else None
         rows = self._db.execute(
-            f"SELECT key_id, {_COLUMNS}, crc FROM versions WHERE {where}", values
+            "SELECT (SELECT key FROM keys WHERE keys.id = key_id), "
+            f"key_id, {_COLUMNS}, crc FROM versions WHERE {where}",
+            values,
         )
         result = []
-        for row in rows:
-            if row_checksum(row[:-1]) != row[-1]:
+        for key, *row, crc in rows:
+            if row_checksum(tuple(row)) != crc:
                 raise DamagedError
-            key = keys[row[0]] if keys is not None else values["key"]
             result.append(_record(key, row))
         return result
 
@@ -529,38 +529,13 @@ def _about(document: Document) -> Document:
     return {name: document[name] for name in names if document.get(name)}
 
 
-def _record(key: str | None, row: tuple[Any, ...]) -> Record:
-    (
-        _,
-        number,
-        id,
-        uid,
-        kind,
-        created,
-        author,
-        size,
-        files,
-        payload,
-        title,
-        about,
-        tags,
-        state,
-        _,
-        _,
-    ) = row
+def _record(key: str | None, row: list[Any]) -> Record:
+    _, number, *facts, about, tags, state, _ = row  # facts: id … title, in the order of Record
     return Record(
         key,
         None if key is None else number,
-        id,
-        uid,
-        kind,
-        created,
-        author,
-        size,
-        files,
-        payload,
-        title,
-        json.loads(about) if about != "{}" else {},
-        tags.split("\n") if tags else [],
-        state,
+        *facts,
+        about=json.loads(about) if about != "{}" else {},
+        tags=tags.split("\n") if tags else [],
+        state=state,
     )

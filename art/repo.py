@@ -347,11 +347,20 @@ class Repo:
         key_columns: list[str] | None = None,
         contents: bool = False,
     ) -> Comparison:
-        """Return how two versions differ."""
+        """Return how two versions differ, or what the paths in the references name in them.
+
+        `key_columns` say which rows of tables belong together; `contents` asks for the changed lines
+        of small text files in folders.
+        """
         from art.diff import compare_versions
 
-        versions = self.version(left), self.version(right)
-        return compare_versions(*versions, key_columns=key_columns, contents=contents)
+        refs = _ref(left), _ref(right)
+        return compare_versions(
+            *map(self.version, refs),
+            key_columns=key_columns,
+            contents=contents,
+            paths=(refs[0].path, refs[1].path),
+        )
 
     def status(self) -> Status:
         """Return how many keys, versions and bytes there are, and what is not as it should be."""

@@ -16,7 +16,7 @@ LINE_LIMIT = 16 << 20
 _SIMPLE = re.compile(
     rb'\{"path":"([ !#-\[\]-~]+)","mode":"([0-7]{1,3})","size":(0|[1-9][0-9]{0,17}),"b3":"([0-9a-f]{64})"\}'
 )
-_IMPOSSIBLE = re.compile(r"(?:^|/)\.{0,2}(?:/|$)|\0")
+_IMPOSSIBLE = re.compile(r"(?:\A|/)\.{0,2}(?:/|\Z)|\0")
 _HEX = re.compile(r"[0-9a-f]{64}")
 _MODE = re.compile(r"[0-7]{1,3}")
 _SIZE_LIMIT = 2**63
@@ -145,10 +145,12 @@ def check_path(path: str) -> None:
 def parse(parts: Iterable[bytes], name: str) -> Iterator[Node]:
     """Yield the nodes of a tree given in parts, in order.
 
-    Raise CorruptError that names `name` where lines are too long, not sorted, or repeat.
+    Raise CorruptError that names `name` where lines are too long, not sorted, or repeat, or a path
+    lies below a file or symbolic link.
     """
     rest = b""
-    last: str | None = None
+    last = ""
+    above: list[str] = []  # files and links that begin the last path, each beginning the next
     for part in parts:
         lines = (rest + part).split(b"\n")
         rest = lines.pop()
@@ -156,11 +158,15 @@ def parse(parts: Iterable[bytes], name: str) -> Iterator[Node]:
             raise CorruptError(f"{name} is damaged: a line is too long", hint="art doctor")
         for line in lines:
             node = parse_line(line, name)
-            if last is not None and node.order <= last:
-                raise CorruptError(
-                    f"{name} is damaged: {node.path!r} is out of order", hint="art doctor"
-                )
-            last = node.order
+            order = node.order
+            while above and not order.startswith(above[-1]):
+                above.pop()
+            if order <= last or (above and order[len(above[-1])] == "/"):
+                what = "is out of order" if order <= last else f"lies below {above[-1]!r}"
+                raise CorruptError(f"{name} is damaged: {node.path!r} {what}", hint="art doctor")
+            if not node.is_dir:
+                above.append(order)
+            last = order
             yield node
     if rest:
         raise CorruptError(f"{name} is damaged: it ends within a line", hint="art doctor")

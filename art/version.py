@@ -253,7 +253,8 @@ class Version:
             raise UsageError(f"{self.ref} is a {self.type}, not a table")
         node = self.node()
         name = str(self.format.get("name") or tables.table_format(node.path))
-        return tables.read_table(self.open(), name, limit=limit)
+        known_rows = self.format.get("rows")
+        return tables.read_table(self.open(), name, limit=limit, known_rows=known_rows)
 
     # -- taking out ------------------------------------------------------------------------------
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from blake3 import blake3
+
 UID = "019aa5a8-1f2e-7c3b-9d52-7d9b5e1c2a10"
 ID = "b3:" + "6f1ed002" * 8
 
@@ -18,3 +20,7 @@ def manifest_document(**fields: Any) -> dict[str, Any]:
         "created": "2026-11-21T08:30:00.000000Z",
         "author": "ana@build-7",
     } | fields
+
+
+def digest_of(data: bytes) -> bytes:
+    return blake3(data).digest()

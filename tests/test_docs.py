@@ -22,7 +22,7 @@ CHANGING = [
     (r"\d{4}-\d\d-\d\dT[0-9:.]+Z", "TIME"),
     (r"just now|\d+ min ago", "AGE"),
     (r"\b\d+(\.\d+)? (B|KiB|MiB) stored", "SIZE stored"),
-    (r"; \d+ not read, as they did not change", ""),
+    (r"; \d+ not read again", ""),
     (r"packs +\d+, .*", "PACKS"),
     (r"[ \t]+", " "),
 ]

@@ -17,7 +17,9 @@ from art.errors import CorruptError, NewerFormatError, UsageError
 from tests.support import manifest_document
 
 # Any character that Unicode has except surrogates, with those that YAML treats specially often.
-odd = st.sampled_from(" \t\n\r\x85\u2028\u2029\ufeff\x00\x07\x7f\x80\ud7ff\ufffe\uffff\U0001f600#:-?!&*'\"%@`{}[],|>~=<")
+odd = st.sampled_from(
+    " \t\n\r\x85\u2028\u2029\ufeff\x00\x07\x7f\x80\ud7ff\ufffe\uffff\U0001f600#:-?!&*'\"%@`{}[],|>~=<"
+)
 texts = st.text(st.one_of(odd, st.characters(exclude_categories=["Cs"])), max_size=12) | st.sampled_from(
     ["yes", "No", "NULL", "~", "1", "1.0", "1e3", "0x1F", "0b1", "1:30", "1_000", ".inf", "-.NaN", "<<"]
     + ["2026-11-21", "2026-11-21T08:30:00.000000Z", "=", "- a", "a: b", "...", "---", "? a", "null "]
@@ -131,7 +133,9 @@ TRICKS = {
     "deep with tabs": b"a:\n  " + b"-\t" * 300_000 + b"a\n",
     "deep in old lines": b"a:\n" + b"".join(b" " * n + b"-\r" for n in range(600)) + b"\n",
     "deep in lines": b"".join(b" " * n + b"a:\n" for n in range(600)),
-    "deep in both kinds of lines": b"".join(b" " * n + b"a:\n" + b" " * n + b"-\n" for n in range(600)),
+    "deep in both kinds of lines": b"".join(
+        b" " * n + b"a:\n" + b" " * n + b"-\n" for n in range(600)
+    ),
 }
 
 
@@ -241,7 +245,9 @@ def test_a_settings_file_may_be_empty(data: bytes) -> None:
     assert load_plain(data, "config.yaml") == {}
 
 
-@pytest.mark.parametrize("data", [b"- a\n", b"a: &x 1\n", b"a: !!python/name:os.system\n", b"1: 2\n", b"\xff"])
+@pytest.mark.parametrize(
+    "data", [b"- a\n", b"a: &x 1\n", b"a: !!python/name:os.system\n", b"1: 2\n", b"\xff"]
+)
 def test_a_settings_file_is_read_as_strictly(data: bytes) -> None:
     with pytest.raises(CorruptError, match=r"^config\.yaml is damaged"):
         load_plain(data, "config.yaml")

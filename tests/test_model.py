@@ -111,7 +111,19 @@ def test_a_key_whose_name_no_disk_can_hold_is_refused_before_anything_is_stored(
 
 @pytest.mark.parametrize(
     "tag",
-    ["", "a/b", "latest", "latest-1", "latestish", "v1", "v007", "_a", "a.yaml", "x" * 201, "X" * 130]
+    [
+        "",
+        "a/b",
+        "latest",
+        "latest-1",
+        "latestish",
+        "v1",
+        "v007",
+        "_a",
+        "a.yaml",
+        "x" * 201,
+        "X" * 130,
+    ]
     + ["a\n", "v1\n"],
 )
 def test_what_is_no_tag_is_a_usage_error(tag: str) -> None:
@@ -269,7 +281,9 @@ def glob_matches(pattern: str, text: str) -> bool:
     return text[0] == pattern[0] and glob_matches(pattern[1:], text[1:])
 
 
-@pytest.mark.parametrize("value", [{"a": [1, 2.5, None, True, "x", {"b": {}}]}, {}, {"n": math.nan}])
+@pytest.mark.parametrize(
+    "value", [{"a": [1, 2.5, None, True, "x", {"b": {}}]}, {}, {"n": math.nan}]
+)
 def test_metadata_may_be_what_documents_hold(value: Any) -> None:
     check_metadata(value)
 
@@ -390,7 +404,9 @@ def test_a_manifest_keeps_unknown_fields() -> None:
         ("purged", {"id": 1}),
     ],
 )
-def test_a_field_that_is_not_what_it_must_be_is_damage_that_is_named(field: str, value: Any) -> None:
+def test_a_field_that_is_not_what_it_must_be_is_damage_that_is_named(
+    field: str, value: Any
+) -> None:
     with pytest.raises(CorruptError, match=r"^m/v1 is damaged: field"):
         Manifest.from_document(manifest_document() | {field: value}, ID, "m/v1")
 
@@ -435,7 +451,9 @@ def entry_document(**fields: Any) -> dict[str, Any]:
         {"id": ID, "message": 5},
     ],
 )
-def test_an_entry_that_is_not_what_it_must_be_is_damage_that_is_named(fields: dict[str, Any]) -> None:
+def test_an_entry_that_is_not_what_it_must_be_is_damage_that_is_named(
+    fields: dict[str, Any],
+) -> None:
     with pytest.raises(CorruptError, match=r"^refs/a/1 is damaged: field"):
         Entry.from_document(entry_document(**fields), 1, "refs/a/1")
 

@@ -265,15 +265,20 @@ def record_document(record: "Record") -> dict[str, Any]:
     return document
 
 
+def name_text(version: "Version") -> str:
+    """Return reference and id, which for a keyless version are the same."""
+    return version.id if version.key is None else f"{version.ref}  {version.id}"
+
+
 def show_version(output: Output, version: "Version") -> None:
     """Print a version's reference and id."""
-    output.show(f"{version.ref}  {version.id}", record_document(version.record))
+    output.show(name_text(version), record_document(version.record))
 
 
 def show_published(output: Output, made: "Published") -> None:
     """Print the version that was made or found, and what that came to."""
     version = made.version
-    line = f"{version.ref}  {version.id}"
+    line = name_text(version)
     counts = {"created": made.created, "reused": made.reused, "stored_bytes": made.stored_bytes}
     document = {**record_document(version.record), **counts}
     if version.progress is not None:
@@ -289,7 +294,7 @@ def show_published(output: Output, made: "Published") -> None:
 def _summary_of(made: "Published") -> str:
     text = f"{count_text(made.files, 'file')}, {size_text(made.version.size)}"
     if made.reused:
-        text += f"; {made.reused:,} not read, as they did not change"
+        text += f"; {made.reused:,} not read again"
     if made.created or made.stored_bytes:
         text += f"; {size_text(made.stored_bytes)} stored"
     if made.lost:

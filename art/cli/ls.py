@@ -10,6 +10,7 @@ from art.listing import Filter
 
 Texts = list[str] | None
 _DEFAULT = ["key", "version", "type", "size", "created", "tags", "about"]
+_ANONYMOUS = ["id", "type", "size", "created", "about"]
 
 
 Patterns = Annotated[
@@ -72,7 +73,7 @@ def command(
       art ls -a --since 7d -o csv --columns ref,size,metadata.rows
       art ls -o ids | xargs -n1 art inspect
     """
-    chosen = parse_columns(columns, _DEFAULT)
+    chosen = parse_columns(columns, _ANONYMOUS if anonymous else _DEFAULT)
     wanted = Filter(
         all=all,
         anonymous=anonymous,

@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from art.cli.common import Output, complete_ref, open_repo, shared
+from art.cli.common import Output, complete_ref, name_text, open_repo, shared
 
 
 @shared
@@ -25,7 +25,7 @@ def command(
     repo = open_repo(output)
     versions = [repo.version(ref) for ref in refs]
     output.show(
-        "\n".join(f"{version.ref}  {version.id}" for version in versions),
+        "\n".join(name_text(version) for version in versions),
         [
             {"ref": version.ref, "key": version.key, "number": version.number, "id": version.id}
             for version in versions

@@ -72,6 +72,8 @@ def test_ls_shows_versions_without_a_key(run: Runner) -> None:
     (row,) = run("ls", "--anonymous", "-o", "json").json
 
     assert row["key"] is None
+    assert run("ls", "--anonymous").out.splitlines()[1].split()[0][:15] == row["id"][:15]
+    assert run("resolve", row["id"]).out == row["id"] + "\n"
     assert run("cat", row["id"]).out == '"nobody"'
 
 

@@ -21,10 +21,10 @@ STYLE = re.compile(r"\x1b\[[0-9;]*m")
 LINK = re.compile(r"\x1b\]8;(?:id=[0-9]+)?;([^\x00-\x1f\x7f-\x9f]*)\x1b\\")
 
 
-def shown(version: Any, **options: Any) -> str:
+def shown(version: Any, width: int = 80, **options: Any) -> str:
     """Return what is written without colour, without spaces at the ends of lines."""
     stream = io.StringIO()
-    render_version(version, stream, width=80, color=False, **options)
+    render_version(version, stream, width=width, color=False, **options)
     return "\n".join(line.rstrip() for line in stream.getvalue().splitlines())
 
 
@@ -176,7 +176,7 @@ def test_progress_is_a_bar(repo):
 def test_a_reference_shows_where_the_bytes_are(repo, files):
     version = repo.reference("raw", "data/README.txt").version
 
-    assert "README.txt\nby reference, 7 B\n" in shown(version)
+    assert "README.txt\nby reference, 7 B\n" in shown(version, width=300)
 
 
 # --- folders --------------------------------------------------------------------------------------

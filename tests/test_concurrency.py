@@ -1,0 +1,262 @@
+"""Many processes at once: nothing is lost, nothing is seen half-done, nobody waits for a lock."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+import art
+from art.catalog import Catalog
+from art.listing import Filter
+from art.repo import Repo
+from tests.support_processes import finish, run_together, started
+
+
+@pytest.fixture
+def forget(repo: Repo) -> Path:
+    """Return the path of the index, to be removed where only the files are to be believed."""
+    return repo.root / ".art" / "index.sqlite"
+
+
+def test_twenty_processes_on_one_key_make_v1_to_v20(
+    repo: Repo, tmp_path: Path, forget: Path
+) -> None:
+    script = """
+text = f"version of process {number}\\n" * 500
+Path(f"file-{number}").write_text(text)
+made = repo.create("sales/report", f"file-{number}", metadata={"process": number})
+say(ref=made.version.ref, id=made.version.id, created=made.created)
+"""
+    said = [lines[0] for lines in run_together(tmp_path / "all", *[script] * 20)]
+
+    assert all(line["created"] for line in said)
+    assert {line["ref"] for line in said} == {f"sales/report@v{n}" for n in range(1, 21)}
+    forget.unlink()
+    for number, line in enumerate(said):
+        version = art.open().version(line["ref"])
+        assert (version.id, version.metadata) == (line["id"], {"process": number})
+        assert version.read().decode() == f"version of process {number}\n" * 500
+    assert [record.number for record in repo.history("sales/report")] == [*range(20, 0, -1)]
+
+
+def test_eight_processes_with_fifty_versions_each_make_v1_to_v400(
+    repo: Repo, tmp_path: Path, forget: Path
+) -> None:
+    script = """
+for turn in range(50):
+    made = repo.json("k", [number, turn, "x" * (5000 if turn % 10 == 0 else 10)])
+    say(number=made.version.number, turn=turn)
+"""
+    said = run_together(tmp_path / "all", *[script] * 8)
+
+    owners = {line["number"]: (n, line["turn"]) for n, lines in enumerate(said) for line in lines}
+    assert sorted(owners) == [*range(1, 401)]
+    for lines in said:
+        numbers = [line["number"] for line in lines]
+        assert numbers == sorted(numbers)
+    forget.unlink()
+    with art.open() as fresh:
+        records = fresh.history("k")
+        assert [record.number for record in records] == [*range(400, 0, -1)]
+        for record in records:
+            number, turn, _ = __import__("json").loads(fresh.version(record.ref).read())
+            assert owners[record.number or 0] == (number, turn)
+
+
+def test_readers_see_only_whole_versions_while_others_write(repo: Repo, tmp_path: Path) -> None:
+    writer = """
+for turn in range(12):
+    data = Path(f"data-{number}-{turn}")
+    data.mkdir()
+    for name in ("a", "b", "c"):
+        (data / name).write_text(f"{number} {turn} " * 30_000)
+    made = repo.create("k", data, metadata={"process": number, "turn": turn}, tags=["newest"])
+    say(ref=made.version.ref)
+"""
+    reader = """
+from art.listing import Filter
+last = looks = 0
+while not Path(folder, "stop").exists():
+    looks += 1
+    try:
+        latest = repo.version("k")
+    except art.NotFoundError:
+        continue
+    assert latest.number >= last, (latest.number, last)
+    last = latest.number
+    said = latest.metadata
+    for ref in ("k@latest", f"k@v{last}"):
+        version = repo.version(ref)
+        expected = "{process} {turn} ".format(**version.metadata) * 30_000
+        assert [node.path for node in version.files] == ["a", "b", "c"], version
+        assert all(version.read(name).decode() == expected for name in "abc"), version
+    latest.get(f"out-{number}-{looks}")
+    history = [record.number for record in repo.history("k")]
+    assert history == [*range(history[0], 0, -1)] and history[0] >= last, history
+    [row] = repo.listing("k")
+    assert row.is_live and row.number >= last, row
+    assert len(repo.listing("k", filter=Filter(all=True))) >= last
+say(looks=looks, last=last)
+"""
+    with started(tmp_path / "all", writer, writer, reader, reader) as children:
+        written = [line["ref"] for child in children[:2] for line in finish(child)]
+        (tmp_path / "all" / "stop").touch()
+        read = [finish(child)[0] for child in children[2:]]
+
+    assert sorted(written) == sorted(f"k@v{number}" for number in range(1, 25))
+    assert all(line["looks"] > 1 and line["last"] > 1 for line in read), read
+
+
+def test_the_same_content_from_many_processes_is_one_version(repo: Repo, tmp_path: Path) -> None:
+    Path("same").write_bytes(b"the same bytes\n" * 10_000)
+    script = """
+made = repo.create("k", "same", title="the same")
+say(id=made.version.id, created=made.created)
+"""
+    said = [lines[0] for lines in run_together(tmp_path / "all", *[script] * 12)]
+
+    assert len({line["id"] for line in said}) == 1
+    assert [line["created"] for line in said].count(True) == 1
+    assert len(repo.history("k")) == 1
+
+
+def test_content_that_alternates_between_processes_never_stands_twice_in_a_row(
+    repo: Repo, tmp_path: Path
+) -> None:
+    script = "for turn in range(15): repo.value('k', number % 2)"
+    run_together(tmp_path / "all", *[script] * 6)
+
+    values = [repo.version(record.ref).read() for record in repo.history("k")]
+    assert len(values) > 1
+    assert all(one != next for one, next in zip(values, values[1:], strict=False)), values
+
+
+def test_a_version_that_appears_while_a_number_is_looked_for_is_compared_too(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.value("k", 1)
+    original = Catalog.next_number
+    others = [lambda: art.open().value("k", 2)]
+
+    def next_number(self: Catalog, key: str, known: int = 0) -> int:
+        while others:
+            others.pop()()
+        return original(self, key, known)
+
+    monkeypatch.setattr(Catalog, "next_number", next_number)
+    made = repo.value("k", 2)
+
+    assert (made.version.ref, made.created) == ("k@v2", False)
+    assert len(repo.history("k")) == 2
+
+
+def test_moves_of_one_tag_by_many_processes_are_all_in_its_history(
+    repo: Repo, tmp_path: Path
+) -> None:
+    for value in range(8):
+        repo.value("k", value)
+    script = """
+for turn in range(5):
+    move = repo.tag(f"k@v{(number + turn) % count + 1}", "prod", message=f"{number}-{turn}")
+    say(message=f"{number}-{turn}" if move.changed else None)
+"""
+    said = run_together(tmp_path / "all", *[script] * 8)
+
+    history = repo.tag_history("k", "prod")
+    moved = [line["message"] for lines in said for line in lines if line["message"]]
+    assert sorted(move.message or "" for move in history) == sorted(moved)
+    assert not any(move.superseded for move in history)
+    names = sorted(path.name for path in (repo.root / ".art/refs/k/_tags/prod").iterdir())
+    assert names == [f"{number:08}.yaml" for number in range(1, len(history) + 1)]
+    assert repo.version("k@prod").id == history[0].id
+
+
+def test_notes_by_many_processes_are_merged(repo: Repo, tmp_path: Path) -> None:
+    repo.value("k", 1)
+    script = """
+for turn in range(8):
+    repo.note("k@v1", metadata={f"m{number}-{turn}": turn}, add_labels=[f"l{number}-{turn}"])
+"""
+    run_together(tmp_path / "all", *[script] * 6)
+
+    version = repo.version("k@v1")
+    assert version.metadata == {f"m{p}-{turn}": turn for p in range(6) for turn in range(8)}
+    assert version.labels == sorted(f"l{p}-{turn}" for p in range(6) for turn in range(8))
+
+
+def test_updates_of_one_progress_by_many_processes_are_all_counted(
+    repo: Repo, tmp_path: Path
+) -> None:
+    script = "for turn in range(20): repo.progress('bar', number * 10 + turn / 10)"
+    run_together(tmp_path / "all", *[script] * 8)
+
+    assert [record.ref for record in repo.history("bar")] == ["bar@v1"]
+    progress = repo.version("bar").progress
+    assert progress is not None
+    # Those who made it at the same time each set the value of the one that came first.
+    assert progress.sequence == 8 * 20
+
+
+def test_deleting_and_restoring_by_many_processes_leaves_a_dense_log(
+    repo: Repo, tmp_path: Path, forget: Path
+) -> None:
+    for value in range(6):
+        repo.value("k", value)
+    script = """
+for turn in range(6):
+    for change in (repo.delete, repo.restore):
+        try:
+            change(f"k@v{(number + turn) % 6 + 1}")
+            say(change=change.__name__)
+        except (art.NotFoundError, art.UsageError):
+            pass  # another process was first
+"""
+    said = run_together(tmp_path / "all", *[script] * 6)
+
+    log = repo.root / ".art/refs/k/_state"
+    changes = sum(len(lines) for lines in said)
+    assert changes > 12
+    names = sorted(path.name for path in log.iterdir())
+    assert names == [f"{number:08}.yaml" for number in range(1, changes + 1)]
+    states = {record.ref: record.state for record in repo.history("k")}
+    forget.unlink()
+    with art.open() as fresh:
+        assert {record.ref: record.state for record in fresh.history("k")} == states
+        last = {f"k@v{number}": "live" for number in range(1, 7)}
+        for entry in Catalog(fresh._backend).entries("k", "_state"):
+            for version in entry.document["versions"]:
+                state = entry.document["state"]
+                last[f"k@v{version['number']}"] = "live" if state == "restored" else state
+        assert states == last
+
+
+def test_what_is_created_while_its_key_is_moved_is_not_lost(repo: Repo, tmp_path: Path) -> None:
+    repo.value("old", -1)
+    writer = "for turn in range(20): say(id=repo.value('old', number * 100 + turn).version.id)"
+    mover = """
+for turn in range(5):
+    try:
+        repo.move("old", "new")
+    except art.NotFoundError:
+        pass  # everything is there already
+"""
+    said = run_together(tmp_path / "all", writer, writer, mover)
+
+    for line in said[0] + said[1]:
+        version = repo.version(line["id"])
+        assert version.key in ("old", "new")
+    values = [int(repo.version(r.ref).read()) for r in repo.listing(filter=Filter(all=True))]
+    assert sorted(values) == sorted([-1, *range(20), *range(100, 120)])
+
+
+def test_several_processes_that_make_a_repository_make_one(workplace: Path, tmp_path: Path) -> None:
+    art.init(workplace / "other").close()  # the prologue opens one
+    script = "say(id=art.init('../../here').id)"
+    here = workplace / "other"
+    code = f"os.chdir({str(here)!r}); os.makedirs('{tmp_path}/here', exist_ok=True); "
+    del script
+    said = run_together(
+        tmp_path / "all", *[f"{code}say(id=art.init('{tmp_path}/here').id)"] * 6
+    )
+    assert len({lines[0]["id"] for lines in said}) == 1
