@@ -531,11 +531,6 @@ def _about(document: Document) -> Document:
 
 def _record(key: str | None, row: list[Any]) -> Record:
     _, number, *facts, about, tags, state, _ = row  # facts: id … title, in the order of Record
-    return Record(
-        key,
-        None if key is None else number,
-        *facts,
-        about=json.loads(about) if about != "{}" else {},
-        tags=tags.split("\n") if tags else [],
-        state=state,
-    )
+    values = [key, None if key is None else number, *facts]
+    values += [json.loads(about) if about != "{}" else {}, tags.split("\n") if tags else [], state]
+    return Record(*values)

@@ -53,6 +53,8 @@ class Layout:
         magic, payload, base_payload, base, self.depth, packs, chunks, bits, pieces, paths = head
         if magic != MAGIC or bits > 16 or self.depth > DEPTH_LIMIT:
             raise ValueError("it is not a layout")
+        if (self.depth == 0) != (base == _ZERO):
+            raise ValueError(f"its depth of {self.depth} does not fit")
         at = _HEAD.size
         self._packs_at, at = at, at + 32 * packs
         self._fan_at, at = at, at + 4 * 2**bits

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import art
 from art.catalog import Catalog
 from art.listing import Filter
+from art.publish import Publisher
 from art.repo import Repo
 from tests.support_processes import finish, run_together, started
 
@@ -60,7 +62,7 @@ for turn in range(50):
         records = fresh.history("k")
         assert [record.number for record in records] == [*range(400, 0, -1)]
         for record in records:
-            number, turn, _ = __import__("json").loads(fresh.version(record.ref).read())
+            number, turn, _ = json.loads(fresh.version(record.ref).read())
             assert owners[record.number or 0] == (number, turn)
 
 
@@ -132,21 +134,26 @@ def test_content_that_alternates_between_processes_never_stands_twice_in_a_row(
     assert all(one != next for one, next in zip(values, values[1:], strict=False)), values
 
 
-def test_a_version_that_appears_while_a_number_is_looked_for_is_compared_too(
-    repo: Repo, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("moment", ["_same", "create_manifest"])
+def test_a_version_that_appears_while_a_number_is_claimed_is_compared_too(
+    moment: str, repo: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repo.value("k", 1)
-    original = Catalog.next_number
-    others = [lambda: art.open().value("k", 2)]
+    owner = Publisher if moment == "_same" else Catalog
+    original = getattr(owner, moment)
+    rivals = ["one"]
 
-    def next_number(self: Catalog, key: str, known: int = 0) -> int:
-        while others:
-            others.pop()()
-        return original(self, key, known)
+    def late(self: object, *arguments: object) -> object:
+        result = original(self, *arguments) if moment == "_same" else None
+        while rivals:
+            rivals.pop()
+            assert art.open().value("k", 2).version.ref == "k@v2"
+        return result if moment == "_same" else original(self, *arguments)
 
-    monkeypatch.setattr(Catalog, "next_number", next_number)
+    monkeypatch.setattr(owner, moment, late)
     made = repo.value("k", 2)
 
+    assert not rivals
     assert (made.version.ref, made.created) == ("k@v2", False)
     assert len(repo.history("k")) == 2
 
@@ -250,13 +257,9 @@ for turn in range(5):
     assert sorted(values) == sorted([-1, *range(20), *range(100, 120)])
 
 
-def test_several_processes_that_make_a_repository_make_one(workplace: Path, tmp_path: Path) -> None:
-    art.init(workplace / "other").close()  # the prologue opens one
-    script = "say(id=art.init('../../here').id)"
-    here = workplace / "other"
-    code = f"os.chdir({str(here)!r}); os.makedirs('{tmp_path}/here', exist_ok=True); "
-    del script
-    said = run_together(
-        tmp_path / "all", *[f"{code}say(id=art.init('{tmp_path}/here').id)"] * 6
-    )
-    assert len({lines[0]["id"] for lines in said}) == 1
+def test_several_processes_that_make_a_repository_make_one(repo: Repo, tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    script = f"say(id=art.init({str(there)!r}).id)"
+    said = run_together(tmp_path / "all", *[script] * 8)
+
+    assert {lines[0]["id"] for lines in said} == {art.open(there).id}

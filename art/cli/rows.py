@@ -80,20 +80,22 @@ def parse_columns(text: str | None, default: Sequence[str]) -> Sequence[str]:
 def _table(rows: Sequence["Record"], columns: Sequence[str]) -> str:
     is_terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if is_terminal else None
-    cells = [[_cell(row, name, is_terminal) for name in columns] for row in rows]
+    shows = [_show(name, is_terminal=is_terminal) for name in columns]
+    cells = [[show(row) for show in shows] for row in rows]
     right = [place for place, name in enumerate(columns) if name in ("size", "files", "version")]
     keep = [place for place, name in enumerate(columns) if name in ("key", "version", "ref", "id")]
     header = [name.upper() for name in columns]
     return plain.listing_text(header, cells, right=right, width=width, keep=keep)
 
 
-def _cell(row: "Record", name: str, is_terminal: bool) -> str:
-    show = _CELLS.get(name)
-    if show is not None:
-        return show(row)
-    if name == "id":
-        return row.id[:15] if is_terminal else row.id
-    value = _value(record_document(row), name)
+def _show(name: str, *, is_terminal: bool) -> Callable[["Record"], str]:
+    """Return what makes a record's cell in a column; most columns need one attribute only."""
+    if name == "id" and is_terminal:
+        return lambda row: row.id[:15]
+    return _CELLS.get(name) or (lambda row: _text(_value(record_document(row), name)))
+
+
+def _text(value: Any) -> str:
     if value is None:
         return ""
     return value if isinstance(value, str) else plain.json_text(value)
@@ -105,14 +107,24 @@ def _value(document: dict[str, Any], name: str) -> Any:
     if name == "created":
         return document["created_at"]
     if name == "about":
-        return document["title"] or (document["description"] or "").partition("\n")[0]
+        return document["title"] or _first_line(document["description"])
     if name.startswith("metadata."):
         return document["metadata"].get(name.removeprefix("metadata."))
     return document[name]
 
 
+def _first_line(text: str | None) -> str:
+    return text.partition("\n")[0] if text else ""
+
+
 _CELLS: dict[str, Callable[["Record"], str]] = {
     "key": lambda row: row.key or "-",
+    "id": lambda row: row.id,
+    "type": lambda row: row.type,
+    "state": lambda row: row.state,
+    "author": lambda row: row.author,
+    "title": lambda row: row.title or "",
+    "about": lambda row: row.title or _first_line(row.description),
     "version": lambda row: f"v{row.number}" if row.number else "-",
     "size": lambda row: plain.size_text(row.size),
     "files": lambda row: "-" if row.files is None else str(row.files),
