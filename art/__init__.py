@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         UnavailableError,
         UsageError,
     )
+    from art.listing import Filter
     from art.model import Ref
     from art.repo import Repo, init, open
     from art.version import Version
@@ -53,6 +54,7 @@ __all__ = [
     "ConflictError",
     "CorruptError",
     "DeniedError",
+    "Filter",
     "NewerFormatError",
     "NoRepositoryError",
     "NotFoundError",
@@ -70,7 +72,14 @@ __all__ = [
     "open",
 ]
 
-_MODULES = {"Ref": "model", "Repo": "repo", "Version": "version", "init": "repo", "open": "repo"}
+_MODULES = {
+    "Filter": "listing",
+    "Ref": "model",
+    "Repo": "repo",
+    "Version": "version",
+    "init": "repo",
+    "open": "repo",
+}
 
 
 def __getattr__(name: str) -> object:

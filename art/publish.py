@@ -161,7 +161,7 @@ class Publisher:
         """Return the payload of the latest version: what is in it need not be stored again."""
         if key is None:
             return None
-        latest = self._latest(key)
+        _, latest = self._latest(key)
         if latest is None or latest.payload is None:
             return None
         try:
@@ -170,13 +170,15 @@ class Publisher:
             self._reporter.warn(f"{error.message}; everything is stored anew")
             return None
 
-    def _latest(self, key: str) -> Record | None:
-        def ask(index: Index) -> list[Record]:
-            index.refresh(key)
-            return index.versions(key, live=True, limit=1)
+    def _latest(self, key: str) -> tuple[int, Record | None]:
+        """Return the highest number of a key, and its latest live version, which may be newer."""
 
-        found = self._index.ask(ask)
-        return found[0] if found else None
+        def ask(index: Index) -> tuple[int, list[Record]]:
+            index.refresh(key)
+            return index.latest_number(key), index.versions(key, live=True, limit=1)
+
+        number, found = self._index.ask(ask)
+        return number, found[0] if found else None
 
     # -- manifests -------------------------------------------------------------------------------
 
@@ -206,13 +208,16 @@ class Publisher:
             manifest = self._store.catalog.create_manifest(document, None)
             assert manifest, "a new uid is no one else's"
             return Publication(manifest, None, True, 0)
-        lost = 0
+        lost = seen = 0
         while True:
-            latest = self._latest(key)
+            known, latest = self._latest(key)
             if latest and not always and (same := self._same(latest, document)):
                 return Publication(same, latest.number, False, lost)
-            known = self._index.ask(lambda index: index.latest_number(key))
+            known = max(known, seen)
             number = self._store.catalog.next_number(key, known)
+            if number > known + 1:  # others came in between: compare with them first
+                seen = number - 1
+                continue
             manifest = self._store.catalog.create_manifest(document, number)
             if manifest:
                 return Publication(manifest, number, True, lost)

@@ -6,6 +6,7 @@ prints.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -67,7 +68,8 @@ def init(path: str | os.PathLike[str] = ".", *, bare: bool = False, nested: bool
                 hint="art init --nested makes one all the same",
             )
         _make_place(place)
-        Store.init(LocalBackend(place), bare=bare)
+        with contextlib.suppress(ConflictError):  # another process makes it at the same time
+            Store.init(LocalBackend(place), bare=bare)
     return Repo(root)
 
 

@@ -20,6 +20,7 @@ _IMPOSSIBLE = re.compile(r"(?:\A|/)\.{0,2}(?:/|\Z)|\0")
 _HEX = re.compile(r"[0-9a-f]{64}")
 _MODE = re.compile(r"[0-7]{1,3}")
 _SIZE_LIMIT = 2**63
+_EMPTY = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
 
 
 class Node(NamedTuple):
@@ -85,9 +86,15 @@ def parse_line(line: bytes, name: str) -> Node:
 def _simple_file(path: str, mode: int, size: int, b3: str) -> Node:
     """Most lines are so, and are read without the cost of JSON."""
     check_path(path)
+    _check_one_chunk(size, b3)
+    return Node(path, mode, size, b3)
+
+
+def _check_one_chunk(size: int, b3: str) -> None:
     if size > CHUNK_LIMIT:
         raise ValueError("size is too large for one chunk")
-    return Node(path, mode, size, b3)
+    if not size and b3 != _EMPTY:
+        raise ValueError("b3 is not the digest of an empty file")
 
 
 def _node(fields: dict[str, object]) -> Node:
@@ -118,8 +125,8 @@ def _file(path: str, mode: int, fields: dict[str, object]) -> Node:
     chunks = _chunks(fields.get("list" if is_list else "chunks") or [])
     if not is_list and chunks and sum(length for _, length in chunks) != size:
         raise ValueError("chunks do not add up to size")
-    if not chunks and size > CHUNK_LIMIT:
-        raise ValueError("size is too large for one chunk")
+    if not chunks:
+        _check_one_chunk(size, b3)
     return Node(path, mode, size, b3, chunks, is_list)
 
 

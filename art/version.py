@@ -297,7 +297,7 @@ class Version:
         """Return the node that is to be taken out as a file of its own."""
         if nodes is None and self.payload and self.payload.file is not None:
             return self.node()
-        if nodes and len(nodes) == 1 and nodes[0].is_file and not _GLOB.search(path):
+        if nodes and len(nodes) == 1 and not nodes[0].is_dir and not _GLOB.search(path):
             return nodes[0] if nodes[0].path == os.path.basename(path) else None
         return None
 

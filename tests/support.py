@@ -2,9 +2,22 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from blake3 import blake3
+
+from art.model import Chunking
+from art.objects import (
+    ChunkHints,
+    NoHints,
+    ObjectStore,
+    PayloadWriter,
+    StoredPayload,
+    Written,
+)
+from art.tree import Node
 
 UID = "019aa5a8-1f2e-7c3b-9d52-7d9b5e1c2a10"
 ID = "b3:" + "6f1ed002" * 8
@@ -24,3 +37,44 @@ def manifest_document(**fields: Any) -> dict[str, Any]:
 
 def digest_of(data: bytes) -> bytes:
     return blake3(data).digest()
+
+
+SMALL = Chunking(min=64, average=256, max=1024, whole=512)  # many chunks of few bytes
+
+
+def file_lines(writer: PayloadWriter, files: Mapping[str, bytes]) -> Iterator[bytes]:
+    """Yield the lines of these files, storing their contents, in the order of their paths."""
+    for path in sorted(files):
+        b3, size, chunks, is_list = writer.add_file(io.BytesIO(files[path]).read)
+        yield Node(path, 0o644, size, b3, chunks, is_list).line()
+
+
+def put_files(
+    objects: ObjectStore,
+    files: Mapping[str, bytes],
+    base: StoredPayload | None = None,
+    hints: ChunkHints | None = None,
+) -> Written:
+    """Store a payload of these files."""
+    with PayloadWriter(objects, base, hints or NoHints()) as writer:
+        return writer.finish(file_lines(writer, files))
+
+
+def put_nodes(objects: ObjectStore, nodes: Iterable[Node], contents: Iterable[bytes] = ()) -> str:
+    """Store a payload whose tree has exactly these nodes, however hostile; return its digest."""
+    with PayloadWriter(objects, None, NoHints()) as writer:
+        for content in contents:
+            writer.add(content)
+        return writer.finish(node.line() for node in nodes).payload
+
+
+def stored(objects: ObjectStore, payload: str) -> StoredPayload:
+    found = objects.stored(payload)
+    assert found, f"payload {payload[:8]} is not stored"
+    return found
+
+
+def get_files(objects: ObjectStore, payload: str) -> dict[str, bytes]:
+    """Return path and content of every file of a payload."""
+    found = stored(objects, payload)
+    return {node.path: b"".join(found.content(node)) for node in found.tree() if node.is_file}

@@ -222,10 +222,9 @@ for turn in range(6):
     said = run_together(tmp_path / "all", *[script] * 6)
 
     log = repo.root / ".art/refs/k/_state"
-    changes = sum(len(lines) for lines in said)
-    assert changes > 12
     names = sorted(path.name for path in log.iterdir())
-    assert names == [f"{number:08}.yaml" for number in range(1, changes + 1)]
+    assert len(names) >= sum(len(lines) for lines in said) > 12
+    assert names == [f"{number:08}.yaml" for number in range(1, len(names) + 1)]
     states = {record.ref: record.state for record in repo.history("k")}
     forget.unlink()
     with art.open() as fresh:

@@ -7,6 +7,7 @@ import os
 from typing import Any
 
 import pytest
+from blake3 import blake3
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
@@ -30,8 +31,11 @@ chunks = st.lists(st.tuples(digests, st.integers(1, CHUNK_LIMIT)), min_size=1, m
 )
 
 
+EMPTY = blake3(b"").hexdigest()
+
+
 def file_of(path: str, mode: int, b3: str, size: int) -> Node:
-    return Node(path, mode, size, b3)
+    return Node(path, mode, size, b3 if size else EMPTY)
 
 
 def chunked(path: str, mode: int, b3: str, parts: tuple[tuple[str, int], ...]) -> Node:
@@ -58,9 +62,9 @@ def plain(node: Node) -> Node:
 
 @settings(max_examples=300)
 @given(nodes)
-@example(Node("\n", 0o644, 0, HEX))
-@example(Node("a/.\n", 0o644, 0, HEX))
-@example(Node("\udcff\udc80", 0o644, 0, HEX))
+@example(Node("\n", 0o644, 1, HEX))
+@example(Node("a/.\n", 0o644, 1, HEX))
+@example(Node("\udcff\udc80", 0o644, 1, HEX))
 def test_a_line_reads_back_as_the_node_it_is(node: Node) -> None:
     line = node.line()
     assert line.endswith(b"\n")
@@ -89,9 +93,9 @@ def test_lines_are_as_the_format_shows_them() -> None:
     assert Node("empty", 0o700, is_dir=True).line() == b'{"path":"empty","mode":"700","dir":true}\n'
     assert Node("to", link="a b").line() == b'{"path":"to","link":"a b"}\n'
     assert (
-        Node("é\n\U0001f600\udcff", 0o7, 0, HEX)
+        Node("é\n\U0001f600\udcff", 0o7, 1, HEX)
         .line()
-        .startswith(b'{"path":"\\u00e9\\n\\ud83d\\ude00\\udcff","mode":"7",')
+        .startswith(b'{"path":"\\u00e9\\n\\ud83d\\ude00\\udcff","mode":"7","size":1,')
     )
 
 
@@ -123,7 +127,7 @@ def test_a_folder_stands_right_before_what_is_in_it() -> None:
     lines = [
         Node(name.rstrip("/"), 0o755, is_dir=True)
         if name.endswith("/")
-        else Node(name, 0o644, 0, HEX)
+        else Node(name, 0o644, 1, HEX)
         for name in ordered
     ]
     found = list(parse([b"".join(node.line() for node in lines)], "t"))
@@ -132,17 +136,17 @@ def test_a_folder_stands_right_before_what_is_in_it() -> None:
 
 @pytest.mark.parametrize("pair", [("b", "a"), ("a", "a"), ("a/b", "a.b"), ("\U0001f600", "\udcff")])
 def test_a_tree_out_of_order_or_with_a_path_twice_is_damaged(pair: tuple[str, str]) -> None:
-    data = b"".join(Node(path, 0o644, 0, HEX).line() for path in pair)
+    data = b"".join(Node(path, 0o644, 1, HEX).line() for path in pair)
     with pytest.raises(CorruptError, match="^t is damaged: .* is out of order"):
         list(parse([data], "t"))
 
 
 BELOW = [
-    [Node("a", 0o644, 0, HEX), Node("a/b", 0o644, 0, HEX)],
-    [Node("a", 0o644, 0, HEX), Node("a!", 0o644, 0, HEX), Node("a/b", 0o644, 0, HEX)],
-    [Node("a", link="/etc"), Node("a.b", 0o644, 0, HEX), Node("a/b/c", 0o644, 0, HEX)],
+    [Node("a", 0o644, 1, HEX), Node("a/b", 0o644, 1, HEX)],
+    [Node("a", 0o644, 1, HEX), Node("a!", 0o644, 1, HEX), Node("a/b", 0o644, 1, HEX)],
+    [Node("a", link="/etc"), Node("a.b", 0o644, 1, HEX), Node("a/b/c", 0o644, 1, HEX)],
     [Node("a", link="/etc"), Node("a", 0o755, is_dir=True)],
-    [Node("a", 0o644, 0, HEX), Node("a", 0o755, is_dir=True)],
+    [Node("a", 0o644, 1, HEX), Node("a", 0o755, is_dir=True)],
     [Node("x", 0o755, is_dir=True), Node("x/a", link="b"), Node("x/a/b", link="c")],
 ]
 
@@ -156,12 +160,12 @@ def test_a_tree_with_something_below_a_file_or_link_is_damaged(tree: list[Node])
 
 def test_files_in_a_folder_whose_name_begins_another_are_in_order() -> None:
     tree = ["a!/x", "a!b", "a-/y", "a/b", "a/b!", "a/b-/c", "ab", "ab!", "b"]
-    data = b"".join(Node(path, 0o644, 0, HEX).line() for path in tree)
+    data = b"".join(Node(path, 0o644, 1, HEX).line() for path in tree)
     assert [node.path for node in parse([data], "t")] == tree
 
 
 def test_a_tree_must_end_with_a_whole_line() -> None:
-    line = Node("a", 0o644, 0, HEX).line()
+    line = Node("a", 0o644, 1, HEX).line()
     with pytest.raises(CorruptError, match="ends within a line"):
         list(parse([line, line[:-1]], "t"))
 
@@ -202,7 +206,7 @@ def test_a_path_that_leads_elsewhere_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match="not possible"):
         check_path(path)
     with pytest.raises(CorruptError, match="^t is damaged: line"):
-        parse_line(Node(path, 0o644, 0, HEX).line()[:-1], "t")
+        parse_line(Node(path, 0o644, 1, HEX).line()[:-1], "t")
 
 
 FILE: dict[str, Any] = {"path": "a", "mode": "644", "size": 1, "b3": HEX}
@@ -231,6 +235,8 @@ FILE: dict[str, Any] = {"path": "a", "mode": "644", "size": 1, "b3": HEX}
         FILE | {"size": True},
         FILE | {"size": 2**63},
         FILE | {"size": None},
+        FILE | {"size": 0},
+        FILE | {"size": 0, "chunks": []},
         FILE | {"size": CHUNK_LIMIT + 1},
         FILE | {"b3": HEX.upper()},
         FILE | {"b3": HEX[:-1]},

@@ -90,7 +90,8 @@ def age_text(created: str, now: datetime | None = None) -> str:
 
 def count_text(count: int, thing: str) -> str:
     """Return a count such as "1 file" or "1,200 files"."""
-    plural = thing[:-1] + "ies" if thing.endswith("y") else thing + "s"
+    is_changing = thing.endswith("y") and thing[-2:-1] not in "aeiou"
+    plural = thing[:-1] + "ies" if is_changing else thing + "s"
     return f"{count:,} {thing if count == 1 else plural}"
 
 
