@@ -155,7 +155,7 @@ class Catalog:
                     f"{directory}/{after + len(result) + 1:08}.yaml is missing, {number:08}.yaml is there",
                     hint="art doctor",
                 )
-            result.append(self._entry(directory, number))
+            result.append(self._entry(key, log, number))
         return result
 
     def entries_after(self, key: str | None, log: str, number: int) -> list[Entry]:
@@ -164,16 +164,20 @@ class Catalog:
         result: list[Entry] = []
         while self.backend.size(f"{directory}/{number + 1:08}.yaml") is not None:
             number += 1
-            result.append(self._entry(directory, number))
+            result.append(self._entry(key, log, number))
         return result
 
-    def _entry(self, directory: str, number: int) -> Entry:
-        name = f"{directory}/{number:08}.yaml"
+    def _entry(self, key: str | None, log: str, number: int) -> Entry:
+        name = f"{refs_directory(key)}/{log}/{number:08}.yaml"
         try:
             document = documents.decode(self.backend.read(name), name)
         except FileNotFoundError:
             raise CorruptError(f"{name} is missing", hint="art doctor") from None
-        return Entry.from_document(document, number, name)
+        entry = Entry.from_document(document, number, name)
+        is_tag = log.startswith("_tags/")
+        if entry.key != key or (is_tag and log != f"_tags/{escape(str(entry.tag))}"):
+            raise CorruptError(f"{name} is damaged: it is about something else", hint="art doctor")
+        return entry
 
     def append(
         self, key: str | None, log: str, make: Callable[[list[Entry]], Document | None]
@@ -204,7 +208,8 @@ class Catalog:
         except FileNotFoundError:
             return None
         value, sequence = document.get("value"), document.get("sequence")
-        if not isinstance(value, float) or not 0 <= value <= 100 or type(sequence) is not int:
+        is_number = type(value) in (int, float) and type(sequence) is int
+        if not is_number or not 0 <= value <= 100:
             raise CorruptError(
                 f"{name} is damaged: it has no value from 0 to 100", hint="art doctor"
             )

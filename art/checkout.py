@@ -33,6 +33,7 @@ from art.tree import Node, check_path
 
 _BATCH = 128
 _QUEUE_LENGTH = 16
+_LARGE = 1 << 20
 _WINDOWS_NAMES = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")
 _WINDOWS_CHARACTERS = re.compile(r'[<>:"\\|?*\x00-\x1f]|[ .]$')
 _CREATE_FLAGS = (
@@ -187,9 +188,7 @@ class Checkout:
             waiting: deque[Future[None]] = deque()
             for batch in _batches(nodes):
                 files = _make_room(batch, root, made, folders, links)
-                waiting.append(pool.submit(self._write_files, files, root))
-                if len(waiting) > _QUEUE_LENGTH:
-                    waiting.popleft().result()
+                self._write_files(files, root, pool, waiting)
                 count += len(files)
                 batch_size = sum(node.size for node in files)
                 size += batch_size
@@ -201,9 +200,17 @@ class Checkout:
         self._reporter.finish()
         return count, size, folders
 
-    def _write_files(self, nodes: list[Node], root: str) -> None:
+    def _write_files(
+        self, nodes: list[Node], root: str, pool: ThreadPoolExecutor, waiting: deque[Future[None]]
+    ) -> None:
+        """Write small files at once, which costs less than handing them to a thread."""
         for node in nodes:
-            self._write_node(node, f"{root}/{node.path}")
+            if node.size < _LARGE:
+                self._write_node(node, f"{root}/{node.path}")
+                continue
+            waiting.append(pool.submit(self._write_node, node, f"{root}/{node.path}"))
+            if len(waiting) > _QUEUE_LENGTH:
+                waiting.popleft().result()
 
     def _write_node(self, node: Node, path: str) -> None:
         try:

@@ -365,12 +365,13 @@ class Index:
     # -- taking note of what this process did ----------------------------------------------------
 
     def note_version(self, manifest: Manifest, number: int | None) -> None:
-        """Take in a version that was just published."""
+        """Take in a version that was just published, unless another process did: it may know more."""
         self.ask(lambda _: self._put_alone(manifest, number))
 
     def _put_alone(self, manifest: Manifest, number: int | None) -> None:
         with self._db.transaction():
-            self._put(manifest, number)
+            if not self.by_id(manifest.id, manifest.key):
+                self._put(manifest, number)
 
     # -- answers ---------------------------------------------------------------------------------
 

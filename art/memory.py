@@ -32,8 +32,12 @@ class FileMemory(Protocol):
         """Remember files: folder, number of the segment, data. `token` stands where the payload
         will stand once `settle_files` names it."""
 
-    def settle_files(self, token: str, kept: list[tuple[bytes, int]], payload: str) -> None:
-        """Note that a payload holds the files of these segments and of those noted with `token`."""
+    def settle_files(self, token: str, kept: list[tuple[bytes, int, str]], payload: str) -> None:
+        """Note that a payload holds the files of these segments and of those noted with `token`.
+
+        With each kept segment comes the payload it had: another process may have noted other files
+        there since.
+        """
 
 
 class NoMemory:
@@ -45,7 +49,7 @@ class NoMemory:
     def note_files(self, segments: Iterable[tuple[bytes, int, bytes]], token: str) -> None:
         pass
 
-    def settle_files(self, token: str, kept: list[tuple[bytes, int]], payload: str) -> None:
+    def settle_files(self, token: str, kept: list[tuple[bytes, int, str]], payload: str) -> None:
         pass
 
 
@@ -119,12 +123,14 @@ class Memory:
         )
         self._db.ask(lambda: self._db.execute_many(statement, rows))
 
-    def settle_files(self, token: str, kept: list[tuple[bytes, int]], payload: str) -> None:
+    def settle_files(self, token: str, kept: list[tuple[bytes, int, str]], payload: str) -> None:
         """Note that a payload holds the files of these segments and of those noted with `token`."""
         by_token = "UPDATE files SET payload = ? WHERE payload = ?"
         self._db.ask(lambda: self._db.execute_many(by_token, [(payload, token)]))
-        one_by_one = "UPDATE files SET payload = ? WHERE directory = ? AND segment = ?"
-        rows = [(payload, directory, segment) for directory, segment in kept]
+        one_by_one = (
+            "UPDATE files SET payload = ? WHERE directory = ? AND segment = ? AND payload = ?"
+        )
+        rows = [(payload, *segment) for segment in kept]
         self._db.ask(lambda: self._db.execute_many(one_by_one, rows))
 
 

@@ -419,6 +419,16 @@ class Entry:
         return self.document.get("message")
 
     @property
+    def key(self) -> str | None:
+        """None in the logs of keyless versions."""
+        return self.document.get("key")
+
+    @property
+    def tag(self) -> str | None:
+        """The tag that moves, None where it is another log's entry."""
+        return self.document.get("tag")
+
+    @property
     def version_id(self) -> str | None:
         """The version a tag or note is about; None where a tag was taken away."""
         return self.document.get("id")

@@ -364,7 +364,7 @@ class _Notes:
         self._kept.append((directory, segment, payload))
 
     def commit(self, payload: str) -> None:
-        kept = [(directory, segment) for directory, segment, old in self._kept if old != payload]
+        kept = [segment for segment in self._kept if segment[2] != payload]
         if self._changed:
             self._flush()
         if kept or self._has_flushed:
