@@ -208,8 +208,8 @@ class Catalog:
         except FileNotFoundError:
             return None
         value, sequence = document.get("value"), document.get("sequence")
-        is_number = type(value) in (int, float) and type(sequence) is int
-        if not is_number or not 0 <= value <= 100:
+        is_value = isinstance(value, (int, float)) and 0 <= value <= 100
+        if not is_value or isinstance(value, bool) or type(sequence) is not int:
             raise CorruptError(
                 f"{name} is damaged: it has no value from 0 to 100", hint="art doctor"
             )

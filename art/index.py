@@ -234,7 +234,7 @@ class Index:
             try:
                 self._put(self._catalog.anonymous(uid), None)
             except (CorruptError, NewerFormatError) as error:
-                self._put_damaged(_KEYLESS, -1, uid, error)
+                self._put_damaged(None, -1, uid, error)
 
     def _insert(self, key: str, number: int) -> None:
         """Take in one manifest, also in place of what was damaged before."""
@@ -248,7 +248,7 @@ class Index:
         except NotFoundError:
             pass  # gone since it was seen
         except (CorruptError, NewerFormatError) as error:
-            self._put_damaged(self._key_id(key), number, "", error)
+            self._put_damaged(key, number, "", error)
 
     def _take_entries(self, name: str, names: list[str], keys: set[str | None]) -> None:
         owner, log = _split_log(name)
@@ -270,7 +270,6 @@ class Index:
         return int(row[0])
 
     def _put(self, manifest: Manifest, number: int | None) -> None:
-        key_id = _KEYLESS if manifest.key is None else self._key_id(manifest.key)
         payload = manifest.payload
         about = json.dumps(_about(manifest.document), separators=(",", ":"))
         values = (
@@ -289,12 +288,12 @@ class Index:
             "purged" if manifest.is_stub else LIVE,
             about,
         )
-        self._put_row(key_id, values)
+        key_id = self._put_row(manifest.key, values)
         for entry in manifest.inputs:
             row = (entry["id"], key_id, values[0], manifest.uid)
             self._db.execute("INSERT INTO inputs VALUES (?, ?, ?, ?, ?)", (*row, row_checksum(row)))
 
-    def _put_damaged(self, key_id: int, number: int, uid: str, error: ArtError) -> None:
+    def _put_damaged(self, key: str | None, number: int, uid: str, error: ArtError) -> None:
         values = (
             number,
             "",
@@ -311,13 +310,16 @@ class Index:
             "damaged",
             "{}",
         )
-        self._put_row(key_id, values)
+        self._put_row(key, values)
 
-    def _put_row(self, key_id: int, values: tuple[Any, ...]) -> None:
+    def _put_row(self, key: str | None, values: tuple[Any, ...]) -> int:
+        """Put a version; its checksum covers the key too. Return the key's id."""
+        key_id = _KEYLESS if key is None else self._key_id(key)
         self._db.execute(
             f"INSERT OR REPLACE INTO versions (key_id, {_COLUMNS}, crc) VALUES ({','.join('?' * 16)})",
-            (key_id, *values, row_checksum((key_id, *values))),
+            (key_id, *values, row_checksum((key, *values))),
         )
+        return key_id
 
     def _put_entry(self, key_id: int, log: str, entry: Entry) -> None:
         row = (key_id, log, entry.number, json.dumps(entry.document))
@@ -337,7 +339,7 @@ class Index:
             (key_id, json.dumps(sorted(touched))),
         ).fetchall()
         for *values, crc in rows:
-            if row_checksum((key_id, *values)) != crc:
+            if row_checksum((key, *values)) != crc:
                 raise DamagedError
             if values[12] == "damaged":
                 continue
@@ -348,7 +350,7 @@ class Index:
             values[11] = "\n".join(sorted(tags.get(id, [])))
             if values[12] != "purged":
                 values[12] = states.get(id, LIVE)
-            self._put_row(key_id, tuple(values))
+            self._put_row(key, tuple(values))
 
     def _logs(self, key_id: int) -> dict[str, list[Entry]]:
         logs: dict[str, list[Entry]] = {}
@@ -474,15 +476,15 @@ class Index:
 
     def _records(self, where: str, values: dict[str, Any]) -> list[Record]:
         rows = self._db.execute(
-            "SELECT (SELECT key FROM keys WHERE keys.id = key_id), "
-            f"key_id, {_COLUMNS}, crc FROM versions WHERE {where}",
+            f"SELECT (SELECT key FROM keys WHERE keys.id = key_id), {_COLUMNS}, crc "
+            f"FROM versions WHERE {where}",
             values,
         )
         result = []
-        for key, *row, crc in rows:
+        for *row, crc in rows:
             if row_checksum(tuple(row)) != crc:
                 raise DamagedError
-            result.append(_record(key, row))
+            result.append(_record(row))
         return result
 
 
@@ -530,8 +532,8 @@ def _about(document: Document) -> Document:
     return {name: document[name] for name in names if document.get(name)}
 
 
-def _record(key: str | None, row: list[Any]) -> Record:
-    _, number, *facts, about, tags, state, _ = row  # facts: id … title, in the order of Record
+def _record(row: list[Any]) -> Record:
+    key, number, *facts, about, tags, state, _ = row  # facts: id … title, in the order of Record
     values = [key, None if key is None else number, *facts]
     values += [json.loads(about) if about != "{}" else {}, tags.split("\n") if tags else [], state]
     return Record(*values)

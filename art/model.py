@@ -539,6 +539,11 @@ def now() -> str:
     return datetime.now(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
+def is_uid(value: object) -> bool:
+    """Whether `value` is a UUID in text form."""
+    return isinstance(value, str) and _UID.fullmatch(value) is not None
+
+
 def new_uid() -> str:
     """Return a new UUID version 7 (RFC 9562 §5.7)."""
     milliseconds = time.time_ns() // 1_000_000

@@ -1,8 +1,11 @@
-"""Packs being written: compresses, writes, hashes and syncs in threads of its own."""
+"""Packs being written.
+
+The caller's thread does the book-keeping, because Python's threads share one lock: others are given
+only work that lets go of it, which is compressing, writing with hashing, and waiting for the disk.
+"""
 
 from __future__ import annotations
 
-import threading
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -20,59 +23,65 @@ _WRITE_SIZE = 4 << 20
 _QUEUE_LENGTH = 4
 _SAMPLE = 4096
 
+Batch = list[tuple[bytes, "bytes | memoryview"]]
+
 
 class Packer:
-    """Puts chunks into packs, in threads of its own, and remembers where each lies."""
+    """Puts chunks into packs, and remembers where each lies. Used by one thread."""
 
     def __init__(self, backend: Backend, jobs: int) -> None:
         self._backend = backend
-        self._worker = ThreadPoolExecutor(1, "pack")
-        self._syncer = ThreadPoolExecutor(1, "sync")
-        self._waiting: deque[Future[None]] = deque()
+        self._threads = [ThreadPoolExecutor(1, name) for name in ("compress", "write", "sync")]
+        self._compressing: deque[tuple[Batch, Future[list[bytes]]]] = deque()
+        self._writing: deque[Future[None]] = deque()
         self._finishing: deque[Future[None]] = deque()
         self._open: _OpenPack | None = None
         self._staged: list[Staged] = []
-        self._lock = threading.Lock()
         self._pack_ids: list[str] = []
         self._numbers: dict[str, int] = {}
         self._new: set[int] = set()
         self._records = bytearray()
         self._compressor = zstandard.ZstdCompressor(level=1)
-        self._threads = max(1, jobs - 1)  # one is busy reading
+        self._jobs = max(1, jobs - 1)  # one is busy reading
         self.stored_bytes = 0
 
-    def put(self, batch: list[tuple[bytes, bytes | memoryview]]) -> None:
-        """Store new chunks. Blocks while too many wait; raises what failed before."""
-        while len(self._waiting) >= _QUEUE_LENGTH:
-            self._waiting.popleft().result()
-        self._waiting.append(self._worker.submit(self._store, batch))
+    def put(self, batch: Batch) -> None:
+        """Store new chunks: digests and contents, which must not change later. Blocks while too many
+        wait; raises what failed before."""
+        while len(self._compressing) >= _QUEUE_LENGTH:
+            self._store_next()
+        compressor, _, _ = self._threads
+        frames = compressor.submit(self._frames, [data for _, data in batch])
+        self._compressing.append((batch, frames))
 
     def adopt(self, digest: bytes, location: Location) -> None:
         """Remember a chunk that lies in a pack already."""
-        with self._lock:
-            number = self._numbers.get(location.pack)
-            if number is None:
-                number = self._numbers[location.pack] = self._new_number(location.pack)
+        number = self._numbers.get(location.pack)
+        if number is None:
+            number = self._numbers[location.pack] = self._new_number(location.pack)
         self._remember(digest, number, location.offset, location.length, location.size)
 
     def finish(self) -> None:
         """Wait until every pack is durable."""
-        while self._waiting:
-            self._waiting.popleft().result()
-        self._worker.submit(self._end_pack).result()
-        while self._finishing:
-            self._finishing.popleft().result()
+        while self._compressing:
+            self._store_next()
+        self._end_pack()
+        _wait(self._writing, 0)
+        _wait(self._finishing, 0)
         self._shut_down()
 
     def abort(self) -> None:
         """Drop what is not finished. Does nothing after `finish`."""
-        for future in (*self._waiting, *self._finishing):
+        for _, frames in self._compressing:
+            frames.cancel()
+        for future in (*self._writing, *self._finishing):
             future.cancel()
         self._shut_down()
         for staged in self._staged:
             staged.discard()
 
     def pack_ids(self) -> list[str]:
+        """Return the ids of all packs that hold a remembered chunk, in the order of their numbers."""
         return self._pack_ids
 
     def new_packs(self) -> list[str]:
@@ -90,8 +99,8 @@ class Packer:
             yield digest, self._pack_ids[number]
 
     def _shut_down(self) -> None:
-        self._worker.shutdown(wait=True)
-        self._syncer.shutdown(wait=True)
+        for thread in self._threads:
+            thread.shutdown(wait=True)
 
     def _new_number(self, pack: str) -> int:
         self._pack_ids.append(pack)
@@ -100,22 +109,48 @@ class Packer:
     def _remember(self, digest: bytes, number: int, offset: int, length: int, size: int) -> None:
         self._records.extend(layouts.RECORD.pack(digest, number, offset, length, size))
 
-    def _store(self, batch: list[tuple[bytes, bytes | memoryview]]) -> None:
-        for (digest, data), frame in zip(
-            batch, self._frames([data for _, data in batch]), strict=True
-        ):
-            if self._open is None:
-                self._open = self._begin_pack()
-            offset = self._open.add(digest, frame, len(data))
-            self._remember(digest, self._open.number, offset, len(frame), len(data))
-            if self._open.offset >= PACK_SIZE:
+    def _store_next(self) -> None:
+        """Take the frames of the oldest batch over into a pack."""
+        batch, frames = self._compressing.popleft()
+        for (digest, data), frame in zip(batch, frames.result(), strict=True):
+            pack = self._open = self._open or self._begin_pack()
+            self._remember(digest, pack.number, pack.offset, len(frame), len(data))
+            pack.add(digest, frame, len(data))
+            if pack.buffered >= _WRITE_SIZE:
+                self._write(pack)
+            if pack.offset >= PACK_SIZE:
                 self._end_pack()
 
     def _begin_pack(self) -> _OpenPack:
         staged = self._backend.stage()
         self._staged.append(staged)
-        with self._lock:
-            return _OpenPack(staged, self._new_number(""))
+        return _OpenPack(staged, self._new_number(""))
+
+    def _write(self, pack: _OpenPack) -> None:
+        _wait(self._writing, _QUEUE_LENGTH - 1)
+        _, writer, _ = self._threads
+        self._writing.append(writer.submit(pack.write, pack.take()))
+
+    def _end_pack(self) -> None:
+        if self._open is None:
+            return
+        pack, self._open = self._open, None
+        pack.close()
+        self._write(pack)
+        _wait(self._finishing, 1)
+        _, _, syncer = self._threads
+        self._finishing.append(syncer.submit(self._commit, pack, self._writing[-1]))
+
+    def _commit(self, pack: _OpenPack, written: Future[None]) -> None:
+        """Make a pack durable, after the last write to it, which follows all others."""
+        try:
+            written.result()
+            pack_id = pack.commit()
+        finally:
+            pack.staged.discard()
+        self._pack_ids[pack.number] = pack_id
+        self._new.add(pack.number)
+        self.stored_bytes += pack.offset
 
     def _frames(self, chunks: list[bytes | memoryview]) -> list[bytes]:
         """Return the frame of each chunk: compressed where that saves something."""
@@ -149,66 +184,58 @@ class Packer:
         batch = getattr(self._compressor, "multi_compress_to_buffer", None)
         if batch is None:  # not every build of zstandard has it
             return [self._compressor.compress(chunk) for chunk in chunks]
-        return [segment.tobytes() for segment in batch(chunks, threads=self._threads)]
-
-    def _end_pack(self) -> None:
-        if self._open is None:
-            return
-        pack, self._open = self._open, None
-        while len(self._finishing) >= 2:
-            self._finishing.popleft().result()
-        self._finishing.append(self._syncer.submit(self._commit, pack))
-
-    def _commit(self, pack: _OpenPack) -> None:
-        try:
-            pack_id, size = pack.finish()
-        finally:
-            pack.staged.discard()
-        self._pack_ids[pack.number] = pack_id
-        self._new.add(pack.number)
-        self.stored_bytes += size
+        return [segment.tobytes() for segment in batch(chunks, threads=self._jobs)]
 
 
 class _OpenPack:
-    """A pack that is being written."""
+    """A pack that is being written. `offset` is where its next frame will lie."""
 
     def __init__(self, staged: Staged, number: int) -> None:
         self.staged = staged
         self.number = number
         self.offset = 0
+        self.buffered = 0
         self._records: list[bytes] = []
-        self._hasher = blake3()
         self._buffer: list[bytes] = []
-        self._buffered = 0
+        self._hasher = blake3()
         self._append(packs.new_header())
 
-    def add(self, digest: bytes, frame: bytes, size: int) -> int:
-        """Append a frame; return its offset."""
-        offset = self.offset
-        self._records.append(packs.RECORD.pack(digest, offset, len(frame), size))
+    def add(self, digest: bytes, frame: bytes, size: int) -> None:
+        """Append a frame."""
+        self._records.append(packs.RECORD.pack(digest, self.offset, len(frame), size))
         self._append(frame)
-        return offset
 
-    def finish(self) -> tuple[str, int]:
-        """Give the pack its name, durably; return its id and its size in bytes."""
+    def close(self) -> None:
+        """Append the directory and the trailer."""
         self._append(packs.footer(self._records, self.offset))
-        self._write()
+
+    def take(self) -> list[bytes]:
+        """Return what is to be written next."""
+        parts, self._buffer, self.buffered = self._buffer, [], 0
+        return parts
+
+    def write(self, parts: list[bytes]) -> None:
+        """Write and hash. Calls must come in order."""
+        data = b"".join(parts)
+        self._hasher.update(data)
+        self.staged.write(data)
+
+    def commit(self) -> str:
+        """Give the pack its name, durably; return its id."""
         pack_id = self._hasher.hexdigest()
         self.staged.commit(pack_name(pack_id))
-        return pack_id, self.offset
+        return pack_id
 
     def _append(self, data: bytes) -> None:
         self._buffer.append(data)
-        self._buffered += len(data)
+        self.buffered += len(data)
         self.offset += len(data)
-        if self._buffered >= _WRITE_SIZE:
-            self._write()
 
-    def _write(self) -> None:
-        data = b"".join(self._buffer)
-        self._buffer, self._buffered = [], 0
-        self._hasher.update(data)
-        self.staged.write(data)
+
+def _wait(futures: deque[Future[None]], most: int) -> None:
+    """Wait until at most so many are under way; raise what failed."""
+    while len(futures) > most:
+        futures.popleft().result()
 
 
 def _middle(chunk: bytes | memoryview) -> bytes | memoryview:

@@ -9,7 +9,7 @@ from art import document as documents
 from art.backend import Backend
 from art.catalog import Catalog
 from art.errors import ConflictError, CorruptError, NewerFormatError, NoRepositoryError
-from art.model import FORMAT, Chunking, Document, new_uid, now
+from art.model import FORMAT, Chunking, Document, is_uid, new_uid, now
 
 if TYPE_CHECKING:
     from art.objects import ObjectStore
@@ -25,7 +25,7 @@ class Store:
     def __init__(self, backend: Backend, format: Document) -> None:
         self.backend = backend
         self.id = str(format["uid"])
-        self.is_bare = bool(format.get("bare"))
+        self.is_bare = bool(format["bare"])
         self.catalog = Catalog(backend)
         self._chunking = _chunking(format)
 
@@ -44,8 +44,12 @@ class Store:
         except FileNotFoundError:
             raise NoRepositoryError(f"no repository at {where}", hint="art init") from None
         document = documents.decode(data, _FORMAT)
-        if not isinstance(document.get("uid"), str):
-            raise CorruptError(f"{_FORMAT} is damaged: field 'uid' is missing", hint="art doctor")
+        for field, is_right in (("uid", is_uid), ("bare", lambda value: isinstance(value, bool))):
+            if not is_right(document.get(field)):
+                raise CorruptError(
+                    f"{_FORMAT} is damaged: field {field!r} is {document.get(field)!r}",
+                    hint="art doctor",
+                )
         _check_features(backend)
         return cls(backend, document)
 

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterable, Iterator, Mapping
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from blake3 import blake3
 
+from art.catalog import Catalog
+from art.database import Database
+from art.index import Index
 from art.model import Chunking
 from art.objects import (
     ChunkHints,
@@ -17,6 +21,7 @@ from art.objects import (
     StoredPayload,
     Written,
 )
+from art.repo import Repo
 from art.tree import Node
 
 UID = "019aa5a8-1f2e-7c3b-9d52-7d9b5e1c2a10"
@@ -78,3 +83,38 @@ def get_files(objects: ObjectStore, payload: str) -> dict[str, bytes]:
     """Return path and content of every file of a payload."""
     found = stored(objects, payload)
     return {node.path: b"".join(found.content(node)) for node in found.tree() if node.is_file}
+
+
+def run_together(works: list[Callable[[], None]]) -> None:
+    """Run these in threads; raise what one of them raises."""
+    problems: list[BaseException] = []
+
+    def guarded(work: Callable[[], None]) -> None:
+        try:
+            work()
+        except BaseException as problem:  # noqa: BLE001 - it is raised below
+            problems.append(problem)
+
+    threads = [threading.Thread(target=guarded, args=(work,)) for work in works]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if problems:
+        raise problems[0]
+
+
+def view(repo: Repo) -> list[str]:
+    """Return all that the repository's index says of every version, in the order of references."""
+    return repo._index.ask(_view)
+
+
+def fresh_view(repo: Repo) -> list[str]:
+    """Return the same as the files say, read by an index that knows nothing yet."""
+    return _view(Index(Database(None, repo.id), Catalog(repo._backend)))
+
+
+def _view(index: Index) -> list[str]:
+    index.refresh_all()
+    assert not index.problems, index.problems
+    return sorted(f"{record.ref} {record}" for record in index.everything() + index.versions(None))

@@ -16,6 +16,7 @@ import pytest
 from art import backend as backends
 from art.backend import Backend, LocalBackend
 from art.errors import DeniedError, StorageError
+from tests.support import run_together
 
 BACKENDS: dict[str, Callable[[Path], Backend]] = {"local": LocalBackend}
 
@@ -207,25 +208,6 @@ def test_a_reader_sees_old_or_new_and_never_a_part(backend: Backend) -> None:
     run_together([read, write])
     assert seen
     assert seen <= set(contents)
-
-
-def run_together(works: list[Callable[[], None]]) -> None:
-    """Run these in threads; raise what one of them raises."""
-    problems: list[BaseException] = []
-
-    def guarded(work: Callable[[], None]) -> None:
-        try:
-            work()
-        except BaseException as problem:  # noqa: BLE001 - it is raised below
-            problems.append(problem)
-
-    threads = [threading.Thread(target=guarded, args=(work,)) for work in works]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if problems:
-        raise problems[0]
 
 
 # -- the local one -------------------------------------------------------------------------------

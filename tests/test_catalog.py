@@ -15,8 +15,7 @@ from art.catalog import NOTES, SETTINGS, STATE, Catalog, manifest_name, parse_nu
 from art.document import encode
 from art.errors import CorruptError, NewerFormatError, NotFoundError, UsageError
 from art.model import Document, Entry, new_uid, now
-from tests.support import ID, manifest_document
-from tests.test_backend import run_together
+from tests.support import ID, manifest_document, run_together
 
 
 @pytest.fixture
