@@ -161,26 +161,24 @@ class Changes:
     def plan_delete(self, records: Iterable[Record], *, force: bool = False) -> DeletePlan:
         """Decide what deleting these versions does. Without `force`, tagged versions and inputs of
         other live versions stay."""
-        wanted = {record.ref: record for record in records}
-        going = {record.id for record in wanted.values()}
-        keep = []
-        if not force:
-            self._index.ask(lambda index: index.refresh_all())
-            for record in wanted.values():
-                if reason := self._reason_to_keep(record, going):
-                    keep.append(Refusal(record, reason))
-        kept = {refusal.record.ref for refusal in keep}
-        return DeletePlan([record for ref, record in wanted.items() if ref not in kept], keep)
-
-    def _reason_to_keep(self, record: Record, going: set[str]) -> str | None:
-        if record.tags:
-            return f"it is tagged {', '.join(record.tags)}"
-        users = self._index.ask(lambda index: index.users(record.id))
-        others = [user.ref for user in users if user.id not in going]
-        if others:
-            more = f" and {len(others) - 1} more" if len(others) > 1 else ""
-            return f"it is an input of {others[0]}{more}"
-        return None
+        going = {record.ref: record for record in records}
+        if force:
+            return DeletePlan(list(going.values()), [])
+        users = self._index.ask(lambda index: _users(index, going.values()))
+        refused: list[Refusal] = []
+        while keep := [
+            Refusal(record, reason)
+            for ref, record in going.items()
+            if (
+                reason := _reason_to_keep(
+                    record, [user for user in users[ref] if user not in going]
+                )
+            )
+        ]:  # what stays may need more of the others
+            refused += keep
+            for refusal in keep:
+                del going[refusal.record.ref]
+        return DeletePlan(list(going.values()), refused)
 
     def delete(self, plan: DeletePlan, message: str | None = None) -> int:
         """Delete what the plan says; return how many versions that were.
@@ -301,7 +299,24 @@ class Changes:
         return entry
 
 
-_VERSIONS_PER_ENTRY = 5000  # keeps a document far below its limit of size
+_VERSIONS_PER_ENTRY = (
+    1000  # keeps a document below its limit of size, also where each names a long key
+)
+
+
+def _users(index: Index, records: Iterable[Record]) -> dict[str, list[str]]:
+    """Return for each reference those of the live versions that have it as an input."""
+    index.refresh_all()
+    return {record.ref: [user.ref for user in index.users(record.id)] for record in records}
+
+
+def _reason_to_keep(record: Record, users: list[str]) -> str | None:
+    if record.tags:
+        return f"it is tagged {', '.join(record.tags)}"
+    if users:
+        more = f" and {len(users) - 1} more" if len(users) > 1 else ""
+        return f"it is an input of {users[0]}{more}"
+    return None
 
 
 def _by_key(records: list[Record]) -> list[tuple[str | None, list[Record]]]:

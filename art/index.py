@@ -446,6 +446,18 @@ class Index:
                 found[str(head.document.get("tag"))] = head.version_id
         return dict(sorted(found.items()))
 
+    def fresh_log(self, key: str | None, log: str) -> list[Entry]:
+        """Return the entries of one log as the files have it now."""
+
+        def question(index: Index) -> list[Entry]:
+            if key is None:
+                index.refresh_all()
+            else:
+                index.refresh(key)
+            return index.log(key, log)
+
+        return self.ask(question)
+
     def log(self, key: str | None, log: str) -> list[Entry]:
         """Return the entries of one log."""
         key_id = _KEYLESS if key is None else self._known_key_id(key)

@@ -12,7 +12,7 @@ from urllib.parse import unquote, urlsplit
 from blake3 import blake3
 
 from art.backend import explain
-from art.errors import NotFoundError, UnavailableError, UsageError
+from art.errors import CorruptError, NotFoundError, UnavailableError, UsageError
 
 _TIMEOUT_SECONDS = 15
 _BLOCK = 1 << 20
@@ -28,7 +28,11 @@ def check_url(url: str) -> str:
     """Return `url`; raise UsageError where it is not one or carries a password."""
     if any(ord(character) <= 32 for character in url) or not is_url(url):
         raise UsageError(f"{url!r} is not a URL", hint="URLs look like https://host/path")
-    if urlsplit(url).password:
+    try:
+        has_password = bool(urlsplit(url).password)
+    except ValueError as error:
+        raise UsageError(f"{url!r} is not a URL: {error}") from None
+    if has_password:
         raise UsageError(
             "the URL holds a password, which would be stored readably",
             hint="leave it out of the URL",
@@ -40,14 +44,18 @@ def local_path(url: str) -> Path | None:
     """Return the path of a `file://` URL, None for any other."""
     from urllib.request import url2pathname
 
-    parts = urlsplit(url)
-    return Path(url2pathname(unquote(parts.path))) if parts.scheme == "file" else None
+    if not url.startswith("file:"):
+        return None
+    path = url2pathname(urlsplit(url).path)
+    if "\0" in path:
+        raise UsageError(f"{url!r} is not a URL", hint="URLs look like https://host/path")
+    return Path(path)
 
 
 @contextlib.contextmanager
 def open_url(url: str) -> Iterator[BinaryIO]:
     """Open what a URL names, for reading. Raise NotFoundError, DeniedError or UnavailableError."""
-    path = local_path(url)
+    path = local_path(check_url(url))
     if path is not None:
         with _open_file(path) as file:
             yield file
@@ -59,9 +67,13 @@ def open_url(url: str) -> Iterator[BinaryIO]:
             yield file
 
 
-def _open_file(path: Path) -> BinaryIO:
+@contextlib.contextmanager
+def _open_file(path: Path) -> Iterator[BinaryIO]:
     try:
-        return path.open("rb")
+        if not path.is_file() and path.exists():
+            raise UsageError(f"{path} is no file but a folder, a pipe or a device")
+        with path.open("rb") as file:
+            yield file
     except FileNotFoundError:
         raise NotFoundError(f"there is no file {str(path)!r}") from None
     except OSError as error:
@@ -105,23 +117,36 @@ def _open_fsspec(url: str) -> Iterator[BinaryIO]:
         raise UnavailableError(f"{url} cannot be read: {error}", hint="try again later") from None
 
 
+def blocks(url: str, limit: int | None = None) -> Iterator[bytes]:
+    """Yield the bytes of what a URL names. Raise CorruptError where there are more than `limit`."""
+    size = 0
+    with open_url(url) as file:
+        while block := file.read(_BLOCK):
+            size += len(block)
+            if limit is not None and size > limit:
+                raise CorruptError(
+                    f"{url} has changed: it has more than the {limit} bytes that were recorded"
+                )
+            yield block
+
+
 def measure(url: str) -> tuple[int, str]:
     """Return size in bytes and hex digest of what a URL names."""
     hasher = blake3()
     size = 0
-    with open_url(url) as file:
-        while block := file.read(_BLOCK):
-            hasher.update(block)
-            size += len(block)
+    for block in blocks(url):
+        hasher.update(block)
+        size += len(block)
     return size, hasher.hexdigest()
 
 
-def fetch(url: str, target: str) -> tuple[int, str]:
-    """Write what a URL names into the new file `target`; return size and hex digest."""
+def fetch(url: str, target: str, limit: int | None) -> tuple[int, str]:
+    """Write what a URL names, at most `limit` bytes, into the new file `target`; return size and
+    hex digest."""
     hasher = blake3()
     size = 0
-    with open_url(url) as file, open(target, "xb") as output:
-        while block := file.read(_BLOCK):
+    with open(target, "xb") as output:
+        for block in blocks(url, limit):
             hasher.update(block)
             size += len(block)
             output.write(block)
@@ -130,4 +155,5 @@ def fetch(url: str, target: str) -> tuple[int, str]:
 
 def base_name(url: str) -> str:
     """Return a file name for what a URL names."""
-    return os.path.basename(unquote(urlsplit(url).path).rstrip("/")) or "content"
+    name = os.path.basename(unquote(urlsplit(check_url(url)).path).rstrip("/"))
+    return name if name not in ("", ".", "..") and name.isprintable() else "content"

@@ -329,17 +329,14 @@ class Repo:
 
     def tags(self, key: str) -> dict[str, Version]:
         """Return the versions that a key's tags name, deleted ones too. Raise NotFoundError."""
-        self.history(key, limit=1)
-        names = self._index.ask(lambda index: index.tags(key))
         return {
             tag: self._version(self._resolver.record(Ref(key, id), deleted=True))
-            for tag, id in names.items()
+            for tag, id in self._tag_ids(key).items()
         }
 
     def tag_names(self, key: str) -> list[str]:
         """Return the names of a key's tags."""
-        self.history(key, limit=1)
-        return list(self._index.ask(lambda index: index.tags(key)))
+        return list(self._tag_ids(key))
 
     def compare(
         self,
@@ -534,6 +531,15 @@ class Repo:
         self._store.objects.jobs = self.config.get("jobs").value
         manifest = self._resolver.manifest(record)
         return Version(self._store, self._index, self.reporter, record, manifest)
+
+    def _tag_ids(self, key: str) -> dict[str, str]:
+        self.history(key, limit=1)
+
+        def ask(index: Index) -> dict[str, str]:
+            index.refresh(key)
+            return index.tags(key)
+
+        return self._index.ask(ask)
 
     def _latest(self, key: str) -> Record | None:
         try:

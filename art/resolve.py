@@ -149,9 +149,8 @@ class Resolver:
 
     def notes(self, record: Record) -> list[Entry]:
         """Return what was said of a version later, oldest first."""
-        return [
-            entry for entry in self._index.log(record.key, NOTES) if entry.version_id == record.id
-        ]
+        entries = self._index.fresh_log(record.key, NOTES)
+        return [entry for entry in entries if entry.version_id == record.id]
 
     def _moved_to(self, record: Record) -> Ref:
         entry = self.last_state(record)

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from art import checkout, reference
+from art.catalog import NOTES
 from art.checkout import Checkout, Got
 from art.errors import ConflictError, CorruptError, NotFoundError, UsageError
 from art.index import Index, Record
@@ -156,7 +158,8 @@ class Version:
     @property
     def notes(self) -> list[Entry]:
         """What was said of it later, oldest first."""
-        return [e for e in self._index.log(self.key, "_notes") if e.version_id == self.id]
+        entries = self._index.fresh_log(self.key, NOTES)
+        return [entry for entry in entries if entry.version_id == self.id]
 
     @property
     def progress(self) -> Progress | None:
@@ -185,17 +188,24 @@ class Version:
         return list(self.iter_files())
 
     def iter_files(self, path: str = "") -> Iterator[Node]:
-        """Yield the nodes at a path, below it, or matching a glob; of everything by default."""
+        """Yield the nodes at a path, below it, or matching a glob; of everything by default.
+
+        A name that looks like a glob and is there is that name.
+        """
         if not self.payload or self.payload.tree is None:
             return
-        matches = _matcher(path)
+        matches = _at_or_below(path)
+        if _GLOB.search(path) and not any(matches(node.path) for node in self._payload().tree()):
+            pattern = re.compile(glob_pattern(path))
+            matches = lambda name: bool(pattern.fullmatch(name))  # noqa: E731 - one of two
         for node in self._payload().tree():
             if matches(node.path):
                 yield node
 
     def node(self, path: str | None = None) -> Node:
         """Return one file's node; without a path, that of the only file."""
-        nodes = list(self.iter_files(path or ""))
+        is_wanted = _at_or_below(path or "")
+        nodes = [node for node in self.iter_files() if is_wanted(node.path)]
         if path is None:
             files = [node for node in nodes if node.is_file]
             if len(files) == 1:
@@ -297,19 +307,20 @@ class Version:
         """Return the node that is to be taken out as a file of its own."""
         if nodes is None and self.payload and self.payload.file is not None:
             return self.node()
-        if nodes and len(nodes) == 1 and not nodes[0].is_dir and not _GLOB.search(path):
+        if nodes and len(nodes) == 1 and not nodes[0].is_dir:
             return nodes[0] if nodes[0].path == os.path.basename(path) else None
         return None
 
     def _relative(self, path: str) -> Iterator[Node]:
         """Yield what `path` names, with paths from the folder it lies in or is."""
-        prefix = _prefix(path)
         nodes = self.iter_files(path)
         first = next(nodes, None)
         if first is None:
             return
-        if path and first.path == path:
+        if first.path == path:
             prefix = os.path.dirname(path)
+        else:
+            prefix = path if _at_or_below(path)(first.path) else _fixed_folder(path)
         for node in _chain(first, nodes):
             yield _renamed(node, node.path[len(prefix) + 1 :]) if prefix else node
 
@@ -349,7 +360,7 @@ class Version:
         target = _file_target(to, reference.base_name(payload.url))
         with checkout.beside(target) as temporary:
             fetched = f"{temporary}/file"
-            size, b3 = reference.fetch(payload.url, fetched)
+            size, b3 = reference.fetch(payload.url, fetched, payload.size)
             self._check_reference(payload, size, f"b3:{b3}")
             checkout.place(fetched, str(target), replace=force)
         return Got(target, 1, 0, size)
@@ -359,13 +370,19 @@ class Version:
 
         if os.path.lexists(target):
             raise ConflictError(f"{target} exists", hint="name another target")
+        self._check_folder(payload, str(source))  # it may be anything by now, and any size
         with checkout.beside(target) as temporary:
             copy = os.path.join(temporary, "folder")
             shutil.copytree(source, copy, symlinks=True)
-            files, size, digest = hash_folder(self._store, self._reporter, copy)
-            self._check_reference(payload, size, f"tree:{digest}")
+            files, size = self._check_folder(payload, copy)
             checkout.place(copy, str(target), replace=True)
         return Got(target, files, 0, size)
+
+    def _check_folder(self, payload: Payload, path: str) -> tuple[int, int]:
+        """Return number of files and bytes of a folder that is what was recorded."""
+        files, size, digest = hash_folder(self._store, self._reporter, path, payload.size or 0)
+        self._check_reference(payload, size, f"tree:{digest}")
+        return files, size
 
     def _check_reference(self, payload: Payload, size: int, checksum: str) -> None:
         if (payload.size is not None and size != payload.size) or payload.checksum not in (
@@ -384,11 +401,10 @@ class Version:
 
         hasher = blake3()
         size = 0
-        with reference.open_url(str(payload.url)) as file:
-            while block := file.read(1 << 20):
-                hasher.update(block)
-                size += len(block)
-                yield block
+        for block in reference.blocks(str(payload.url), payload.size):
+            hasher.update(block)
+            size += len(block)
+            yield block
         self._check_reference(payload, size, f"b3:{hasher.hexdigest()}")
 
     def _inline(self) -> bytes:
@@ -414,41 +430,49 @@ class Version:
     def _find_stored(self, digests: set[str]) -> set[str]:
         """Return which of these digests of files some version of this key holds."""
         found: set[str] = set()
-        for record in self._index.versions(self.key, limit=_LOOK_BACK):
+        records = self._index.ask(lambda index: index.versions(self.key, limit=_LOOK_BACK))
+        for record in records:
             if not digests - found:
                 break
-            stored = self._store.objects.stored(record.payload) if record.payload else None
-            if stored:
-                found |= digests.intersection(node.b3 for node in stored.tree())
+            with contextlib.suppress(CorruptError):  # what is damaged counts as not stored
+                stored = self._store.objects.stored(record.payload) if record.payload else None
+                if stored:
+                    found |= digests.intersection(node.b3 for node in stored.tree())
         return found
 
     def _no_path(self, path: str) -> NotFoundError:
         return NotFoundError(f"{self.ref} has no file {path!r}", hint=f"art inspect {self.ref}")
 
 
-def hash_folder(store: Store, reporter: Reporter, path: str) -> tuple[int, int, str]:
-    """Return number of files, bytes and the digest of the tree of a folder, storing nothing."""
+def hash_folder(
+    store: Store, reporter: Reporter, path: str, limit: int | None = None
+) -> tuple[int, int, str]:
+    """Return number of files, bytes and the digest of the tree of a folder, storing nothing.
+
+    Raise CorruptError where there are more than `limit` bytes.
+    """
     with TreeHasher(store.objects) as hasher:
         ingest = Ingest(hasher, NoMemory(), reporter)
-        digest = hasher.digest(ingest.lines([Source(os.path.abspath(path), "")]))
+
+        def lines() -> Iterator[bytes]:
+            for line in ingest.lines([Source(os.path.abspath(path), "")]):
+                if limit is not None and ingest.size > limit:
+                    raise CorruptError(f"{path} has changed: it has more than {limit} bytes")
+                yield line
+
+        digest = hasher.digest(lines())
     return ingest.files, ingest.size, digest
 
 
-def _matcher(path: str) -> Any:
-    if not path:
-        return lambda _: True
-    if not _GLOB.search(path):
-        return lambda name: name == path or name.startswith(path + "/")
-    pattern = re.compile(glob_pattern(path))
-    return lambda name: bool(pattern.fullmatch(name))
+def _at_or_below(path: str) -> Callable[[str], bool]:
+    """Return a test whether a name is `path`, or in the folder `path`; all are in ""."""
+    return lambda name: not path or name == path or name.startswith(path + "/")
 
 
-def _prefix(path: str) -> str:
-    """Return the folder in the tree from which on paths are written out."""
-    if not _GLOB.search(path):
-        return path
-    fixed = path[: _GLOB.search(path).start()]  # type: ignore[union-attr]
-    return fixed.rpartition("/")[0]
+def _fixed_folder(glob: str) -> str:
+    """Return the folder that a glob begins with."""
+    match = _GLOB.search(glob)
+    return glob[: match.start() if match else None].rpartition("/")[0]
 
 
 def _chain(first: Node, rest: Iterable[Node]) -> Iterator[Node]:

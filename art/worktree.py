@@ -6,6 +6,7 @@ are; while it is consumed, it gives contents to the `PayloadWriter`.
 
 from __future__ import annotations
 
+import errno
 import glob
 import json
 import os
@@ -128,6 +129,8 @@ class Ingest:
     def _source(self, source: Source) -> Iterator[bytes]:
         try:
             found = os.stat(source.path)
+        except FileNotFoundError:
+            raise NotFoundError(f"there is no file or folder {source.path!r}") from None
         except OSError as error:
             explain(error, source.path)
         if stat.S_ISDIR(found.st_mode):
@@ -142,8 +145,8 @@ class Ingest:
 
     def _folder(self, path: str, prefix: str, ignore: _Ignore) -> Iterator[bytes]:
         names = _listing(path)
-        if IGNORE_FILE in names:
-            ignore = ignore.with_file(os.path.join(path, IGNORE_FILE), prefix)
+        if IGNORE_FILE in names and os.path.isfile(rules := os.path.join(path, IGNORE_FILE)):
+            ignore = ignore.with_file(rules, prefix)
         names.sort()
         quoted_prefix = _quote(prefix)[:-1]
         segments = _Segments(self._notes, path)
@@ -163,6 +166,8 @@ class Ingest:
     def _subfolder(self, path: str, prefix: str, ignore: _Ignore) -> Iterator[bytes]:
         try:
             mode = os.lstat(path).st_mode
+        except FileNotFoundError:
+            raise _changed(path, "vanished") from None
         except OSError as error:
             explain(error, path)
         yield from _with_folder(self._folder(path, prefix, ignore), prefix[:-1], mode)
@@ -217,6 +222,8 @@ class Ingest:
             except FileNotFoundError:
                 raise _changed(path, "vanished") from None
             except OSError as error:
+                if error.errno == errno.ELOOP:
+                    raise _changed(path, "became a symbolic link") from None
                 explain(error, path)
             try:
                 node = self._store(handle, found.st_size)
@@ -228,6 +235,8 @@ class Ingest:
             if _stat_key(after) == _stat_key(found) and node.size == found.st_size:
                 segments.add(name, found, started, node)
                 return _chunked_line(quoted, found.st_mode & 0o777, node)
+            if not stat.S_ISREG(after.st_mode):
+                raise _changed(path, "became something else")
             self.size += after.st_size - found.st_size
             found = after
         raise _changed(path, "changed again and again")
@@ -475,8 +484,9 @@ class _Ignore:
         from pathspec import GitIgnoreSpec
 
         try:
-            with open(path, encoding="utf-8", errors="surrogateescape") as file:
-                spec = GitIgnoreSpec.from_lines(file.read().splitlines())
+            with open(path, "rb") as file:
+                text = file.read().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
+            spec = GitIgnoreSpec.from_lines(text.replace("\r\n", "\n").split("\n"))
         except OSError as error:
             explain(error, path)
         except ValueError as error:

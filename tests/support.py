@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import io
+import os
+import stat
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from blake3 import blake3
@@ -118,3 +121,31 @@ def _view(index: Index) -> list[str]:
     index.refresh_all()
     assert not index.problems, index.problems
     return sorted(f"{record.ref} {record}" for record in index.everything() + index.versions(None))
+
+
+Disk = dict[str, tuple[str, int, bytes | str]]
+
+
+def disk(folder: Path) -> Disk:
+    """Return kind, mode, and content or target of everything in a folder, by path."""
+    found: Disk = {}
+    for path in sorted(folder.rglob("*")):
+        mode = path.lstat().st_mode
+        name = path.relative_to(folder).as_posix()
+        if stat.S_ISLNK(mode):
+            found[name] = ("link", 0, os.readlink(path))
+        elif stat.S_ISDIR(mode):
+            found[name] = ("folder", mode & 0o777, "")
+        else:
+            found[name] = ("file", mode & 0o777, path.read_bytes())
+    return found
+
+
+def lay_out(folder: Path, files: Mapping[str, bytes | str]) -> Path:
+    """Write files, by path, into a folder that is made; return the folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return folder
