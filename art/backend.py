@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -12,10 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NoReturn, Protocol
 
-from art.errors import ArtError, DeniedError, StorageError
+from art.errors import ArtError, CorruptError, DeniedError, StorageError
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTSUP, errno.EMLINK, errno.EXDEV}
 _NO_SYNC = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EBADF, errno.EACCES}
+_READ_SIZE = 64 << 20
+# Where a pipe lies in place of a file, opening it must not wait for a writer.
+_READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _STALE_SECONDS = 24 * 3600
 
 
@@ -98,22 +102,30 @@ class LocalBackend:
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
         path = self._at(name)
         try:
-            with open(path, "rb", buffering=0) as file:
-                if start:
-                    file.seek(start)
-                return _read_all(file, length)
+            handle = os.open(path, _READ_FLAGS)
+            try:
+                found = os.fstat(handle)
+                if not stat.S_ISREG(found.st_mode):
+                    raise CorruptError(f"{name} is damaged: it is no file", hint="art doctor")
+                end = found.st_size if length is None else min(found.st_size, start + length)
+                return _read_all(handle, start, end - start)
+            finally:
+                os.close(handle)
         except (FileNotFoundError, NotADirectoryError):
             raise FileNotFoundError(errno.ENOENT, "no such name", path) from None
         except OSError as error:
-            explain(error, path)
+            _explain_reading(error, name, path)
 
     def size(self, name: str) -> int | None:
+        path = self._at(name)
         try:
-            return os.stat(self._at(name)).st_size
+            return os.stat(path).st_size
         except (FileNotFoundError, NotADirectoryError):
+            if os.path.islink(path):  # the name is taken all the same
+                raise CorruptError(f"{name} is damaged: it is a link to nothing") from None
             return None
         except OSError as error:
-            explain(error, name)
+            _explain_reading(error, name, path)
 
     def create(self, name: str, content: bytes) -> bool:
         staged = self.stage()
@@ -361,20 +373,23 @@ def _free_space(path: str) -> str:
     return ""
 
 
-def _read_all(file: BinaryIO, length: int | None) -> bytes:
-    if length is None:
-        return file.read()
+def _explain_reading(error: OSError, name: str, path: str) -> NoReturn:
+    if error.errno == errno.ELOOP:
+        raise CorruptError(f"{name} is damaged: it is a circle of links") from None
+    explain(error, path)
+
+
+def _read_all(handle: int, start: int, size: int) -> bytes:
+    if start:
+        os.lseek(handle, start, os.SEEK_SET)
     parts = []
-    while length > 0:
-        part = file.read(length)
-        if not part:
-            break
+    while size > 0 and (part := os.read(handle, min(size, _READ_SIZE))):
         parts.append(part)
-        length -= len(part)
+        size -= len(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _item(name: str, entry: os.DirEntry[str]) -> Iterator[Item]:
     with contextlib.suppress(FileNotFoundError):
-        stat = entry.stat(follow_symlinks=False)
-        yield Item(name, stat.st_size, stat.st_mtime)
+        found = entry.stat(follow_symlinks=False)
+        yield Item(name, found.st_size, found.st_mtime)

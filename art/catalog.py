@@ -16,7 +16,8 @@ from art.backend import Backend
 from art.errors import CorruptError, NotFoundError
 from art.model import ANONYMOUS, Document, Entry, Manifest, check_tag, escape, unescape
 
-_NUMBER = re.compile(r"v?([0-9]{8,18})\.yaml")
+_NUMBER = re.compile(r"v?((?!0{8})[0-9]{8}|[1-9][0-9]{8,17})\.yaml")
+_NUMBER_LIMIT = 10**18
 STATE, NOTES, SETTINGS = "_state", "_notes", "_settings"
 
 
@@ -74,6 +75,8 @@ class Catalog:
         number = known + 1
         while self.backend.size(manifest_name(key, number)) is not None:
             number += 1
+        if number >= _NUMBER_LIMIT:
+            raise CorruptError(f"{manifest_directory(key)} has no free number", hint="art doctor")
         return number
 
     def manifest(self, key: str, number: int) -> Manifest:
@@ -105,7 +108,7 @@ class Catalog:
         return [name[:-5] for name in self.backend.names("anonymous") if name.endswith(".yaml")]
 
     def _read_manifest(self, name: str) -> Manifest:
-        data = self.backend.read(name)
+        data = self.backend.read(name, 0, documents.READ_LIMIT)
         document = documents.decode(data, name)
         return Manifest.from_document(document, "b3:" + blake3(data).hexdigest(), name)
 
@@ -170,7 +173,7 @@ class Catalog:
     def _entry(self, key: str | None, log: str, number: int) -> Entry:
         name = f"{refs_directory(key)}/{log}/{number:08}.yaml"
         try:
-            document = documents.decode(self.backend.read(name), name)
+            document = documents.decode(self.backend.read(name, 0, documents.READ_LIMIT), name)
         except FileNotFoundError:
             raise CorruptError(f"{name} is missing", hint="art doctor") from None
         entry = Entry.from_document(document, number, name)
@@ -204,7 +207,7 @@ class Catalog:
         """Return the value of a progress artifact, None where there is none."""
         name = f"progress/{uid}.yaml"
         try:
-            document = documents.decode(self.backend.read(name), name)
+            document = documents.decode(self.backend.read(name, 0, documents.READ_LIMIT), name)
         except FileNotFoundError:
             return None
         value, sequence = document.get("value"), document.get("sequence")

@@ -96,7 +96,7 @@ class Config:
 
     def _repository(self) -> Document:
         try:
-            return documents.load_plain(self._backend.read(_NAME), _NAME)
+            return documents.load_plain(self._backend.read(_NAME, 0, documents.READ_LIMIT), _NAME)
         except FileNotFoundError:
             return {}
 

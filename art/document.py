@@ -13,6 +13,7 @@ from art.errors import CorruptError, NewerFormatError, UsageError
 from art.model import FORMAT, Document
 
 SIZE_LIMIT = 1 << 20
+READ_LIMIT = SIZE_LIMIT + 1  # enough to see that a document is too large
 _DEPTH_LIMIT = 64
 _CHECK_LENGTH = len("check: ") + 32 + 1
 _INTEGER_LIMIT = 100  # characters; YAML's numbers of base 60 take time that grows with their square
@@ -88,7 +89,7 @@ def decode(data: bytes, name: str) -> Document:
     """
     body = data[:-_CHECK_LENGTH]
     if len(data) > SIZE_LIMIT:
-        raise _damaged(name, f"it has {len(data)} bytes, at most {SIZE_LIMIT} are possible")
+        raise _damaged(name, f"it is too large, at most {SIZE_LIMIT} bytes are possible")
     if data[-_CHECK_LENGTH:] != b"check: " + _checksum(body) + b"\n" or body[-1:] != b"\n":
         raise _damaged(name, "its checksum does not match its content")
     return check_format(_loaded(body, name), name)
@@ -112,7 +113,7 @@ def check_format(document: Any, name: str) -> Document:
 def load_plain(data: bytes, name: str) -> Document:
     """Return the mapping in a YAML file that people edit, such as config.yaml: no checksum."""
     if len(data) > SIZE_LIMIT:
-        raise _damaged(name, f"it has {len(data)} bytes, at most {SIZE_LIMIT} are possible")
+        raise _damaged(name, f"it is too large, at most {SIZE_LIMIT} bytes are possible")
     document = _loaded(data, name)
     if document is None:
         document = {}

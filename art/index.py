@@ -201,7 +201,7 @@ class Index:
             "INSERT OR REPLACE INTO directories VALUES (?, ?)",
             (name, modified if is_settled else -1),
         )
-        return [f"{name}/{child[:-1]}" for child in names if child.endswith("/")]
+        return [f"{name}/{child[:-1]}" for child in names if child[-1] == "/" and child.isascii()]
 
     def _take(self, name: str, names: list[str], keys: set[str | None]) -> None:
         if name == "anonymous":
@@ -228,7 +228,7 @@ class Index:
 
     def _take_anonymous(self, names: list[str]) -> None:
         known = self._db.execute("SELECT uid FROM versions WHERE key_id = 0 AND state != 'damaged'")
-        uids = {name[:-5] for name in names if name.endswith(".yaml")}
+        uids = {name[:-5] for name in names if name.endswith(".yaml") and name.isascii()}
         for uid in uids.difference(uid for (uid,) in known):
             self._db.execute("DELETE FROM versions WHERE key_id = 0 AND uid = ?", (uid,))
             try:

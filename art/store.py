@@ -40,7 +40,7 @@ class Store:
     def open(cls, backend: Backend, where: str) -> Store:
         """Raise NoRepositoryError, CorruptError or NewerFormatError."""
         try:
-            data = backend.read(_FORMAT)
+            data = backend.read(_FORMAT, 0, documents.READ_LIMIT)
         except FileNotFoundError:
             raise NoRepositoryError(f"no repository at {where}", hint="art init") from None
         document = documents.decode(data, _FORMAT)

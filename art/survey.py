@@ -220,8 +220,11 @@ def _examine_manifests(store: Store, index: Index) -> list[Finding]:
     catalog = store.catalog
     for key in sorted(catalog.keys()):
         numbers = catalog.numbers(key)
-        for number in sorted(set(range(1, numbers[-1])).difference(numbers)):
-            findings.append(Finding("error", f"{catalogs.manifest_name(key, number)} is missing"))
+        for before, after in zip([0, *numbers], numbers, strict=False):
+            if after > before + 1:
+                missing = catalogs.manifest_name(key, before + 1)
+                more = f" and {after - before - 2:,} more after it" if after > before + 2 else ""
+                findings.append(Finding("error", f"{missing} is missing{more}"))
         for number in numbers:
             with _noting(findings):
                 catalog.manifest(key, number)

@@ -16,7 +16,11 @@ LINE_LIMIT = 16 << 20
 _SIMPLE = re.compile(
     rb'\{"path":"([ !#-\[\]-~]+)","mode":"([0-7]{1,3})","size":(0|[1-9][0-9]{0,17}),"b3":"([0-9a-f]{64})"\}'
 )
-_IMPOSSIBLE = re.compile(r"(?:\A|/)\.{0,2}(?:/|\Z)|\0")
+# Absolute, empty, `.`, `..`, the folder of a repository, and what no file name holds.
+_IMPOSSIBLE = re.compile(
+    r"(?:\A|/)(?:\.{0,2}|\.[aA][rR][tT])(?:/|\Z)|[\0\ud800-\udc7f\udd00-\udfff]"
+)
+_NO_TEXT = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")
 _HEX = re.compile(r"[0-9a-f]{64}")
 _MODE = re.compile(r"[0-7]{1,3}")
 _SIZE_LIMIT = 2**63
@@ -104,7 +108,7 @@ def _node(fields: dict[str, object]) -> Node:
     check_path(path)
     if "link" in fields:
         link = fields["link"]
-        if not isinstance(link, str) or not link or "\0" in link:
+        if not isinstance(link, str) or not link or _NO_TEXT.search(link):
             raise ValueError("link is not a text")
         return Node(path, link=link)
     mode = fields["mode"]
@@ -144,7 +148,7 @@ def _chunks(value: object) -> tuple[tuple[str, int], ...]:
 
 
 def check_path(path: str) -> None:
-    """Raise ValueError where a path of a tree is absolute, empty, or goes up."""
+    """Raise ValueError where a path of a tree is absolute, empty, goes up or into a repository."""
     if _IMPOSSIBLE.search(path):
         raise ValueError(f"path {path[:80]!r} is not possible")
 

@@ -6,6 +6,7 @@ are; while it is consumed, it gives contents to the `PayloadWriter`.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import glob
 import json
@@ -16,7 +17,7 @@ import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 from blake3 import blake3
 
@@ -25,10 +26,7 @@ from art.errors import ConflictError, NotFoundError, UsageError
 from art.memory import FileMemory
 from art.objects import PayloadWriter
 from art.reporter import Reporter
-from art.tree import Node, file_line
-
-if TYPE_CHECKING:
-    from pathspec import GitIgnoreSpec
+from art.tree import Node, check_path, file_line
 
 IGNORE_FILE = ".artignore"
 _SEGMENT = 4096
@@ -38,6 +36,7 @@ _ATTEMPTS = 3
 _RECORD = struct.Struct("<40s32sI")  # stat, digest, length of the rest of the line in `extras`
 _STAT = struct.Struct("<QQqqq")  # device, inode, size, mtime, ctime
 _NEVER = b"\xff" * 40
+_NONE_OF = re.compile(r"\[\^(\]?)")  # in pathspec's expressions: such a letter is no "/"
 _PLAIN = re.compile(r"[ !#-\[\]-~]*")
 _OPEN_FLAGS = (
     os.O_RDONLY
@@ -46,6 +45,7 @@ _OPEN_FLAGS = (
     | getattr(os, "O_NONBLOCK", 0)
 )
 _U64 = 2**64 - 1
+_RESERVED = {f".{a}{r}{t}{end}" for a in "aA" for r in "rR" for t in "tT" for end in ("", "/")}
 
 
 @dataclass(frozen=True)
@@ -102,6 +102,9 @@ class Ingest:
 
     def lines(self, sources: list[Source]) -> Iterator[bytes]:
         """Yield the tree's lines in the order of their paths."""
+        for source in sources:
+            if source.name:
+                check_name(source.name)
         self._reporter.start("reading")
         if len(sources) == 1 and not sources[0].name:
             yield from self._folder(sources[0].path, "", _Ignore())
@@ -112,6 +115,7 @@ class Ingest:
 
     def stream_line(self, name: str, stream: BinaryIO) -> Iterator[bytes]:
         """Yield the one line of a file that comes as a stream."""
+        check_name(name)
         b3, size, chunks, is_list = self._writer.add_file(stream.read)
         self.files, self.size = 1, size
         yield Node(name, 0o644, size, b3, chunks, is_list).line()
@@ -147,6 +151,8 @@ class Ingest:
         names = _listing(path)
         if IGNORE_FILE in names and os.path.isfile(rules := os.path.join(path, IGNORE_FILE)):
             ignore = ignore.with_file(rules, prefix)
+        if not _RESERVED.isdisjoint(names):
+            names = [name for name in names if not _is_own(name, path, prefix, ignore)]
         names.sort()
         quoted_prefix = _quote(prefix)[:-1]
         segments = _Segments(self._notes, path)
@@ -154,8 +160,7 @@ class Ingest:
             if ignore.rules and ignore.matches(prefix + name):
                 continue
             if name[-1] == "/":
-                if name != ".art/":
-                    yield from self._subfolder(os.path.join(path, name[:-1]), prefix + name, ignore)
+                yield from self._subfolder(os.path.join(path, name[:-1]), prefix + name, ignore)
             else:
                 quoted = (
                     f'{quoted_prefix}{name}"' if _PLAIN.fullmatch(name) else _quote(prefix + name)
@@ -264,6 +269,14 @@ class Ingest:
         return read
 
 
+def check_name(name: str) -> None:
+    """Raise UsageError where a path cannot be in a tree."""
+    try:
+        check_path(name)
+    except ValueError:
+        raise UsageError(f"{name!r} is no possible path in a version") from None
+
+
 def _order(source: Source) -> str:
     return source.name + "/" if os.path.isdir(source.path) else source.name
 
@@ -277,6 +290,16 @@ def _listing(path: str) -> list[str]:
         raise _changed(path, "vanished") from None
     except OSError as error:
         explain(error, path)
+
+
+def _is_own(name: str, path: str, prefix: str, ignore: _Ignore) -> bool:
+    """Whether `name` is a repository's folder; raise UsageError for what only has its name."""
+    if name in _RESERVED and name != ".art/" and not ignore.matches(prefix + name):
+        raise UsageError(
+            f"{os.path.join(path, name)} has the name of a repository's own folder",
+            hint=f"rename it, or name it in {IGNORE_FILE}",
+        )
+    return name == ".art/"
 
 
 def _with_folder(lines: Iterator[bytes], name: str, mode: int) -> Iterator[bytes]:
@@ -474,29 +497,62 @@ def _with_extras(
         at += length
 
 
+class _Rule(NamedTuple):
+    """One line of an ignore file. `regex` matches a path without the `/` of folders."""
+
+    regex: re.Pattern[str]
+    ignores: bool
+    for_folders: bool
+
+    def speaks_of(self, path: str, *, is_folder: bool) -> bool:
+        if self.for_folders and not is_folder:
+            return False
+        match = self.regex.match(path)
+        # pathspec marks, by this group, that something above the path matches: the walk saw to that
+        return match is not None and match.groupdict().get("ps_d") is None
+
+
+def _rules(text: str) -> list[_Rule]:
+    """Return the rules of an ignore file, the last first, which decides. Lines that git takes for
+    patterns without effect have none here, too."""
+    from pathspec import GitIgnoreSpec
+
+    rules = []
+    for line in reversed(text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")):
+        line = re.sub(r"(?<!\\) +\Z", "", line)
+        is_for_folders = line.endswith("/")
+        if is_for_folders:  # the spaces before the slash count
+            line = re.sub(r"(?<!\\) (?= *\Z)", r"\\ ", line[:-1])
+        with contextlib.suppress(ValueError):
+            (pattern,) = GitIgnoreSpec.from_lines([line]).patterns
+            if pattern.include is not None and pattern.regex is not None:
+                regex = re.compile(_NONE_OF.sub(r"[^\1/", pattern.regex.pattern))
+                rules.append(_Rule(regex, pattern.include, is_for_folders))
+    return rules
+
+
 class _Ignore:
     """The rules of all `.artignore` files from the root of the walk down to a folder."""
 
-    def __init__(self, rules: tuple[tuple[str, GitIgnoreSpec], ...] = ()) -> None:
+    def __init__(self, rules: tuple[tuple[str, list[_Rule]], ...] = ()) -> None:
         self.rules = rules
 
     def with_file(self, path: str, prefix: str) -> _Ignore:
-        from pathspec import GitIgnoreSpec
-
         try:
             with open(path, "rb") as file:
-                text = file.read().decode("utf-8", "surrogateescape").removeprefix("\ufeff")
-            spec = GitIgnoreSpec.from_lines(text.replace("\r\n", "\n").split("\n"))
+                text = file.read().decode("utf-8", "surrogateescape")
         except OSError as error:
             explain(error, path)
-        except ValueError as error:
-            raise UsageError(f"{path}: {error}") from error
-        return _Ignore((*self.rules, (prefix, spec)))
+        return _Ignore(((prefix, _rules(text)), *self.rules))
 
     def matches(self, path: str) -> bool:
         """Whether the deepest rule that speaks of `path` ignores it, as in git."""
-        for prefix, spec in reversed(self.rules):
-            include = spec.check_file(path[len(prefix) :]).include
-            if include is not None:
-                return include
+        is_folder = path.endswith("/")
+        name = path.rstrip("/").replace(
+            "\n", "\x1f"
+        )  # no pattern has a line end, and `$` means two things
+        for prefix, rules in self.rules:
+            for rule in rules:
+                if rule.speaks_of(name[len(prefix) :], is_folder=is_folder):
+                    return rule.ignores
         return False

@@ -19,6 +19,11 @@ Fields = dict[str, Any]
 NOW = "2026-11-21T08:30:00.000000Z"
 
 
+class _Dumper(yaml.SafeDumper):
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 def seal(body: bytes) -> bytes:
     """Return a document of any body with the checksum it must have."""
     return body + b"check: " + blake3(body).hexdigest()[:32].encode() + b"\n"
@@ -26,7 +31,7 @@ def seal(body: bytes) -> bytes:
 
 def document(fields: Fields) -> bytes:
     """Return a document with a right checksum, of fields that art itself would never write."""
-    return seal(yaml.safe_dump(fields, sort_keys=False, allow_unicode=True).encode())
+    return seal(yaml.dump(fields, Dumper=_Dumper, sort_keys=False, allow_unicode=True).encode())
 
 
 def line(path: str, content: bytes, *, mode: str = "644", extra: str = "") -> bytes:
@@ -76,13 +81,13 @@ class Forge:
         common = {"art": 1, "uid": new_uid(), "created": NOW, "author": "eve"}
         return self.put(name, document({**common, **fields}))
 
-    def manifest(self, key: str, number: int, **fields: Any) -> str:
-        """Write a manifest; return its id. A field that is None is left out."""
-        common: Fields = {"art": 1, "uid": new_uid(), "key": key, "type": "folder"}
+    def manifest(self, where: str, number: int, **fields: Any) -> str:
+        """Write a manifest of the key `where`; return its id. A field that is None is left out."""
+        common: Fields = {"art": 1, "uid": new_uid(), "key": where, "type": "folder"}
         common |= {"created": NOW, "author": "eve"}
         whole = {name: v for name, v in {**common, **fields}.items() if v is not None}
         data = document(whole)
-        self.put(f"manifests/{key}/v{number:08}.yaml", data)
+        self.put(f"manifests/{where}/v{number:08}.yaml", data)
         return "b3:" + blake3(data).hexdigest()
 
     def tree(self, lines: list[bytes], contents: list[bytes] | None = None) -> str:

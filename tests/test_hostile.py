@@ -16,7 +16,7 @@ import art
 from art.errors import ArtError, CorruptError, UsageError
 from art.model import new_uid
 from art.repo import Repo
-from tests.support_hostile import NOW, Forge, line
+from tests.support_hostile import NOW, Forge, document, line
 
 EVIL = b"evil"
 GOOD = b"good"
@@ -44,7 +44,7 @@ def everything(folder: Path) -> dict[str, bytes | str]:
         for name in [*folders, *files]:
             path = Path(place, name)
             if path.is_symlink():
-                found[str(path.relative_to(folder))] = os.readlink(path)
+                found[str(path.relative_to(folder))] = str(path.readlink())
             elif path.is_file():
                 found[str(path.relative_to(folder))] = path.read_bytes()
     return found
@@ -212,7 +212,7 @@ def test_a_link_in_a_tree_is_made_and_never_followed(
     (target / "link").write_bytes(b"a file is there")
 
     repo.version("k").get(target, force=True)
-    assert os.readlink(target / "link") == str(outside)
+    assert str((target / "link").readlink()) == str(outside)
     repo.version("k").get(target)
     assert outside.read_bytes() == b"untouched"
 
@@ -326,7 +326,7 @@ def test_a_reference_to_a_pipe_does_not_wait_for_it(
 
 
 @pytest.mark.parametrize("name", ["manifests/k/v00000001.yaml", "refs/k/_notes/00000001.yaml"])
-@pytest.mark.parametrize("kind", ["pipe", "endless", "folder", "loop"])
+@pytest.mark.parametrize("kind", ["pipe", "endless", "folder", "loop", "nowhere"])
 def test_what_is_no_file_where_a_document_must_be_is_damage(
     name: str, kind: str, repo: Repo, forge: Forge
 ) -> None:
@@ -338,7 +338,8 @@ def test_what_is_no_file_where_a_document_must_be_is_damage(
     elif kind == "folder":
         path.mkdir()
     else:
-        path.symlink_to("/dev/zero" if kind == "endless" else path)
+        targets = {"endless": "/dev/zero", "loop": path.name, "nowhere": "nothing/there"}
+        path.symlink_to(targets[kind])
     with pytest.raises(CorruptError):
         repo.version("k@v1")
     repo.doctor()
@@ -353,9 +354,7 @@ def test_a_manifest_under_another_key_is_damaged(repo: Repo, forge: Forge) -> No
 
 
 @pytest.mark.parametrize("fields", [{"key": "other"}, {"key": None}, {"key": 7}])
-@pytest.mark.parametrize(
-    "log", ["_tags/prod", "_state", "_notes"], ids=["tag", "state", "note"]
-)
+@pytest.mark.parametrize("log", ["_tags/prod", "_state", "_notes"], ids=["tag", "state", "note"])
 def test_an_entry_under_another_key_has_no_effect_and_is_named(
     log: str, fields: dict[str, object], repo: Repo, forge: Forge
 ) -> None:
@@ -421,7 +420,7 @@ def test_a_move_to_itself_or_to_nowhere_is_reported(repo: Repo, forge: Forge) ->
         repo.version("a")
     other = forge.manifest("b", 1)
     _moved(forge, "b", other, "nowhere", "b3:" + "1" * 64)
-    with pytest.raises(ArtError, match="nowhere|111"):
+    with pytest.raises(ArtError, match=r"nowhere|111"):
         repo.version("b")
 
 
@@ -488,8 +487,17 @@ def test_what_does_not_belong_into_a_repository_is_left_alone_and_reported(
     strange = ["manifests/k/\udcff\udcfe/x", "manifests/nested/deep/readme", "refs/k/_odd/1.yaml"]
     strange += ["refs/k/_tags/prod/x.yaml", "refs/k/_tags/stray", "manifests/k/v1.yaml"]
     strange += ["manifests/k/v000000000001.yaml", "manifests/k/v00000000.yaml", "odd", "packs/xx/y"]
-    strange += [f"layouts/{tree[:2]}/{tree}/not-a-digest/x", "anonymous/x", "progress/x"]
-    strange += [f"layouts/{tree[:2]}/{tree}/zz", "refs/\udcff/x", "manifests/.hidden/v00000001.yaml"]
+    strange += [
+        f"layouts/{tree[:2]}/{tree}/not-a-digest/x",
+        "anonymous/x",
+        "anonymous/\udcff.yaml",
+        "progress/x",
+    ]
+    strange += [
+        f"layouts/{tree[:2]}/{tree}/zz",
+        "refs/\udcff/x",
+        "manifests/.hidden/v00000001.yaml",
+    ]
     for name in strange:
         forge.put(name, b"?")
 
@@ -555,9 +563,7 @@ def test_nothing_in_a_repository_is_ever_run(
     assert not proof.exists()
 
 
-def test_a_hostile_archive_holds_the_links_as_links(
-    repo: Repo, forge: Forge, target: Path
-) -> None:
+def test_a_hostile_archive_holds_the_links_as_links(repo: Repo, forge: Forge, target: Path) -> None:
     forge.folder("k", [b'{"path":"a","link":"../secret"}\n', line("b", GOOD)], [GOOD])
     repo.version("k").get(target.with_suffix(".tar"), archive="tar")
     repo.version("k").get(target.with_suffix(".zip"), archive="zip")
@@ -572,12 +578,8 @@ def test_a_hostile_archive_holds_the_links_as_links(
 
 
 def test_a_stub_without_key_or_with_another_id_is_no_version(repo: Repo, forge: Forge) -> None:
-    forge.put(
-        "manifests/k/v00000001.yaml",
-        __import__("tests.support_hostile", fromlist=["document"]).document(
-            {"art": 1, "uid": new_uid(), "key": "k", "created": NOW, "purged": {"id": "b3:zz"}}
-        ),
-    )
+    fields = {"art": 1, "uid": new_uid(), "key": "k", "created": NOW, "purged": {"id": "b3:zz"}}
+    forge.put("manifests/k/v00000001.yaml", document(fields))
     with pytest.raises(CorruptError, match="v00000001"):
         repo.version("k")
 
