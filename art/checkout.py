@@ -84,24 +84,23 @@ class Checkout:
             raise ConflictError(
                 f"{self._target} is there and is not a folder", hint="name another target"
             )
-        wanted = _checked(nodes)
-        size = 0
-        unchanged = 0
-        if self._target.is_dir():
-            everything = list(wanted)
-            missing = self._sort_out(everything, force=force)
-            unchanged = sum(node.is_file for node in everything) - sum(
-                node.is_file for node in missing
-            )
-            wanted = iter(missing)
-        with beside(self._target) as temporary:
-            written, size, folders = self._write(wanted, temporary)
-            if self._target.is_dir():
-                self._merge(temporary)
-            else:
+        wanted = map(_outside_repositories, _checked(nodes))
+        if not self._target.is_dir():
+            with beside(self._target) as temporary:
+                written, size, folders = self._write(wanted, temporary)
                 _rename(temporary, self._target)
-            _set_modes(self._target, folders)
-        return Got(self._target, written, unchanged, size)
+                _set_modes(self._target, folders)
+            return Got(self._target, written, 0, size)
+        everything = list(wanted)
+        missing = self._sort_out(everything, force=force)
+        with beside(self._target) as temporary:
+            written, size, _ = self._write(iter(missing), temporary)
+            self._merge(temporary)
+        right = set(everything).difference(missing)
+        for node in right:
+            _mend_mode(os.path.join(self._target, node.path), node)
+        _set_modes(self._target, [node for node in everything if node.is_dir])
+        return Got(self._target, written, sum(node.is_file for node in right), size)
 
     def file(self, node: Node, *, force: bool) -> Got:
         """Take one file out to `target` itself."""
@@ -109,6 +108,7 @@ class Checkout:
             raise ConflictError(f"{self._target} is a folder", hint="name a file in it")
         if os.path.lexists(self._target):
             if self._is_right(self._target, node):
+                _mend_mode(str(self._target), node)
                 return Got(self._target, 0, 1, 0)
             self._refuse_changed([str(self._target)], force=force)
         with beside(self._target) as temporary:
@@ -161,21 +161,15 @@ class Checkout:
             parent = os.path.dirname(parent)
 
     def _is_right(self, path: str | Path, node: Node) -> bool:
-        """Whether the disk has this node already; sets a wrong mode right."""
+        """Whether the disk has this node already, but for its mode."""
         found = os.lstat(path)
         if node.link is not None:
             return stat.S_ISLNK(found.st_mode) and os.readlink(path) == node.link
         if node.is_dir:
             return stat.S_ISDIR(found.st_mode)
-        if (
-            not stat.S_ISREG(found.st_mode)
-            or found.st_size != node.size
-            or _digest(path) != node.b3
-        ):
-            return False
-        if sys.platform != "win32" and found.st_mode & 0o777 != node.mode:
-            os.chmod(path, node.mode)
-        return True
+        return (
+            stat.S_ISREG(found.st_mode) and found.st_size == node.size and _digest(path) == node.b3
+        )
 
     def _write(self, nodes: Iterator[Node], root: str) -> tuple[int, int, list[Node]]:
         """Write everything below `root`; return how many files, bytes, and the folders' modes."""
@@ -311,7 +305,10 @@ def _add_to_tar(tar: tarfile.TarFile, node: Node, payload: StoredPayload, when: 
         tar.addfile(member)
     else:
         member.size = node.size
-        tar.addfile(member, _Parts(payload.content(node)))  # type: ignore[arg-type]
+        parts = payload.content(node)
+        tar.addfile(member, _Parts(parts))  # type: ignore[arg-type]
+        for _ in parts:  # at its end the content is verified as a whole
+            pass
 
 
 def _add_to_zip(
@@ -322,6 +319,12 @@ def _add_to_zip(
     member.compress_type = zipfile.ZIP_DEFLATED
     kind = stat.S_IFLNK if node.link is not None else stat.S_IFDIR if node.is_dir else stat.S_IFREG
     member.external_attr = (kind | (0o777 if node.link is not None else node.mode)) << 16
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ConflictError(
+            f"{node.path!r} is no possible name in a zip file", hint="use --tar"
+        ) from None
     with bundle.open(member, "w", force_zip64=node.size > 1 << 31) as file:
         if node.link is not None:
             file.write(node.link.encode("utf-8", "surrogateescape"))
@@ -341,10 +344,6 @@ class _Parts:
         while len(self._rest) < size and (part := next(self._parts, None)) is not None:
             self._rest += part
         data, self._rest = self._rest[:size], self._rest[size:]
-        if not self._rest:
-            for part in self._parts:  # at the end, let the content be verified as a whole
-                self._rest = part
-                break
         return data
 
 
@@ -360,6 +359,17 @@ def _checked(nodes: Iterable[Node]) -> Iterator[Node]:
                 f"{node.path!r} is no possible name on this system", hint="use --tar"
             )
         yield node
+
+
+def _outside_repositories(node: Node) -> Node:
+    """Return the node; raise where it lies in a folder that art would take for a repository."""
+    folders = node.path.split("/") if node.is_dir else node.path.split("/")[:-1]
+    if any(folder.casefold() == ".art" for folder in folders):
+        raise ConflictError(
+            f"{node.path!r} would lie inside a repository: nothing is written there",
+            hint="take it out with --tar",
+        )
+    return node
 
 
 def _is_refused_by_windows(part: str) -> bool:
@@ -410,6 +420,11 @@ def _make_folders(root: str, path: str, made: set[str]) -> None:
     made.add(path)
 
 
+def _mend_mode(path: str, node: Node) -> None:
+    if node.is_file and sys.platform != "win32" and os.lstat(path).st_mode & 0o777 != node.mode:
+        os.chmod(path, node.mode)
+
+
 def _set_modes(root: Path, folders: list[Node]) -> None:
     """Set the modes of folders last, deepest first: a folder may forbid writing into it."""
     for node in sorted(folders, key=lambda node: node.path, reverse=True):
@@ -418,13 +433,15 @@ def _set_modes(root: Path, folders: list[Node]) -> None:
 
 @contextlib.contextmanager
 def beside(target: Path) -> Iterator[str]:
-    """Give a new folder on the file system of `target`; it is gone at the end."""
+    """Give a new folder on the file system of `target`, in it where it is a folder, else beside it; it
+    is gone at the end."""
+    place = target if target.is_dir() else target.parent
+    path = str(place / f".{secrets.token_hex(6)}.art-get")
     try:
-        target.parent.mkdir(parents=True, exist_ok=True)
-        path = str(target.parent / f".{target.name[:100]}.art-{secrets.token_hex(6)}")
+        place.mkdir(parents=True, exist_ok=True)
         os.mkdir(path)
     except OSError as error:
-        explain(error, str(target.parent))
+        explain(error, str(place))
     try:
         yield path
     finally:

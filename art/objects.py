@@ -222,6 +222,8 @@ class StoredPayload:
         for digest, length in self.chunks(node):
             part = self._sized(digest, length)
             size += length
+            if size > node.size:
+                break
             if node.chunks:
                 hasher.update(part)
             yield part

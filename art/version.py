@@ -289,14 +289,16 @@ class Version:
                 f"{self.ref} is a {self.type} without content", hint=f"art inspect {self.ref}"
             )
         if payload.tree is None:
+            if archive:
+                raise UsageError(f"{self.ref} is a {self.type}: only files go into archives")
             return self._get_plain(payload, to, path, force=force)
-        if archive:
-            target = Path(to) if to is not None else Path(f"{self._name()}.{archive}")
-            nodes = self._relative(path)
-            return checkout.archive(self._payload(), nodes, target, archive, self.created)
         named = list(self._relative(path)) if path else None
         if named == []:
             raise self._no_path(path)
+        if archive:
+            target = Path(to) if to is not None else Path(f"{self._name()}.{archive}")
+            nodes = self.iter_files() if named is None else named
+            return checkout.archive(self._payload(), nodes, target, archive, self.created)
         single = self._single(path, named)
         if single:
             return self._checkout(_file_target(to, single.path)).file(single, force=force)
