@@ -14,7 +14,16 @@ from blake3 import blake3
 from art import document as documents
 from art.backend import Backend
 from art.errors import CorruptError, NotFoundError
-from art.model import ANONYMOUS, Document, Entry, Manifest, check_tag, escape, unescape
+from art.model import (
+    ANONYMOUS,
+    Document,
+    Entry,
+    Manifest,
+    check_progress,
+    check_tag,
+    escape,
+    unescape,
+)
 
 _NUMBER = re.compile(r"v?((?!0{8})[0-9]{8}|[1-9][0-9]{8,17})\.yaml")
 _NUMBER_LIMIT = 10**18
@@ -70,10 +79,14 @@ class Catalog:
         """Return the numbers of a key's versions, ascending."""
         return self._numbers(manifest_directory(key))
 
+    def has(self, key: str, number: int) -> bool:
+        """Whether there is a manifest of this number, whatever is in it."""
+        return self.backend.size(manifest_name(key, number)) is not None
+
     def next_number(self, key: str, known: int = 0) -> int:
         """Return the first free number after `known`, by asking for one name after the other."""
         number = known + 1
-        while self.backend.size(manifest_name(key, number)) is not None:
+        while self.has(key, number):
             number += 1
         if number >= _NUMBER_LIMIT:
             raise CorruptError(f"{manifest_directory(key)} has no free number", hint="art doctor")
@@ -162,7 +175,10 @@ class Catalog:
         return result
 
     def entries_after(self, key: str | None, log: str, number: int) -> list[Entry]:
-        """Return the entries that follow `number`, by asking for one name after the other."""
+        """Return the entries that follow `number`, by asking for one name after the other; all of
+        them, none missing, where `number` is 0."""
+        if not number:
+            return self.entries(key, log)
         directory = f"{refs_directory(key)}/{log}"
         result: list[Entry] = []
         while self.backend.size(f"{directory}/{number + 1:08}.yaml") is not None:
@@ -210,12 +226,7 @@ class Catalog:
             document = documents.decode(self.backend.read(name, 0, documents.READ_LIMIT), name)
         except FileNotFoundError:
             return None
-        value, sequence = document.get("value"), document.get("sequence")
-        is_value = isinstance(value, (int, float)) and 0 <= value <= 100
-        if not is_value or isinstance(value, bool) or type(sequence) is not int:
-            raise CorruptError(
-                f"{name} is damaged: it has no value from 0 to 100", hint="art doctor"
-            )
+        check_progress(document, name)
         return document
 
     def write_progress(self, document: Document) -> None:

@@ -84,7 +84,7 @@ class Checkout:
             raise ConflictError(
                 f"{self._target} is there and is not a folder", hint="name another target"
             )
-        wanted = map(_outside_repositories, _checked(nodes))
+        wanted = _checked(nodes)
         if not self._target.is_dir():
             with beside(self._target) as temporary:
                 written, size, folders = self._write(wanted, temporary)
@@ -106,7 +106,8 @@ class Checkout:
         """Take one file out to `target` itself."""
         if os.path.isdir(self._target):
             raise ConflictError(f"{self._target} is a folder", hint="name a file in it")
-        if os.path.lexists(self._target):
+        is_there = os.path.lexists(self._target)
+        if is_there:
             if self._is_right(self._target, node):
                 _mend_mode(str(self._target), node)
                 return Got(self._target, 0, 1, 0)
@@ -114,7 +115,7 @@ class Checkout:
         with beside(self._target) as temporary:
             path = os.path.join(temporary, "file")
             self._write_node(node, path)
-            place(path, str(self._target), replace=os.path.lexists(self._target))
+            place(path, str(self._target), replace=is_there)
         return Got(self._target, 1, 0, node.size)
 
     def _sort_out(self, nodes: list[Node], *, force: bool) -> list[Node]:
@@ -142,7 +143,7 @@ class Checkout:
             return
         digests = {path: _digest(path) for path in changed}
         stored = self._find_stored(set(digests.values()))
-        lost = [path for path in changed if digests[path] not in stored]
+        lost = [path for path in changed if not digests[path] or digests[path] not in stored]
         if lost:
             more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
             raise ConflictError(
@@ -359,17 +360,6 @@ def _checked(nodes: Iterable[Node]) -> Iterator[Node]:
                 f"{node.path!r} is no possible name on this system", hint="use --tar"
             )
         yield node
-
-
-def _outside_repositories(node: Node) -> Node:
-    """Return the node; raise where it lies in a folder that art would take for a repository."""
-    folders = node.path.split("/") if node.is_dir else node.path.split("/")[:-1]
-    if any(folder.casefold() == ".art" for folder in folders):
-        raise ConflictError(
-            f"{node.path!r} would lie inside a repository: nothing is written there",
-            hint="take it out with --tar",
-        )
-    return node
 
 
 def _is_refused_by_windows(part: str) -> bool:

@@ -159,7 +159,7 @@ _FLOAT = re.compile(r"-?(?:0|[1-9][0-9]{0,14})\.[0-9]{1,17}")
 _QUOTED = re.compile(r"'([ -&(-~]*)'")
 _WORD = re.compile(
     r"(?!(?:y|n|yes|no|on|off|true|false|null)$)[A-Za-z][A-Za-z0-9_./@-]{0,250}"
-    r"|b3:[0-9a-f]{64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?=[0-9]*[a-f])[0-9a-f]{64}",
+    r"|b3:[0-9a-f]{64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?!0b)(?=[0-9]*[a-f])[0-9a-f]{64}",
     re.IGNORECASE,
 )
 _CONSTANTS = {"true": True, "false": False, "null": None}

@@ -320,7 +320,13 @@ class _Fields:
         return self.match("uid", _UID, "a UUID")
 
     def created(self) -> str:
-        return self.match("created", _CREATED, "a time like 2026-11-21T08:30:00.000000Z")
+        expected = "a time like 2026-11-21T08:30:00.000000Z"
+        text = self.match("created", _CREATED, expected)
+        try:
+            datetime.fromisoformat(text.removesuffix("Z"))
+        except ValueError:
+            raise self.wrong("created", expected) from None
+        return text
 
     def id(self, field: str) -> str:
         return self.match(field, _ID, "'b3:' and 64 hex digits")
@@ -388,6 +394,7 @@ class _Fields:
         return Payload(url=self.needed("reference", str), size=size, files=files, checksum=checksum)
 
 
+_STATES = ("deleted", "restored", "swept", "purged", "moved")
 _NOTED = {"title": str, "description": str, "metadata": dict, "labels": dict}
 _KINDS = {str: "a text", int: "a whole number", dict: "a mapping", list: "a list"}
 _HEX = re.compile(r"[0-9a-f]{64}")
@@ -442,8 +449,9 @@ class Entry:
         check.optional("message", str)
         if document.get("id") is not None:
             check.reference()
-        if "state" in document:
-            check.needed("state", str)
+        if "state" in document or "versions" in document:
+            if check.needed("state", str) not in _STATES:
+                raise check.wrong("state", "one of " + ", ".join(_STATES))
             for version in check.items("versions", dict):
                 fields = _Fields(version, name)
                 fields.reference()
@@ -456,6 +464,18 @@ class Entry:
             for field, kind in _NOTED.items():
                 change.optional(field, kind)
         return cls(number, document)
+
+
+def check_progress(document: Document, name: str) -> None:
+    """Raise CorruptError where this is not the value of a progress artifact."""
+    check = _Fields(document, name)
+    check.uid()
+    check.created()
+    check.count("sequence")
+    check.optional("message", str)
+    value = document.get("value")
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value <= 100:
+        raise check.wrong("value", "a number from 0 to 100")
 
 
 def heads(entries: list[Entry]) -> tuple[Entry | None, set[str]]:
@@ -477,7 +497,7 @@ def apply_notes(document: Document, notes: list[Document]) -> Document:
         for name, value in note.items():
             if name == "labels":
                 result["labels"] = _merge_labels(result.get("labels") or [], value or {})
-            else:
+            elif name in _NOTED:
                 result = _merge(result, {name: value})
     return {name: value for name, value in result.items() if value not in (None, [], {})}
 

@@ -122,7 +122,7 @@ class ObjectStore:
             raise FileNotFoundError(name)
         trailer = self.backend.read(name, max(0, size - packs.TRAILER_SIZE), packs.TRAILER_SIZE)
         offset, length, digest = packs.parse_trailer(trailer, size, name)
-        return packs.Directory(self.backend.read(name, offset, length), digest, name)
+        return packs.Directory(self.backend.read(name, offset, length), digest, name, offset)
 
     def pack_ids(self) -> list[str]:
         """Return the ids of all packs."""

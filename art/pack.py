@@ -74,23 +74,27 @@ def parse_trailer(trailer: bytes, pack_size: int, name: str) -> tuple[int, int, 
 
 
 class Directory:
-    """The directory of one pack, searchable by digest."""
+    """The directory of one pack, searchable by digest. The frames end before `end`."""
 
-    def __init__(self, data: bytes, digest: bytes, name: str) -> None:
+    def __init__(self, data: bytes, digest: bytes, name: str, end: int = OFFSET_LIMIT) -> None:
         if blake3(data).digest() != digest:
             raise CorruptError(
                 f"{name} is damaged: its directory does not match", hint="art doctor"
             )
         self._data = data
+        self._end = end
         self._count = len(data) // RECORD.size
 
     def find(self, digest: bytes) -> tuple[int, int, int] | None:
-        """Return offset, length and size of the chunk, None where the pack does not have it."""
+        """Return offset, length and size of the chunk, None where the pack does not have it, or
+        claims to have it where or as large as it cannot be."""
         position = find_record(self._data, RECORD.size, digest, 0, self._count)
         if position is None:
             return None
         _, offset, length, size = RECORD.unpack_from(self._data, position * RECORD.size)
-        return offset, length, size
+        is_inside = offset >= HEADER_SIZE and offset + length <= self._end
+        is_possible = is_inside and 1 < length <= size + 1 and size <= CHUNK_LIMIT
+        return (offset, length, size) if is_possible else None
 
     def digests(self) -> list[bytes]:
         """Return the digests of all chunks in the pack."""

@@ -16,7 +16,7 @@ from art import listing
 from art.backend import LocalBackend
 from art.config import Config
 from art.database import Database
-from art.errors import ConflictError, NoRepositoryError, NotFoundError, UsageError
+from art.errors import ConflictError, CorruptError, NoRepositoryError, NotFoundError, UsageError
 from art.index import Index, Record
 from art.listing import Filter
 from art.model import Document, Payload, Ref, check_key, check_tag, parse_progress
@@ -551,7 +551,10 @@ class Repo:
         """Return what `KEY` (all live versions) or `KEY@SELECTOR` (one) means, newest first."""
         if "@" in ref or ref.startswith("b3:"):
             return [self._resolver.record(Ref.parse(ref))]
-        records = [record for record in self.history(Ref.parse(ref).key) if record.is_live]
+        history = self.history(Ref.parse(ref).key)
+        records = [record for record in history if record.is_live]
+        if not records and history[0].state == "damaged":
+            raise CorruptError(str(history[0].title), hint="art doctor")
         if not records:
             raise NotFoundError(f"{ref} has no live version", hint=f"art log {ref}")
         return records

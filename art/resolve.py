@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from art.catalog import NOTES, STATE
+from art.database import DamagedError
 from art.errors import CorruptError, NotFoundError, UsageError
 from art.index import LIVE, Index, Record
 from art.model import Entry, Manifest, Ref
@@ -85,6 +86,8 @@ class Resolver:
         if not latest:
             raise self.no_key(key)
         if number and number < latest:
+            if self._store.catalog.has(key, number):
+                raise DamagedError  # the index lost it; `ask` builds a new one and asks again
             raise CorruptError(f"the manifest of {key}@v{number} is missing", hint="art doctor")
         raise NotFoundError(f"{key} has no v{number}, its last is v{latest}", hint=f"art log {key}")
 
@@ -115,8 +118,10 @@ class Resolver:
             raise NotFoundError(f"{key} has no tag {tag!r}", hint=hint)
         found = self._index.by_id(id, key)
         if not found:
+            damaged = [r.title for r in self._index.versions(key) if r.state == "damaged"]
+            why = f"; {damaged[0]}" if damaged else ""
             raise CorruptError(
-                f"tag {tag!r} of {key} names {id[:15]}, which is missing", hint="art doctor"
+                f"tag {tag!r} of {key} names {id[:15]}, which is missing{why}", hint="art doctor"
             )
         return found[0]
 

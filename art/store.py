@@ -86,7 +86,8 @@ def _chunking(document: Document) -> Chunking:
         )
     sizes = [fields.get(name) for name in ("min", "average", "max", "whole")]
     low, average, high, whole = (size if type(size) is int else 0 for size in sizes)
-    if not 64 <= low <= average <= high <= 8 << 20 or not 0 < whole <= 8 << 20 or average < 256:
+    is_cut = 64 <= low <= 1 << 20 and 256 <= average <= 4 << 20 and 1024 <= high <= 8 << 20
+    if not is_cut or not low <= average <= high or not 0 < whole <= 8 << 20:
         raise CorruptError(f"{_FORMAT} is damaged: its chunk sizes are {sizes}", hint="art doctor")
     return Chunking(low, average, high, whole)
 
