@@ -231,6 +231,7 @@ class Changes:
 
         `records` are the live versions, oldest first. Done again after a crash, it goes on.
         """
+        self._refuse_others(new_key, {record.id for record in records})
         moved = self.copy(records, new_key, publisher)
         targets = {
             record.id: self._target(ref)
@@ -275,6 +276,21 @@ class Changes:
         first = ("art", "uid", "key", "type", "created", "author", "title", "description")
         ordered = {name: document[name] for name in first if name in document}
         return publisher.copy(new_key, ordered | document)
+
+    def _refuse_others(self, key: str, ids: set[str]) -> None:
+        """Raise ConflictError where a key has live versions that are no copies of these."""
+
+        def ask(index: Index) -> list[Record]:
+            index.refresh(key)
+            return index.versions(key, live=True)
+
+        for record in self._index.ask(ask):
+            origin = self._resolver.manifest(record).document.get("origin") or {}
+            if origin.get("id") not in ids:
+                raise ConflictError(
+                    f"{key} has versions of its own, such as {record.ref}: nothing is moved there",
+                    hint="`art cp` appends copies to what is there",
+                )
 
     def _copies_in(self, key: str) -> dict[str, int]:
         """Return the numbers of versions in `key` by the id they are a copy of."""

@@ -141,7 +141,7 @@ class Checkout:
     def _refuse_changed(self, changed: list[str], *, force: bool) -> None:
         if force or not changed:
             return
-        digests = {path: _digest(path) for path in changed}
+        digests = {path: file_digest(path) for path in changed}
         stored = self._find_stored(set(digests.values()))
         lost = [path for path in changed if not digests[path] or digests[path] not in stored]
         if lost:
@@ -169,7 +169,9 @@ class Checkout:
         if node.is_dir:
             return stat.S_ISDIR(found.st_mode)
         return (
-            stat.S_ISREG(found.st_mode) and found.st_size == node.size and _digest(path) == node.b3
+            stat.S_ISREG(found.st_mode)
+            and found.st_size == node.size
+            and file_digest(path) == node.b3
         )
 
     def _write(self, nodes: Iterator[Node], root: str) -> tuple[int, int, list[Node]]:
@@ -459,7 +461,7 @@ def place(source: str, target: str, *, replace: bool) -> None:
         explain(error, target)
 
 
-def _digest(path: str | Path) -> str:
+def file_digest(path: str | Path) -> str:
     """Return the hex digest of a file's content, or of nothing where it is no file."""
     hasher = blake3()
     if os.path.islink(path) or not os.path.isfile(path):

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 _SCHEMA_VERSION = 1
 _BUSY_SECONDS = 10.0
 _IN_MEMORY = ":memory:"
+_UNUSABLE = ("locked", "readonly", "unable to open", "disk I/O", "full", "denied")
 _SCHEMA = """
 CREATE TABLE identity (repository TEXT);
 CREATE TABLE keys (id INTEGER PRIMARY KEY, key TEXT UNIQUE);
@@ -63,11 +64,12 @@ class Database:
         in memory where this one cannot be used."""
         try:
             return question()
-        except sqlite3.OperationalError:
-            self.close()
-            self._path = None
-        except (sqlite3.DatabaseError, DamagedError):
-            self.rebuild()
+        except (sqlite3.DatabaseError, DamagedError) as error:
+            if _is_unusable(error):
+                self.close()
+                self._path = None
+            else:
+                self.rebuild()
         return question()
 
     def execute(self, statement: str, values: Any = ()) -> sqlite3.Cursor:
@@ -114,7 +116,10 @@ class Database:
         if self._path is not None:
             try:
                 return self._connect(self._path)
-            except (sqlite3.Error, DamagedError):
+            except (sqlite3.Error, DamagedError) as error:
+                if _is_unusable(error):
+                    self._path = None
+                    return self._connect(_IN_MEMORY)
                 with contextlib.suppress(OSError, sqlite3.Error):
                     self._remove(self._path)
                     self.was_rebuilt = True
@@ -158,6 +163,13 @@ class Database:
         for name in (path, path + "-journal"):
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(name)
+
+
+def _is_unusable(error: Exception) -> bool:
+    """Whether the file cannot be used now, rather than being damaged: others may be using it."""
+    return isinstance(error, sqlite3.OperationalError) and any(
+        word in str(error) for word in _UNUSABLE
+    )
 
 
 def _schema_version(connection: sqlite3.Connection) -> int:

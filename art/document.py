@@ -64,14 +64,11 @@ def encode(document: Document) -> bytes:
     Raise UsageError where YAML cannot carry it unchanged, or no reader would take it.
     """
     yaml, _, dumper = _yaml()
-    body = yaml.dump(
-        document,
-        Dumper=dumper,
-        sort_keys=False,
-        allow_unicode=True,
-        width=2**30,
-        encoding="utf-8",
-    )
+    options = {"sort_keys": False, "allow_unicode": True, "width": 2**30, "encoding": "utf-8"}
+    try:
+        body = yaml.dump(document, Dumper=dumper, **options)
+    except (yaml.YAMLError, UnicodeEncodeError) as error:
+        raise UsageError(f"what is to be written does not survive YAML ({error})") from None
     if not _same(_load(body), document):
         raise UsageError("what is to be written does not survive YAML")
     if len(body) + _CHECK_LENGTH > SIZE_LIMIT:

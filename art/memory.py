@@ -74,8 +74,13 @@ class Memory:
         return self._db.ask(lambda: self._db.execute(query).fetchone()) is not None
 
     def learn_packs(self) -> None:
-        """Take in all packs, as after the database was built anew."""
+        """Take in the packs that are not known: of a killed process, of another program, or all of
+        them where the database was built anew."""
+        query = "SELECT id FROM packs"
+        known = {pack for (pack,) in self._db.ask(lambda: self._db.execute(query).fetchall())}
         for pack in self._objects.pack_ids():
+            if pack in known:
+                continue
             try:
                 digests = self._objects.directory(pack).digests()
             except (CorruptError, FileNotFoundError):

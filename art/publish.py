@@ -30,10 +30,10 @@ from art.objects import ChunkHints, NoHints, PayloadWriter, StoredPayload, Writt
 from art.reporter import Reporter
 from art.resolve import Resolver
 from art.store import Store
-from art.tree import Node
-from art.worktree import Ingest, Source
+from art.tree import Node, folders_above
+from art.worktree import Ingest, Source, find_overlap
 
-_LABEL = re.compile(r"[^\s,\x00-\x1f]{1,200}")
+_LABEL = re.compile(r"[^\s,\x00-\x1f\ud800-\udfff]{1,200}")
 
 
 class About(TypedDict, total=False):
@@ -135,15 +135,20 @@ class Publisher:
             added = ingest.lines(sources) if sources else iter(())
             written = writer.finish(edit.lines(writer, added))
         edit.check_all_used()
-        content = self._content(ingest, written, None)
+        old = self._resolver.manifest(base).payload
+        was_file = old is not None and old.file is not None
+        file = edit.single_file if was_file else None
         payload = Payload(
-            tree=written.payload, size=edit.size, files=edit.files, file=edit.single_file
+            tree=written.payload, size=edit.size, files=edit.files, file=_readable(file)
         )
-        kind = base.type if edit.single_file or base.type != "file" else "folder"
+        kind = "folder" if was_file and file is None else base.type
+        content = self._content(ingest, written, None)
         return replace(content, type=kind, payload=payload, files=edit.files)
 
     def _content(self, ingest: Ingest, written: Written, file: str | None) -> Content:
-        payload = Payload(tree=written.payload, size=ingest.size, files=ingest.files, file=file)
+        payload = Payload(
+            tree=written.payload, size=ingest.size, files=ingest.files, file=_readable(file)
+        )
         kind = "file" if file is not None else "folder"
         return Content(kind, payload, None, ingest.files, ingest.reused, written, ingest.remember)
 
@@ -151,11 +156,8 @@ class Publisher:
         return PayloadWriter(self._store.objects, base, self._hints())
 
     def _hints(self) -> ChunkHints:
-        if not self._memory.has_chunks():
-            self._memory.learn_packs()
-            if not self._memory.has_chunks():
-                return NoHints()
-        return self._memory
+        self._memory.learn_packs()
+        return self._memory if self._memory.has_chunks() else NoHints()
 
     def _latest_payload(self, key: str | None) -> StoredPayload | None:
         """Return the payload of the latest version: what is in it need not be stored again."""
@@ -233,6 +235,7 @@ class Publisher:
         return manifest if manifest.says(document) else None
 
     def _document(self, key: str | None, content: Content, about: About) -> Document:
+        check_about(about)
         metadata = model.check_metadata(about.get("metadata") or {})
         fields: Document = {
             "art": model.FORMAT,
@@ -261,6 +264,11 @@ class Publisher:
         }
 
 
+def _readable(name: str | None) -> str | None:
+    """Return a file's name as a text, also where some of its bytes are not UTF-8."""
+    return name and name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+
+
 class _Edit:
     """An earlier tree with files added, replaced and removed, as a stream of lines."""
 
@@ -268,20 +276,21 @@ class _Edit:
         self, base: StoredPayload, sources: list[Source], removed: tuple[str, ...], ref: str
     ) -> None:
         self._base = base
-        self._added = [source.name for source in sources]
-        self._removed = {
-            text: re.compile(glob_pattern(text.rstrip("/")) + "(?:/.*)?") for text in removed
-        }
+        self._added = {source.name for source in sources}
+        self._above = {folder for name in self._added for folder in folders_above(name)}
+        self._removed = {text: _removal(text.rstrip("/")) for text in removed}
         self._used: set[str] = set()
         self._ref = ref
         self._file: str | None = None
+        self._others = 0  # links and folders
         self.files = 0
         self.size = 0
 
     @property
     def single_file(self) -> str | None:
-        """The path where the result is one file at the top."""
-        return self._file if self.files == 1 and self._file and "/" not in self._file else None
+        """The path where the result is one file at the top and nothing else."""
+        is_single = self.files == 1 and not self._others and self._file and "/" not in self._file
+        return self._file if is_single else None
 
     def lines(self, writer: PayloadWriter, added: Iterator[bytes]) -> Iterator[bytes]:
         """Yield both sides' lines by path; what is added wins."""
@@ -293,10 +302,11 @@ class _Edit:
             while new and new[0].order < node.order:
                 yield self._count(*new)
                 new = next(news, None)
+            is_removed = self._is_removed(node)
             if new and new[0].order == node.order:
                 yield self._count(*new)
                 new = next(news, None)
-            elif self._is_kept(node):
+            elif not is_removed and self._is_kept(node):
                 self._keep(writer, node)
                 yield self._count(node, node.line())
         while new:
@@ -311,20 +321,22 @@ class _Edit:
                     f"{self._ref} has no {text!r} to remove", hint=f"art inspect {self._ref}"
                 )
 
+    def _is_removed(self, node: Node) -> bool:
+        matching = {text for text, rule in self._removed.items() if rule.fullmatch(node.path)}
+        self._used |= matching
+        return bool(matching)
+
     def _is_kept(self, node: Node) -> bool:
-        for text, pattern in self._removed.items():
-            if pattern.fullmatch(node.path):
-                self._used.add(text)
-                return False
-        for name in self._added:
-            if node.path.startswith(name + "/") or (
-                not node.is_dir and name.startswith(node.path + "/")
-            ):
-                raise UsageError(
-                    f"{name!r} cannot be added: {self._ref} has {node.path!r}",
-                    hint=f"--rm {node.path} removes it first",
-                )
-        return not (node.is_dir and any(name.startswith(node.path + "/") for name in self._added))
+        """Whether a node stays beside what is added. Raise UsageError where it cannot."""
+        is_above = node.path in self._above
+        if (is_above and not node.is_dir) or not self._added.isdisjoint(folders_above(node.path)):
+            names = (name for name in sorted(self._added) if _are_nested(name, node.path))
+            raise UsageError(
+                f"{next(names)!r} cannot be added: {self._ref} has {node.path!r}",
+                hint=f"--rm {node.path} removes it first",
+            )
+        # Replaced, or an empty folder that is empty no more.
+        return not (node.path in self._added or (is_above and node.mode == 0o755))
 
     def _keep(self, writer: PayloadWriter, node: Node) -> None:
         """See to it that the new layout knows the chunks of a file that stays."""
@@ -342,7 +354,31 @@ class _Edit:
             self.files += 1
             self.size += node.size
             self._file = node.path
+        else:
+            self._others += 1
         return line
+
+
+def _are_nested(one: str, other: str) -> bool:
+    return one.startswith(other + "/") or other.startswith(one + "/")
+
+
+def _removal(text: str) -> re.Pattern[str]:
+    """Return what matches the name or glob `text`, and all below it."""
+    return re.compile(f"(?:{re.escape(text)}|{glob_pattern(text)})(?:/.*)?", re.DOTALL)
+
+
+def check_about(about: Mapping[str, Any]) -> None:
+    """Raise UsageError for a word that means nothing here, and for a text where a list belongs."""
+    for name, value in about.items():
+        if name not in About.__annotations__:
+            raise UsageError(
+                f"a version has no {name!r}", hint=f"known: {', '.join(About.__annotations__)}"
+            )
+        if name in ("labels", "inputs", "tags") and isinstance(value, str):
+            raise UsageError(f"{name} is the text {value!r}, expected a list of texts")
+        if name in ("title", "description", "message") and not isinstance(value, (str, type(None))):
+            raise UsageError(f"{name} is {value!r}, expected a text")
 
 
 def check_labels(labels: Iterable[str]) -> list[str]:
@@ -397,4 +433,8 @@ def added_sources(paths: Iterable[str]) -> list[Source]:
             sources.append(Source(os.path.abspath(path), name))
             continue
         raise UsageError(f"{name!r} is no possible path in a version")
-    return sorted(sources, key=lambda source: source.name)
+    sources.sort(key=lambda source: source.name)
+    if twice := find_overlap(sources):
+        one, other = twice
+        raise UsageError(f"{other.name!r} is added twice, as {one.path} and as {other.path}")
+    return sources

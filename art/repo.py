@@ -16,7 +16,7 @@ from art import listing
 from art.backend import LocalBackend
 from art.config import Config
 from art.database import Database
-from art.errors import ConflictError, CorruptError, NoRepositoryError, NotFoundError, UsageError
+from art.errors import ConflictError, NoRepositoryError, NotFoundError, UsageError
 from art.index import Index, Record
 from art.listing import Filter
 from art.model import Document, Payload, Ref, check_key, check_tag, parse_progress
@@ -308,7 +308,10 @@ class Repo:
         `patterns` are globs over keys; `*` stays within a segment, `**` does not. A version whose
         manifest is damaged is in the list with the state `damaged`.
         """
-        return self._index.ask(lambda index: listing.select(index, patterns, filter or Filter()))
+        found = self._index.ask(lambda index: listing.select(index, patterns, filter or Filter()))
+        if not found:
+            self._refuse_unknown(patterns)
+        return found
 
     def history(self, key: str, *, limit: int | None = None) -> list[Record]:
         """Return a key's versions in every state, newest first. Raise NotFoundError."""
@@ -330,8 +333,8 @@ class Repo:
     def tags(self, key: str) -> dict[str, Version]:
         """Return the versions that a key's tags name, deleted ones too. Raise NotFoundError."""
         return {
-            tag: self._version(self._resolver.record(Ref(key, id), deleted=True))
-            for tag, id in self._tag_ids(key).items()
+            tag: self._version(self._resolver.record(Ref(key, tag), deleted=True))
+            for tag in self._tag_ids(key)
         }
 
     def tag_names(self, key: str) -> list[str]:
@@ -355,7 +358,7 @@ class Repo:
 
         refs = _ref(left), _ref(right)
         return compare_versions(
-            *map(self.version, refs),
+            *(self.version(Ref(ref.key, ref.selector)) for ref in refs),
             key_columns=key_columns,
             contents=contents,
             paths=(refs[0].path, refs[1].path),
@@ -541,6 +544,17 @@ class Repo:
 
         return self._index.ask(ask)
 
+    def _refuse_unknown(self, patterns: tuple[str, ...]) -> None:
+        """Raise NotFoundError where a pattern without wildcards is the name of no key."""
+        keys = self._index.ask(lambda index: index.keys())
+        for pattern in patterns:
+            if not any(character in pattern for character in "*?[") and pattern not in keys:
+                below = [key for key in keys if key.startswith(pattern.rstrip("/") + "/")]
+                if below:
+                    hint = f"keys below it: art ls '{pattern.rstrip('/')}/**'"
+                    raise NotFoundError(f"there is no key {pattern!r}", hint=hint)
+                raise self._resolver.no_key(pattern)
+
     def _latest(self, key: str) -> Record | None:
         try:
             return self._resolver.record(Ref(key))
@@ -554,7 +568,7 @@ class Repo:
         history = self.history(Ref.parse(ref).key)
         records = [record for record in history if record.is_live]
         if not records and history[0].state == "damaged":
-            raise CorruptError(str(history[0].title), hint="art doctor")
+            raise self._resolver.damage(history[0])
         if not records:
             raise NotFoundError(f"{ref} has no live version", hint=f"art log {ref}")
         return records
@@ -578,5 +592,7 @@ def _ref(ref: str | Ref) -> Ref:
 
 
 def _check(key: str | None) -> None:
+    if key is not None and not isinstance(key, str):
+        raise UsageError(f"key {key!r} is not a text")
     if key is not None:
         check_key(key)

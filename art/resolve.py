@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from art.catalog import NOTES, STATE
 from art.database import DamagedError
-from art.errors import CorruptError, NotFoundError, UsageError
+from art.errors import ArtError, CorruptError, NotFoundError, UsageError
 from art.index import LIVE, Index, Record
 from art.model import Entry, Manifest, Ref
 from art.store import Store
@@ -24,8 +24,13 @@ class Resolver:
         """Return what `ref` means. Moved versions are followed to where they are now.
 
         Raise NotFoundError, for a deleted version too unless `deleted`, UsageError where an id is
-        ambiguous, CorruptError where the manifest is damaged.
+        ambiguous or a path is named, CorruptError where the manifest is damaged.
         """
+        if ref.path:
+            raise UsageError(
+                f"{ref} names a path in a version, and a whole version is wanted here",
+                hint=f"leave out /{ref.path}",
+            )
         return self._index.ask(lambda _: self._find(ref, deleted))
 
     def manifest(self, record: Record) -> Manifest:
@@ -35,7 +40,7 @@ class Resolver:
         """
         catalog = self._store.catalog
         if record.state == "damaged":
-            raise CorruptError(record.title or f"{record.ref} is damaged", hint="art doctor")
+            raise self.damage(record)
         if record.key is None:
             manifest = catalog.anonymous(record.uid)
         else:
@@ -48,6 +53,18 @@ class Resolver:
                 hint="art doctor",
             )
         return manifest
+
+    def damage(self, record: Record) -> ArtError:
+        """Return what is wrong with a damaged version: corrupt, or of a newer format."""
+        catalog = self._store.catalog
+        try:
+            if record.key is None:
+                catalog.anonymous(record.uid)
+            else:
+                catalog.manifest(record.key, record.number or 0)
+        except ArtError as error:
+            return error
+        return CorruptError(record.title or f"{record.ref} is damaged", hint="art doctor")
 
     def _present(self, key: str, number: int) -> Manifest:
         try:
@@ -103,7 +120,7 @@ class Resolver:
                 f"{key} has {len(live)} live versions, no latest-{back}", hint=f"art log {key}"
             )
         if everything[0].state == "damaged":
-            raise CorruptError(str(everything[0].title), hint="art doctor")
+            raise self.damage(everything[0])
         moved = [record for record in self._index.versions(key) if record.state == "moved"]
         return moved[back] if len(moved) > back else everything[0]
 
@@ -139,7 +156,7 @@ class Resolver:
         if record.state in (LIVE, "swept"):
             return record
         if record.state == "damaged":
-            raise CorruptError(str(record.title), hint="art doctor")
+            raise self.damage(record)
         entry = self.last_state(record)
         when = f" on {entry.created[:10]} by {entry.author}" if entry else ""
         hint = f"art restore {record.ref}" if record.state == "deleted" else None
@@ -169,6 +186,12 @@ class Resolver:
         """Return the error for an unknown key, with the nearest known ones."""
         self._index.refresh_all()
         keys = self._index.keys()
+        for known in keys:
+            if key.startswith(known + "/"):
+                rest = key.removeprefix(known + "/")
+                return NotFoundError(
+                    f"there is no key {key!r}", hint=f"a path in a version: {known}@latest/{rest}"
+                )
         near = suggest(key, keys)
         near += [known for known in keys if known.endswith("/" + key)][:_SUGGESTIONS]
         hint = (

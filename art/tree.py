@@ -153,6 +153,11 @@ def check_path(path: str) -> None:
         raise ValueError(f"path {path[:80]!r} is not possible")
 
 
+def folders_above(path: str) -> list[str]:
+    """Return the folders that a path lies in: `a` and `a/b` for `a/b/c`."""
+    return [path[:at] for at, letter in enumerate(path) if letter == "/"]
+
+
 def parse(parts: Iterable[bytes], name: str) -> Iterator[Node]:
     """Yield the nodes of a tree given in parts, in order.
 

@@ -14,7 +14,7 @@ from pathlib import Path
 from art import reference
 from art.backend import LocalBackend
 from art.catalog import Catalog
-from art.errors import UsageError
+from art.errors import NotFoundError, UsageError
 from art.model import Document, Payload, now
 from art.publish import Content
 
@@ -83,6 +83,8 @@ def _image_size(path: str | os.PathLike[str], kind: str) -> Document:
 
 
 def _must_be_file(path: str | os.PathLike[str]) -> None:
+    if not os.path.lexists(path):
+        raise NotFoundError(f"there is no file {os.fspath(path)!r} in {os.getcwd()}")
     if not os.path.isfile(path):
         raise UsageError(f"{os.fspath(path)!r} is not a file in {os.getcwd()}")
 

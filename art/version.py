@@ -196,7 +196,7 @@ class Version:
             return
         matches = _at_or_below(path)
         if _GLOB.search(path) and not any(matches(node.path) for node in self._payload().tree()):
-            pattern = re.compile(glob_pattern(path))
+            pattern = re.compile(glob_pattern(path) + "(?:/.*)?")  # folders with what is in them
             matches = lambda name: bool(pattern.fullmatch(name))  # noqa: E731 - one of two
         for node in self._payload().tree():
             if matches(node.path):
@@ -293,7 +293,7 @@ class Version:
                 raise UsageError(f"{self.ref} is a {self.type}: only files go into archives")
             return self._get_plain(payload, to, path, force=force)
         named = list(self._relative(path)) if path else None
-        if named == []:
+        if named == [] and next(self.iter_files(path), None) is None:
             raise self._no_path(path)
         if archive:
             target = Path(to) if to is not None else Path(f"{self._name()}.{archive}")
@@ -303,7 +303,9 @@ class Version:
         if single:
             return self._checkout(_file_target(to, single.path)).file(single, force=force)
         target = Path(to) if to is not None else Path(self._folder_name(path))
-        return self._checkout(target).folder(named or self.iter_files(), force=force)
+        return self._checkout(target).folder(
+            self.iter_files() if named is None else named, force=force
+        )
 
     def _single(self, path: str, nodes: list[Node] | None) -> Node | None:
         """Return the node that is to be taken out as a file of its own."""
@@ -319,12 +321,13 @@ class Version:
         first = next(nodes, None)
         if first is None:
             return
-        if first.path == path:
+        if first.path == path and not first.is_dir:
             prefix = os.path.dirname(path)
         else:
             prefix = path if _at_or_below(path)(first.path) else _fixed_folder(path)
         for node in _chain(first, nodes):
-            yield _renamed(node, node.path[len(prefix) + 1 :]) if prefix else node
+            if node.path != prefix:  # the folder itself is what it is taken out to
+                yield _renamed(node, node.path[len(prefix) + 1 :]) if prefix else node
 
     def _folder_name(self, path: str) -> str:
         if _GLOB.search(path):
@@ -360,6 +363,11 @@ class Version:
                 payload, source, Path(to) if to is not None else Path(self._name())
             )
         target = _file_target(to, reference.base_name(payload.url))
+        if os.path.lexists(target):
+            if payload.checksum == f"b3:{checkout.file_digest(target)}":
+                return Got(target, 0, 1, 0)
+            if not force:
+                raise ConflictError(f"{target} is there and differs", hint="--force overwrites it")
         with checkout.beside(target) as temporary:
             fetched = f"{temporary}/file"
             size, b3 = reference.fetch(payload.url, fetched, payload.size)

@@ -17,6 +17,7 @@ import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import dropwhile
 from typing import Any, BinaryIO, NamedTuple
 
 from blake3 import blake3
@@ -26,7 +27,7 @@ from art.errors import ConflictError, NotFoundError, UsageError
 from art.memory import FileMemory
 from art.objects import PayloadWriter
 from art.reporter import Reporter
-from art.tree import Node, check_path, file_line
+from art.tree import Node, check_path, file_line, folders_above
 
 IGNORE_FILE = ".artignore"
 _SEGMENT = 4096
@@ -70,23 +71,53 @@ def find_sources(paths: tuple[str | os.PathLike[str], ...]) -> list[Source]:
     common = os.path.commonpath([os.path.dirname(path) for path in found])
     sources = [Source(path, os.path.relpath(path, common).replace(os.sep, "/")) for path in found]
     sources.sort(key=lambda source: source.name)
-    for one in sources:
-        if any(other.name.startswith(one.name + "/") for other in sources):
-            raise UsageError(f"{one.path} is given together with something inside it")
+    if twice := find_overlap(sources):
+        raise UsageError(f"{twice[0].path} is given together with something inside it")
     return sources
+
+
+def find_overlap(sources: list[Source]) -> tuple[Source, Source] | None:
+    """Return two sources of the same name, or one of them inside the other; they are in order."""
+    taken: dict[str, Source] = {}
+    for source in sources:
+        for name in (*folders_above(source.name), source.name):
+            if name in taken:
+                return taken[name], source
+        taken[source.name] = source
+    return None
 
 
 def _expand(path: str) -> list[str]:
     if os.path.lexists(path):
         return [path]
     if glob.has_magic(path):
-        if matches := sorted(glob.glob(path, recursive=True)):
-            return matches
+        found = glob.glob(path, recursive=True)
+        if matches := sorted(match for match in found if not _leads_through_link(match, path)):
+            return _outermost(matches) if "**" in path else matches
         raise NotFoundError(f"glob {path!r} matches nothing in {os.getcwd()}")
     hint = None
     if path.startswith("-"):
         hint = f"options come before the paths; a file named so is ./{path}"
     raise NotFoundError(f"there is no file or folder {path!r} in {os.getcwd()}", hint=hint)
+
+
+def _leads_through_link(match: str, pattern: str) -> bool:
+    """Whether a glob came to a path through a link to a folder, which may lead anywhere."""
+    fixed = len(pattern.split(os.sep)) - len(
+        list(dropwhile(lambda part: not glob.has_magic(part), pattern.split(os.sep)))
+    )
+    parts = match.rstrip(os.sep).split(os.sep)
+    return any(os.path.islink(os.sep.join(parts[:end])) for end in range(fixed + 1, len(parts)))
+
+
+def _outermost(paths: list[str]) -> list[str]:
+    """Leave out what lies in a folder that is there as well: `**` gives both."""
+    kept: dict[str, None] = {}
+    for path in paths:
+        bare = path.rstrip(os.sep)
+        if not any(folder in kept for folder in folders_above(bare.replace(os.sep, "/"))):
+            kept[bare] = None
+    return list(kept)
 
 
 class Ingest:

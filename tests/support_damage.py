@@ -6,10 +6,10 @@ import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from art.document import encode
 from art.errors import ArtError, CorruptError, NewerFormatError, UsageError
+from art.index import Record
 from art.listing import Filter
 from art.model import new_uid
 from art.repo import Repo
@@ -99,10 +99,11 @@ class Look:
         if not repos:
             return
         repo = repos[0]
-        yield repo.listing
-        yield lambda: repo.listing(filter=Filter(all=True))
-        yield lambda: repo.listing(filter=Filter(anonymous=True))
-        yield lambda: [repo.version(row.id).read() for row in self._anonymous(repo)]
+        yield lambda: self._rows(repo, Filter())
+        yield lambda: self._rows(repo, Filter(all=True))
+        yield lambda: [
+            repo.version(row.id).read() for row in self._rows(repo, Filter(anonymous=True))
+        ]
         for ref in CONTENTS:
             yield lambda ref=ref: self._compare(repo, ref)  # type: ignore[misc]
         for key in ("data", "gone", "bar"):
@@ -127,8 +128,12 @@ class Look:
         yield lambda: repo.progress("bar", 50)
         yield repo.close
 
-    def _anonymous(self, repo: Repo) -> list[Any]:
-        return [row for row in repo.listing(filter=Filter(anonymous=True)) if row.is_live]
+    def _rows(self, repo: Repo, filter: Filter) -> list[Record]:
+        rows = repo.listing(filter=filter)
+        for row in rows:
+            if row.state == "damaged":
+                raise CorruptError(str(row.title))
+        return rows
 
     def _compare(self, repo: Repo, ref: str) -> None:
         found = content(repo, ref)

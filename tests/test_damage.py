@@ -85,17 +85,8 @@ def test_flipped_bits_are_reported_or_harmless(
     noticed = 0
     for path in files_of(template, *KINDS[kind])[:2]:
         size = path.stat().st_size
-        for at in sorted(
-            {
-                0,
-                7,
-                8,
-                size // 2,
-                size - 33,
-                size - 1,
-                *random.Random(kind).choices(range(size), k=5),
-            }
-        ):
+        places = {0, 7, size // 2, max(0, size - 33), size - 1}
+        for at in sorted(places | set(random.Random(kind).choices(range(size), k=5))):
             fresh(template, root, with_index=with_index)
             copy = root / path.relative_to(template)
             data = bytearray(copy.read_bytes())
@@ -159,7 +150,7 @@ def _every_change(data: bytes) -> Iterator[bytes]:
 
 def test_no_flipped_bit_of_a_pack_gives_other_bytes(template: Path, tmp_path: Path) -> None:
     root = fresh(template, tmp_path / "repo")
-    [path, *_] = files_of(root, ".pack")
+    path = max(files_of(root, ".pack"), key=lambda path: path.stat().st_size)
     data = path.read_bytes()
     wrong = right = 0
     for at in random.Random(1).sample(range(len(data)), 300):
@@ -168,11 +159,13 @@ def test_no_flipped_bit_of_a_pack_gives_other_bytes(template: Path, tmp_path: Pa
         path.write_bytes(changed)
         with Repo(root) as repo:
             try:
-                assert content(repo, "data@v1") == CONTENTS["data@v1"]
-                right += 1
+                found = content(repo, "data@v1")
             except CorruptError as error:
-                assert path.name in error.message
-                wrong += 1
+                wrong += path.name in error.message
+                continue
+            assert found == CONTENTS["data@v1"]
+            right += 1
+    assert wrong + right == 300
     assert wrong > 100 > right > 0
 
 
@@ -290,8 +283,8 @@ YAML_TRICKS = {
     "a NUL": b"a: x\0y\n",
     "too large": b"a: " + b"x" * (1 << 20) + b"\n",
     "much too large": b"a: " + b"x" * (20 << 20) + b"\n",
-    "many empty lists": b"a: [" + b"[]," * 300_000 + b"]\n",
-    "many keys": b"".join(b"k%d:\n" % n for n in range(110_000)),
+    "many empty lists": b"a: [" + b"[]," * 30_000 + b"]\n",
+    "many keys": b"".join(b"k%d:\n" % n for n in range(20_000)),
     "a long line without end": b"a: '" + b"x" * 900_000,
     "a newer format": b"",
 }
@@ -315,8 +308,9 @@ def test_no_trick_of_yaml_works(trick: str, kind: str, template: Path, tmp_path:
     errors = look_at_all(
         root, *names(path, root), is_free=trick in ("many keys", "many empty lists")
     )
-    wanted = {12} if trick == "a newer format" else {8, 12, 2, 4, 5}
-    assert {error.exit_code for error in errors} <= wanted, errors
+    codes = {error.exit_code for error in errors}
+    assert codes <= {2, 4, 5, 8, 12}, errors
+    assert trick != "a newer format" or 12 in codes
     harmless = ("many keys", "many empty lists", "a merge")
     assert errors or trick in harmless, "nothing was noticed"
     assert not Path("proof").exists()
@@ -446,12 +440,11 @@ def test_a_pack_that_claims_impossible_chunks_does_not_spoil_new_versions(
 
     from tests.support_hostile import PackBuilder
 
-    for place in ((32, 2**31, 9), (2**31, 10, 9), (32, 10, 2**31), (0, 0, 0), (32, 10, 8)):
+    for place in ((32, 2**31, 9), (2**31, 10, 9), (32, 10, 2**31), (0, 0, 0), (32, 2, 9 << 20)):
         root = fresh(template, tmp_path / "repo")
         pack = PackBuilder()
         data = b"new bytes"
         pack.add(blake3(data).digest(), b"\0" + data, len(data))
-        offset, length, size = place
         record = pack.records.pop()
         pack.records.append(record[:32] + b"".join(n.to_bytes(4, "little") for n in place))
         Forge(root).pack(pack.finished())

@@ -89,6 +89,18 @@ def test_odd_names_survive(repo: Repo, workplace: Path) -> None:
 
 
 @posix
+@pytest.mark.parametrize("name", ODD_NAMES)
+def test_a_single_file_with_an_odd_name_survives(repo: Repo, workplace: Path, name: str) -> None:
+    lay_out(workplace / "in", {name: "content"})
+    version = repo.create("k", workplace / "in" / name).version
+    assert (version.type, version.read(), version.read(name)) == ("file", b"content", b"content")
+    version.get("out/")
+    assert disk(workplace / "out") == disk(workplace / "in")
+    more = repo.create("k", base="k", add=[f"more={workplace / 'in' / name}"]).version
+    assert sorted(node.path for node in more.files) == sorted([name, "more"])
+
+
+@posix
 def test_modes_links_and_empty_folders_survive(repo: Repo, workplace: Path) -> None:
     folder = lay_out(workplace / "data", {"a": "a", "run.sh": "#!", "secret": "s", "in/b": "b", "ro": ""})
     for name, mode in (("run.sh", 0o755), ("secret", 0o600), ("ro", 0o444), ("a", 0o666)):
@@ -234,6 +246,8 @@ def data(workplace: Path) -> Path:
         (["data/?.txt"], ["c.txt"]),
         (["data/*/*.csv"], ["eu/d.csv", "us/e.csv"]),
         (["data/**/*.csv"], ["a.csv", "b.csv", "eu/d.csv", "us/e.csv"]),
+        (["data/**"], ["a.csv", "b.csv", "c.txt", "eu/.h.csv", "eu/d.csv", "us/e.csv"]),
+        (["data/**/eu"], [".h.csv", "d.csv"]),
         (["data/*"], ["a.csv", "b.csv", "c.txt", "eu/.h.csv", "eu/d.csv", "us/e.csv"]),
         (["data/eu", "data/us"], ["eu/.h.csv", "eu/d.csv", "us/e.csv"]),
         (["data/eu", "data/a.csv"], ["a.csv", "eu/.h.csv", "eu/d.csv"]),

@@ -28,6 +28,14 @@ NAMES = [name for names in COMMANDS.values() for name in names]
 
 _TRUE = ("1", "true", "t", "yes", "y", "on")  # as Typer reads the environment
 
+# What other tools call it.
+_ELSEWHERE = {
+    "add": "create", "commit": "create", "save": "create", "publish": "create",
+    "rm": "delete", "remove": "delete", "undo": "restore", "undelete": "restore",
+    "show": "inspect", "describe": "inspect", "list": "ls", "history": "log",
+    "checkout": "get", "download": "get", "rename": "mv", "copy": "cp", "version": "--version",
+}  # fmt: skip
+
 # Typer's own error class for a wrong command line has no public name, its subclass has.
 _WrongWords = typer.BadParameter.__bases__[0]
 
@@ -131,7 +139,7 @@ def _complete(app: typer.Typer) -> int:
 def _unknown(word: str) -> UsageError:
     from difflib import get_close_matches
 
-    near = get_close_matches(word, NAMES, n=1, cutoff=0.5)
+    near = [_ELSEWHERE[word]] if word in _ELSEWHERE else get_close_matches(word, NAMES, 1, 0.6)
     return UsageError(f"no command {word!r}", hint=f"art {near[0]}" if near else "art --help")
 
 
