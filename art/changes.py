@@ -14,7 +14,7 @@ from art.catalog import NOTES, STATE, tag_log
 from art.errors import ConflictError, NotFoundError, UsageError
 from art.index import Index, Record
 from art.model import Document, Entry, Ref, apply_notes, check_key, check_tag, heads, new_uid, now
-from art.publish import Publication, Publisher, check_labels
+from art.publish import Publication, Publisher, check_labels, check_text
 from art.resolve import Resolver
 from art.store import Store
 
@@ -149,6 +149,8 @@ class Changes:
     def note(self, record: Record, change: Document, message: str | None = None) -> None:
         """Merge `change` over a version's description (FORMAT §9.3)."""
         change = model.check_metadata(change, "note")
+        for name in ("title", "description"):
+            check_text(change.get(name), name)
         if labels := change.get("labels"):
             check_labels(labels)
         fields = {"id": record.id, "number": record.number, "set": change}
@@ -277,14 +279,16 @@ class Changes:
         ordered = {name: document[name] for name in first if name in document}
         return publisher.copy(new_key, ordered | document)
 
-    def _refuse_others(self, key: str, ids: set[str]) -> None:
-        """Raise ConflictError where a key has live versions that are no copies of these."""
-
+    def _live(self, key: str) -> list[Record]:
         def ask(index: Index) -> list[Record]:
             index.refresh(key)
             return index.versions(key, live=True)
 
-        for record in self._index.ask(ask):
+        return self._index.ask(ask)
+
+    def _refuse_others(self, key: str, ids: set[str]) -> None:
+        """Raise ConflictError where a key has live versions that are no copies of these."""
+        for record in self._live(key):
             origin = self._resolver.manifest(record).document.get("origin") or {}
             if origin.get("id") not in ids:
                 raise ConflictError(
@@ -292,13 +296,13 @@ class Changes:
                     hint="`art cp` appends copies to what is there",
                 )
 
-    def _copies_in(self, key: str) -> dict[str, int]:
-        """Return the numbers of versions in `key` by the id they are a copy of."""
+    def _copies_in(self, key: str) -> dict[str, int | None]:
+        """Return the numbers of live versions in `key` by the id they are a copy of."""
         found = {}
-        for number in self._store.catalog.numbers(key):
-            origin = self._store.catalog.manifest(key, number).document.get("origin") or {}
+        for record in self._live(key):
+            origin = self._resolver.manifest(record).document.get("origin") or {}
             if "id" in origin:
-                found[str(origin["id"])] = number
+                found[str(origin["id"])] = record.number
         return found
 
     def _target(self, ref: str) -> Document:

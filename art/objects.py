@@ -124,6 +124,20 @@ class ObjectStore:
         offset, length, digest = packs.parse_trailer(trailer, size, name)
         return packs.Directory(self.backend.read(name, offset, length), digest, name, offset)
 
+    def check_pack(self, pack: str) -> None:
+        """Read a whole pack. Raise CorruptError where it is not what its name says."""
+        name = pack_name(pack)
+        hasher = blake3()
+        offset = 0
+        while block := self.backend.read(name, offset, BLOCK_SIZE):
+            hasher.update(block)
+            offset += len(block)
+        if hasher.hexdigest() != pack:
+            raise CorruptError(
+                f"{name} is damaged: its content is not what its name says",
+                hint="move it out of .art, then `art create` from the same files stores its content again",
+            )
+
     def pack_ids(self) -> list[str]:
         """Return the ids of all packs."""
         suffix = ".pack"

@@ -244,8 +244,8 @@ class Publisher:
             "type": check_type(about.get("type") or content.type),
             "created": now(),
             "author": self._author,
-            "title": _text(about.get("title"), "title"),
-            "description": _text(about.get("description"), "description"),
+            "title": check_text(about.get("title"), "title"),
+            "description": check_text(about.get("description"), "description"),
             "metadata": metadata,
             "labels": check_labels(about.get("labels") or ()),
             "partitions": _partitions(about.get("partitions") or {}),
@@ -400,11 +400,12 @@ def _partitions(partitions: Mapping[str, str]) -> dict[str, str]:
             raise UsageError(
                 f"partition {name!r} is not possible: letters, digits, '_', '.' and '-'"
             )
-        _text(str(value), f"partition {name}")
+        check_text(str(value), f"partition {name}")
     return {name: str(value) for name, value in sorted(partitions.items())}
 
 
-def _text(text: str | None, what: str) -> str | None:
+def check_text(text: str | None, what: str) -> str | None:
+    """Return `text`; raise UsageError where it is not valid or too long."""
     if text is not None:
         model.check_metadata(text, what)
         if len(text.encode()) > 1 << 16:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO, cast
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from blake3 import blake3
 
@@ -46,7 +46,8 @@ def local_path(url: str) -> Path | None:
 
     if not url.startswith("file:"):
         return None
-    path = url2pathname(urlsplit(url).path)
+    quoted = urlsplit(url).path
+    path = url2pathname(quoted) if os.name == "nt" else os.fsdecode(unquote_to_bytes(quoted))
     if "\0" in path:
         raise UsageError(f"{url!r} is not a URL", hint="URLs look like https://host/path")
     return Path(path)
@@ -89,6 +90,11 @@ def _open_http(url: str) -> Iterator[BinaryIO]:
     try:
         with urlopen(url, timeout=_TIMEOUT_SECONDS) as response:
             yield cast(BinaryIO, response)
+            if missing := response.length:
+                raise UnavailableError(
+                    f"{url} cannot be read: the answer broke off, {missing} bytes are missing",
+                    hint="try again later",
+                )
     except HTTPError as error:
         if error.code in (404, 410):
             raise NotFoundError(f"{url} answers {error.code} {error.reason}") from None

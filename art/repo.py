@@ -376,11 +376,14 @@ class Repo:
 
         return survey.usage(self._store, self._index, patterns)
 
-    def doctor(self) -> list[Finding]:
-        """Look for what is wrong or unusual with the repository and its surroundings."""
+    def doctor(self, *, data: bool = False) -> list[Finding]:
+        """Look for what is wrong or unusual with the repository and its surroundings; with `data`,
+        read every byte that live versions need."""
         from art import survey
 
-        return survey.examine(self._store, self._index, self._backend, self.config)
+        return survey.examine(
+            self._store, self._index, self._backend, self.config, is_thorough=data
+        )
 
     # -- change ----------------------------------------------------------------------------------
 

@@ -41,6 +41,7 @@ _SHARED = {
     "checkpoints",
 }
 _LOW_SPACE = 1 << 30
+_MEND = "`art create` from the same files stores what is missing again"
 
 
 @dataclass(frozen=True)
@@ -164,13 +165,17 @@ def _chunks(store: Store, records: list[Record]) -> dict[tuple[str, int], int]:
     return found
 
 
-def examine(store: Store, index: Index, backend: LocalBackend, config: Config) -> list[Finding]:
-    """Look at everything that is quick to look at. Bytes in packs are not read."""
+def examine(
+    store: Store, index: Index, backend: LocalBackend, config: Config, *, is_thorough: bool
+) -> list[Finding]:
+    """Look at everything that is quick to look at; with `is_thorough`, read every byte of the packs
+    that live versions need."""
     findings = [Finding("ok", f"format 1, repository {store.id}")]
     findings += _examine_surroundings(backend, config)
     findings += _examine_names(backend)
-    for check in (_examine_manifests, _examine_logs, _examine_payloads):
-        findings += check(store, index)
+    findings += _examine_manifests(store, index)
+    findings += _examine_logs(store, index)
+    findings += _examine_payloads(store, index, is_thorough=is_thorough)
     if index.was_rebuilt:
         findings.append(
             Finding("warning", "index.sqlite was damaged or foreign; it was built anew")
@@ -256,27 +261,37 @@ def _keys_of_logs(catalog: Catalog) -> list[str | None]:
     return [None, *(key for key in keys if key)]
 
 
-def _examine_payloads(store: Store, index: Index) -> list[Finding]:
+def _examine_payloads(store: Store, index: Index, *, is_thorough: bool) -> list[Finding]:
     def ask(index: Index) -> list[Record]:
         index.refresh_all()
         return [record for record in (*index.everything(), *index.versions(None)) if record.is_live]
 
     findings: list[Finding] = []
-    packs: set[str] = set()
-    payloads = {record.payload: record for record in index.ask(ask) if record.payload}
-    for payload, record in payloads.items():
-        with _noting(findings, f"{record.ref}: "):
-            stored = store.objects.stored(str(payload))
+    versions: dict[str, list[str]] = {}
+    for record in index.ask(ask):
+        if record.payload:
+            versions.setdefault(record.payload, []).append(record.ref)
+    packs: dict[str, list[str]] = {}
+    for payload, refs in versions.items():
+        with _noting(findings, _names(refs)):
+            stored = store.objects.stored(payload)
             if stored is None:
-                raise CorruptError("its payload is not in this repository")
-            packs |= stored.packs()
-    for pack in sorted(packs):
-        with _noting(findings):
+                raise CorruptError("the payload is not in this repository", hint=_MEND)
+            for pack in stored.packs():
+                packs.setdefault(pack, []).extend(refs)
+    for pack, refs in sorted(packs.items()):
+        with _noting(findings, _names(refs)):
             store.objects.directory(pack)
-    return [
-        Finding("ok", f"{len(payloads)} payloads have layouts, in {len(packs)} packs"),
-        *findings,
-    ]
+            if is_thorough:
+                store.objects.check_pack(pack)
+    read = ", every byte read" if is_thorough else ""
+    what = f"{len(versions)} payloads have layouts, in {len(packs)} packs{read}"
+    return [Finding("ok", what), *findings]
+
+
+def _names(refs: list[str]) -> str:
+    more = f" and {len(refs) - 5} more" if len(refs) > 5 else ""
+    return f"{', '.join(refs[:5])}{more}: "
 
 
 @contextlib.contextmanager
@@ -286,4 +301,5 @@ def _noting(findings: list[Finding], where: str = "") -> Iterator[None]:
     except FileNotFoundError as error:
         findings.append(Finding("error", f"{where}{error.args[0]} is missing"))
     except ArtError as error:
-        findings.append(Finding("error", where + error.message, error.hint))
+        hint = None if error.hint == "art doctor" else error.hint  # that is who asks
+        findings.append(Finding("error", where + error.message, hint))

@@ -27,8 +27,8 @@ from art.errors import (
 )
 from art.model import Chunking, now
 from art.objects import ObjectStore
-from art.reporter import Silent
 from art.repo import Repo
+from art.reporter import Silent
 from art.tree import Node
 from art.version import Version
 from tests.support import Disk, digest_of, disk, lay_out, put_nodes, stored

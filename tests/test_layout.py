@@ -129,7 +129,7 @@ def test_a_longer_layout_is_damaged() -> None:
         Layout(SAMPLE + b"\x00", "l")
 
 
-@pytest.mark.parametrize("offset", [*range(0, 8), *range(104, 128)])
+@pytest.mark.parametrize("offset", [*range(8), *range(104, 128)])
 @pytest.mark.parametrize("value", [1, 0x7F, 0xFF])
 def test_a_changed_head_never_leads_beyond_the_file(offset: int, value: int) -> None:
     """The digest in a layout's name protects it; this is the second line, for what was made so."""

@@ -62,7 +62,7 @@ def test_a_glob_takes_whole_folders(repo: Repo, tmp_path: Path) -> None:
 def test_a_glob_does_not_follow_links_to_folders(repo: Repo, tmp_path: Path) -> None:
     (tmp_path / "g").mkdir()
     (tmp_path / "g" / "a.txt").write_text("1\n")
-    os.symlink("..", tmp_path / "g" / "up")
+    (tmp_path / "g" / "up").symlink_to("..")
 
     made = repo.create("g", "g/**/*.txt")
 
@@ -114,8 +114,32 @@ def test_packs_of_killed_processes_are_used_again(repo: Repo, tmp_path: Path) ->
     assert made.stored_bytes > 300_000
     for name in ("manifests/big", "layouts", "index.sqlite"):
         path = tmp_path / ".art" / name
-        os.rename(path, tmp_path / name.replace("/", "-"))
+        path.rename(tmp_path / name.replace("/", "-"))
 
     again = Repo(tmp_path).create("other", "big")
 
     assert again.stored_bytes < 10_000
+
+
+def test_a_damaged_pack_is_found_with_its_versions_and_can_be_mended(
+    repo: Repo, tmp_path: Path
+) -> None:
+    data = os.urandom(100_000)
+    (tmp_path / "big").write_bytes(data)
+    for key in ("a", "b"):
+        repo.create(key, "big")
+    (pack,) = [p for p in (tmp_path / ".art/packs").rglob("*.pack") if p.stat().st_size > 90_000]
+    damaged = bytearray(pack.read_bytes())
+    damaged[50_000] ^= 1
+    pack.write_bytes(damaged)
+
+    assert not [f for f in repo.doctor() if f.level == "error"]
+    (finding,) = [f for f in repo.doctor(data=True) if f.level == "error"]
+
+    assert "a@v1, b@v1" in finding.message
+    assert pack.name in finding.message
+    assert "move it out" in str(finding.hint)
+    pack.rename(tmp_path / "away.pack")
+    repo.create("c", "big")
+    for key in ("a", "b", "c"):
+        assert Repo(tmp_path).version(key).read() == data

@@ -22,8 +22,8 @@ from art.errors import ConflictError, DeniedError, NotFoundError, UsageError
 from art.memory import NoMemory
 from art.model import Chunking
 from art.objects import NoHints, ObjectStore, PayloadWriter
-from art.reporter import Silent
 from art.repo import Repo
+from art.reporter import Silent
 from art.tree import Node
 from art.version import hash_folder
 from art.worktree import Ingest, find_sources

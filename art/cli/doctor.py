@@ -1,25 +1,31 @@
 """`art doctor`: what is wrong or unusual."""
 
 from dataclasses import asdict
+from typing import Annotated
 
 import typer
 
-from art.cli.common import Output, open_repo, shared
+from art.cli.common import Output, open_repo, option, shared
 from art.errors import CorruptError
 from art.render.plain import escape
 
 
 @shared
-def command(output: Output) -> None:
+def command(
+    output: Output,
+    data: Annotated[bool, option("--data", help="Every byte that live versions need, too")] = False,
+) -> None:
     """Look for what is wrong with the repository and its surroundings
 
-    Reads every manifest and log, not the bytes in packs. Ends with exit code 8 if there is damage.
+    Reads every manifest and log, and with --data every pack. Ends with exit code 8 if there is
+    damage.
 
     \b
     Examples:
       art doctor
+      art doctor --data
     """
-    findings = open_repo(output).doctor()
+    findings = open_repo(output).doctor(data=data)
     lines = []
     for finding in findings:
         lines.append(f"{finding.level:<7}  {escape(finding.message)}")

@@ -200,8 +200,8 @@ def test_odd_names_do_not_break_the_output(repo: Repo, workplace: Path, run: Run
     assert "\x1b" not in out
     assert "not-utf8" in out
     run("get", "odd", "back")
-    assert sorted(os.listdir(os.fsencode(workplace / "back"))) == sorted(  # noqa: PTH208
-        os.listdir(os.fsencode(folder))  # noqa: PTH208
+    assert sorted(os.listdir(os.fsencode(workplace / "back"))) == sorted(
+        os.listdir(os.fsencode(folder))
     )
 
 
