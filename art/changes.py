@@ -6,7 +6,7 @@ Everything is an entry in a log; no version is touched. What takes away plans fi
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from art import model
@@ -234,7 +234,7 @@ class Changes:
         `records` are the live versions, oldest first. Done again after a crash, it goes on.
         """
         self._refuse_others(new_key, {record.id for record in records})
-        moved = self.copy(records, new_key, publisher)
+        moved = self._copy_all(records, new_key, publisher, self._copies_in(new_key))
         targets = {
             record.id: self._target(ref)
             for record, (_, ref) in zip(records, moved.versions, strict=True)
@@ -248,8 +248,16 @@ class Changes:
         return moved
 
     def copy(self, records: list[Record], new_key: str, publisher: Publisher) -> Moved:
-        """Publish the same payloads under another key. Nothing is transferred."""
-        existing = self._copies_in(new_key)
+        """Publish the same payloads under another key, unless its latest version is that copy.
+        Nothing is transferred."""
+        limit = 1 if len(records) == 1 else None  # an older copy may be what is wanted back
+        existing = self._copies_in(new_key, limit)
+        copied = self._copy_all(records, new_key, publisher, existing)
+        return replace(copied, tags=[])
+
+    def _copy_all(
+        self, records: list[Record], new_key: str, publisher: Publisher, existing: dict[str, int]
+    ) -> Moved:
         pairs = []
         for record in records:
             number = existing.get(record.id)
@@ -296,12 +304,18 @@ class Changes:
                     hint="`art cp` appends copies to what is there",
                 )
 
-    def _copies_in(self, key: str) -> dict[str, int | None]:
-        """Return the numbers of live versions in `key` by the id they are a copy of."""
+    def _copies_in(self, key: str, limit: int | None = None) -> dict[str, int]:
+        """Return the numbers of a key's live versions by the id they are a copy of; of the newest
+        `limit` ones only."""
+
+        def ask(index: Index) -> list[Record]:
+            index.refresh(key)
+            return index.versions(key, live=True, limit=limit)
+
         found = {}
-        for record in self._live(key):
+        for record in self._index.ask(ask):
             origin = self._resolver.manifest(record).document.get("origin") or {}
-            if "id" in origin:
+            if "id" in origin and record.number is not None:
                 found[str(origin["id"])] = record.number
         return found
 

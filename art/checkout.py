@@ -412,6 +412,28 @@ def _make_folders(root: str, path: str, made: set[str]) -> None:
     made.add(path)
 
 
+def copy_nodes(nodes: Iterable[Node], source: str, target: str) -> None:
+    """Copy these files, links and folders from one folder into another, new one."""
+    os.mkdir(target)
+    folders = []
+    made = {""}
+    for node in _checked(nodes):
+        path = f"{target}/{node.path}"
+        _make_folders(target, node.path if node.is_dir else os.path.dirname(node.path), made)
+        try:
+            if node.is_dir:
+                folders.append(node)
+            elif node.link is not None:
+                os.symlink(node.link, path)
+            else:
+                shutil.copyfile(f"{source}/{node.path}", path, follow_symlinks=False)
+                if not os.path.islink(path):
+                    os.chmod(path, node.mode)
+        except OSError as error:
+            explain(error, path)
+    _set_modes(Path(target), folders)
+
+
 def _mend_mode(path: str, node: Node) -> None:
     if node.is_file and sys.platform != "win32" and os.lstat(path).st_mode & 0o777 != node.mode:
         os.chmod(path, node.mode)

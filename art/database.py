@@ -14,6 +14,8 @@ import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
+from art.errors import ArtError
+
 _SCHEMA_VERSION = 1
 _BUSY_SECONDS = 10.0
 _IN_MEMORY = ":memory:"
@@ -47,6 +49,10 @@ class DamagedError(Exception):
     """What the database says cannot be believed; `ask` builds it anew."""
 
 
+# What comes of a damaged database: also values of other types than were put in.
+_DAMAGE = (sqlite3.Error, DamagedError, TypeError, ValueError, LookupError, ArithmeticError)
+
+
 class Database:
     """One SQLite file for one repository. Not shared between threads.
 
@@ -64,7 +70,9 @@ class Database:
         in memory where this one cannot be used."""
         try:
             return question()
-        except (sqlite3.DatabaseError, DamagedError) as error:
+        except ArtError:
+            raise
+        except _DAMAGE as error:
             if _is_unusable(error):
                 self.close()
                 self._path = None
@@ -116,7 +124,7 @@ class Database:
         if self._path is not None:
             try:
                 return self._connect(self._path)
-            except (sqlite3.Error, DamagedError) as error:
+            except _DAMAGE as error:
                 if _is_unusable(error):
                     self._path = None
                     return self._connect(_IN_MEMORY)

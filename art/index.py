@@ -416,6 +416,19 @@ class Index:
         """Return every version of every key, not the keyless ones."""
         return self._records("key_id != 0", {})
 
+    def damaged(self, key: str) -> Record | None:
+        """Return the highest version of a key whose manifest is damaged, unless it was deleted."""
+        found = self._records(
+            "key_id = (SELECT id FROM keys WHERE key = :key) AND state = 'damaged' "
+            "ORDER BY number DESC LIMIT 1",
+            {"key": key},
+        )
+        for entry in self.log(key, STATE) if found else []:
+            named = [version.get("number") for version in entry.document.get("versions") or []]
+            if found[0].number in named and entry.document.get("state") != "restored":
+                return None
+        return found[0] if found else None
+
     def by_number(self, key: str, number: int) -> Record | None:
         """Return one version of a key."""
         found = self._records(

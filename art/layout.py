@@ -126,6 +126,18 @@ class Layout:
         return digest, Location(self._pack(number), offset, length, size)
 
 
+def size_by_head(data: bytes) -> int:
+    """Return how large the layout is that begins so, 0 where none does."""
+    if len(data) < _HEAD.size:
+        return 0
+    *_, packs, chunks, bits, pieces, paths = _HEAD.unpack_from(data)
+    if bits > 16:
+        return 0
+    return int(
+        _HEAD.size + 32 * packs + 4 * 2**bits + RECORD.size * (chunks + pieces) + 4 * pieces + paths
+    )
+
+
 def encode(
     payload: str,
     packs: list[str],

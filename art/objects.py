@@ -26,7 +26,7 @@ from art import pack as packs
 from art import tree as trees
 from art.backend import Backend
 from art.errors import CorruptError
-from art.layout import Layout
+from art.layout import Layout, size_by_head
 from art.model import Chunking
 from art.pack import Location, pack_name
 from art.packer import Packer
@@ -40,6 +40,7 @@ _BATCH_BYTES = 2 << 20
 _BATCH_CHUNKS = 256
 _EXTENSION_DEPTH = 8
 _LIST_RECORD = 36
+_LAYOUT_BEGINNING = 1 << 20  # no more is read of a file that does not say itself how long it is
 _PATH = re.compile(rb'\{"path":"((?:[^"\\]|\\.)*)"')
 
 
@@ -79,14 +80,24 @@ class ObjectStore:
         for digest in sorted(self.backend.names(layout_directory(payload))):
             try:
                 chain = self._chain(payload, digest)
+                if all(self._has_pack(pack) for pack in _packs(chain)):
+                    return StoredPayload(self.backend, chain)
             except CorruptError as error:
                 problem = error
-                continue
-            if all(self.backend.size(pack_name(pack)) is not None for pack in _packs(chain)):
-                return StoredPayload(self.backend, chain)
         if problem:
             raise problem
         return None
+
+    def _has_pack(self, pack: str) -> bool:
+        """Whether a pack is there, as long as its trailer says. Raise CorruptError where it is not
+        whole: no new version may rely on it."""
+        name = pack_name(pack)
+        size = self.backend.size(name)
+        if size is None:
+            return False
+        trailer = self.backend.read(name, max(0, size - packs.TRAILER_SIZE), packs.TRAILER_SIZE)
+        packs.parse_trailer(trailer, size, name)
+        return True
 
     def _chain(self, payload: str, digest: str) -> list[Layout]:
         chain = [self._layout(payload, digest)]
@@ -102,7 +113,9 @@ class ObjectStore:
     def _layout(self, payload: str, digest: str) -> Layout:
         name = f"{layout_directory(payload)}/{digest}"
         try:
-            data = self.backend.read(name)
+            data = self.backend.read(name, 0, _LAYOUT_BEGINNING)
+            if len(data) == _LAYOUT_BEGINNING and self.backend.size(name) == size_by_head(data):
+                data += self.backend.read(name, _LAYOUT_BEGINNING)
         except FileNotFoundError:
             raise CorruptError(f"{name} is missing", hint="art doctor") from None
         if blake3(data).hexdigest() != digest:
@@ -236,7 +249,7 @@ class StoredPayload:
         for digest, length in self.chunks(node):
             part = self._sized(digest, length)
             size += length
-            if size > node.size:
+            if size > node.size or not length:
                 break
             if node.chunks:
                 hasher.update(part)

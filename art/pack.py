@@ -18,6 +18,7 @@ TRAILER_SIZE = 64
 RECORD = struct.Struct("<32sIII")  # digest, offset, length of the frame, size of the chunk
 CHUNK_LIMIT = 8 << 20
 OFFSET_LIMIT = 2**32
+COUNT_LIMIT = 2**20
 
 _TRAILER = struct.Struct("<II32s16x8s")
 _RAW, _ZSTD = b"\x00", b"\x01"
@@ -66,7 +67,7 @@ def parse_trailer(trailer: bytes, pack_size: int, name: str) -> tuple[int, int, 
         raise CorruptError(f"{name} is damaged: it has no valid trailer", hint="art doctor")
     count, offset, digest, _ = _TRAILER.unpack(trailer)
     length = count * RECORD.size
-    if offset < HEADER_SIZE or offset + length + TRAILER_SIZE != pack_size:
+    if count > COUNT_LIMIT or offset < HEADER_SIZE or offset + length + TRAILER_SIZE != pack_size:
         raise CorruptError(
             f"{name} is damaged: its directory is not where it says", hint="art doctor"
         )

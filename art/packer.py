@@ -16,9 +16,11 @@ from blake3 import blake3
 from art import layout as layouts
 from art import pack as packs
 from art.backend import Backend, Staged
+from art.errors import StorageError
 from art.pack import Location, pack_name
 
 PACK_SIZE = 64 << 20
+_PACK_COUNT = 1 << 16
 _WRITE_SIZE = 4 << 20
 _QUEUE_LENGTH = 4
 _SAMPLE = 4096
@@ -118,7 +120,7 @@ class Packer:
             pack.add(digest, frame, len(data))
             if pack.buffered >= _WRITE_SIZE:
                 self._write(pack)
-            if pack.offset >= PACK_SIZE:
+            if pack.offset >= PACK_SIZE or pack.count >= _PACK_COUNT:
                 self._end_pack()
 
     def _begin_pack(self) -> _OpenPack:
@@ -198,7 +200,12 @@ class _OpenPack:
         self._records: list[bytes] = []
         self._buffer: list[bytes] = []
         self._hasher = blake3()
+        self._is_whole = True
         self._append(packs.new_header())
+
+    @property
+    def count(self) -> int:
+        return len(self._records)
 
     def add(self, digest: bytes, frame: bytes, size: int) -> None:
         """Append a frame."""
@@ -216,9 +223,13 @@ class _OpenPack:
 
     def write(self, parts: list[bytes]) -> None:
         """Write and hash. Calls must come in order."""
+        if not self._is_whole:
+            raise StorageError("an earlier part of the pack could not be written")
+        self._is_whole = False
         data = b"".join(parts)
         self._hasher.update(data)
         self.staged.write(data)
+        self._is_whole = True
 
     def commit(self) -> str:
         """Give the pack its name, durably; return its id."""

@@ -177,7 +177,12 @@ class Publisher:
 
         def ask(index: Index) -> tuple[int, list[Record]]:
             index.refresh(key)
-            return index.latest_number(key), index.versions(key, live=True, limit=1)
+            damaged = index.damaged(key)
+            live = index.versions(key, live=True, limit=1)
+            if damaged and (not live or (damaged.number or 0) > (live[0].number or 0)):
+                self._reporter.warn(f"{damaged.title}; the new version is made all the same")
+                live = []
+            return index.latest_number(key), live
 
         number, found = self._index.ask(ask)
         return number, found[0] if found else None
@@ -406,13 +411,14 @@ def _partitions(partitions: Mapping[str, str]) -> dict[str, str]:
 
 def check_text(text: str | None, what: str) -> str | None:
     """Return `text`; raise UsageError where it is not valid or too long."""
-    if text is not None:
-        model.check_metadata(text, what)
-        if len(text.encode()) > 1 << 16:
-            raise UsageError(
-                f"the {what} has more than 64 KiB", hint="store it as a file of the version"
-            )
-    return text
+    if text is None:
+        return None
+    plain = str(model.check_metadata(text, what))
+    if len(plain.encode()) > 1 << 16:
+        raise UsageError(
+            f"the {what} has more than 64 KiB", hint="store it as a file of the version"
+        )
+    return plain
 
 
 def added_sources(paths: Iterable[str]) -> list[Source]:

@@ -79,8 +79,18 @@ class Resolver:
             record = self._find_here(ref)
             if record.state != "moved":
                 return record if deleted else self._usable(record)
-            ref = self._moved_to(record)
+            ref = self._follow(ref, self._moved_to(record))
         raise CorruptError(f"{ref} was moved in a circle", hint=f"art log {ref.key}")
+
+    def _follow(self, ref: Ref, target: Ref) -> Ref:
+        """Return where a reference to a moved version goes on: an exact one at that version, `latest`
+        and tags at what they mean under the new key today."""
+        if ref.is_exact:
+            return target
+        self._index.refresh(target.key)
+        if ref.back is None and self._index.tag(target.key, ref.selector) is None:
+            return target
+        return Ref(target.key, ref.selector)
 
     def _find_here(self, ref: Ref) -> Record:
         if not ref.key:
@@ -110,6 +120,9 @@ class Resolver:
 
     def _latest(self, key: str, back: int) -> Record:
         live = self._index.versions(key, live=True, limit=back + 1)
+        damaged = self._index.damaged(key)
+        if damaged and (not live or (damaged.number or 0) > (live[0].number or 0)):
+            raise self.damage(damaged)  # an older version is not what `latest` means
         if len(live) > back:
             return live[back]
         everything = self._index.versions(key, limit=1)

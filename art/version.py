@@ -21,7 +21,7 @@ from art.model import Document, Entry, Manifest, Payload, glob_pattern
 from art.objects import StoredPayload, TreeHasher
 from art.reporter import Reporter
 from art.store import Store
-from art.tree import Node
+from art.tree import Node, parse_line
 from art.worktree import Ingest, Source
 
 if TYPE_CHECKING:
@@ -376,21 +376,23 @@ class Version:
         return Got(target, 1, 0, size)
 
     def _get_folder(self, payload: Payload, source: Path, target: Path) -> Got:
-        import shutil
-
         if os.path.lexists(target):
             raise ConflictError(f"{target} exists", hint="name another target")
-        self._check_folder(payload, str(source))  # it may be anything by now, and any size
+        nodes: list[Node] = []  # it may be anything by now, and any size, so it is looked at first
+        self._check_folder(payload, str(source), nodes.append)
         with checkout.beside(target) as temporary:
             copy = os.path.join(temporary, "folder")
-            shutil.copytree(source, copy, symlinks=True)
+            checkout.copy_nodes(nodes, str(source), copy)
             files, size = self._check_folder(payload, copy)
             checkout.place(copy, str(target), replace=True)
         return Got(target, files, 0, size)
 
-    def _check_folder(self, payload: Payload, path: str) -> tuple[int, int]:
+    def _check_folder(
+        self, payload: Payload, path: str, found: Callable[[Node], None] | None = None
+    ) -> tuple[int, int]:
         """Return number of files and bytes of a folder that is what was recorded."""
-        files, size, digest = hash_folder(self._store, self._reporter, path, payload.size or 0)
+        limit = payload.size or 0
+        files, size, digest = hash_folder(self._store, self._reporter, path, limit, found)
         self._check_reference(payload, size, f"tree:{digest}")
         return files, size
 
@@ -406,16 +408,17 @@ class Version:
             )
 
     def _referenced(self) -> Iterator[bytes]:
-        payload = cast(Payload, self.payload)
-        from blake3 import blake3
+        """Yield what a reference names, once all of it was compared with what was recorded."""
+        import tempfile
 
-        hasher = blake3()
-        size = 0
-        for block in reference.blocks(str(payload.url), payload.size):
-            hasher.update(block)
-            size += len(block)
-            yield block
-        self._check_reference(payload, size, f"b3:{hasher.hexdigest()}")
+        payload = cast(Payload, self.payload)
+        with tempfile.TemporaryDirectory(prefix="art-") as folder:
+            fetched = f"{folder}/file"
+            size, b3 = reference.fetch(str(payload.url), fetched, payload.size)
+            self._check_reference(payload, size, f"b3:{b3}")
+            with open(fetched, "rb") as file:
+                while block := file.read(1 << 20):
+                    yield block
 
     def _inline(self) -> bytes:
         from blake3 import blake3
@@ -455,12 +458,14 @@ class Version:
 
 
 def hash_folder(
-    store: Store, reporter: Reporter, path: str, limit: int | None = None
+    store: Store,
+    reporter: Reporter,
+    path: str,
+    limit: int | None = None,
+    found: Callable[[Node], None] | None = None,
 ) -> tuple[int, int, str]:
-    """Return number of files, bytes and the digest of the tree of a folder, storing nothing.
-
-    Raise CorruptError where there are more than `limit` bytes.
-    """
+    """Return number of files, bytes and the digest of the tree of a folder, storing nothing; `found`
+    is called with each node. Raise CorruptError where there are more than `limit` bytes."""
     with TreeHasher(store.objects) as hasher:
         ingest = Ingest(hasher, NoMemory(), reporter)
 
@@ -468,6 +473,8 @@ def hash_folder(
             for line in ingest.lines([Source(os.path.abspath(path), "")]):
                 if limit is not None and ingest.size > limit:
                     raise CorruptError(f"{path} has changed: it has more than {limit} bytes")
+                if found is not None:
+                    found(parse_line(line, path))
                 yield line
 
         digest = hasher.digest(lines())

@@ -100,6 +100,8 @@ def _sparse(pattern: str, size: int = TIB) -> Callable[[Forge], None]:
     def make(forge: Forge) -> None:
         tree = forge.tree([line("a", b"x")], [b"x"])
         forge.manifest("k", 1, payload={"tree": tree, "size": 1, "files": 1})
+        with Repo(forge.place.parent) as repo:
+            repo.listing()
         fields = {"key": "k", "set": {"title": "t"}, "id": "b3:" + "0" * 64}
         forge.entry("refs/k/_notes/00000001.yaml", fields)
         [path] = forge.place.glob(pattern)
@@ -155,6 +157,11 @@ BOMBS: dict[str, Callable[[Forge], None]] = {
 }
 
 
+# What is read does not need what is wrong with them; `doctor` reports it.
+HARMLESS = ("a sparse index", "a sparse pack", "a pack with a huge count")
+HARMLESS += ("a pack that is all directory",)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="limits address space")
 @pytest.mark.parametrize("name", BOMBS)
 def test_a_bomb_is_refused_with_little_memory(name: str, repo: Repo, workplace: Path) -> None:
@@ -168,7 +175,7 @@ def test_a_bomb_is_refused_with_little_memory(name: str, repo: Repo, workplace: 
     assert done.returncode == 0, done.stderr
     codes = json.loads(done.stdout)
     assert set(codes) <= {0, 2, 8, 12}, codes
-    assert 8 in codes or name in ("a sparse index", "a sparse pack"), codes
+    assert 8 in codes or name in HARMLESS, codes
     size = sum(path.stat().st_size for path in workplace.glob("out/**/*"))
     assert size < 64 << 20
 
@@ -186,7 +193,8 @@ def attempt_everything(root: Path) -> list[int]:
 
     repos: list[Repo] = []
     ask(lambda: repos.append(Repo(root)))
-    for repo in repos:
+    if repos:
+        repo = repos[0]
         ask(repo.listing)
         ask(lambda: repo.history("k"))
         ask(lambda: repo.version("k").files)

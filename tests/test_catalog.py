@@ -128,7 +128,9 @@ def test_a_manifest_under_another_keys_name_is_damage(
 ) -> None:
     catalog.create_manifest(manifest("a"), 1)
     backend.create("manifests/b/v00000001.yaml", backend.read("manifests/a/v00000001.yaml"))
-    with pytest.raises(CorruptError, match=r"^manifests/b/v00000001.yaml is damaged: it is about 'a'"):
+    with pytest.raises(
+        CorruptError, match=r"^manifests/b/v00000001.yaml is damaged: it is about 'a'"
+    ):
         catalog.manifest("b", 1)
 
 
@@ -141,7 +143,9 @@ def test_damage_and_a_newer_format_are_told_apart(catalog: Catalog, backend: Loc
         catalog.manifest("a", 2)
 
 
-def test_what_no_reader_would_take_is_not_published(catalog: Catalog, backend: LocalBackend) -> None:
+def test_what_no_reader_would_take_is_not_published(
+    catalog: Catalog, backend: LocalBackend
+) -> None:
     for fields in ({"metadata": {"a": "x" * (1 << 20)}}, {"type": "No Type"}, {"author": 5}):
         with pytest.raises((UsageError, CorruptError)):
             catalog.create_manifest(manifest(**fields), 1)
@@ -163,7 +167,9 @@ def test_keyless_versions_are_found_by_uid(catalog: Catalog, backend: LocalBacke
         catalog.anonymous(new_uid())
 
 
-def test_a_keyed_manifest_among_the_keyless_is_damage(catalog: Catalog, backend: LocalBackend) -> None:
+def test_a_keyed_manifest_among_the_keyless_is_damage(
+    catalog: Catalog, backend: LocalBackend
+) -> None:
     document = manifest("a")
     backend.create(f"anonymous/{document['uid']}.yaml", encode(document))
     with pytest.raises(CorruptError, match="about something else"):

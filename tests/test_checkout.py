@@ -103,7 +103,9 @@ def test_a_part_can_be_taken_out(
     assert sorted(created - {"out", "new", "out/void"}) == expected
 
 
-@pytest.mark.parametrize(("path", "expected"), [("eu", "eu"), ("eu/b.csv", "b.csv"), ("eu/*", "b.csv")])
+@pytest.mark.parametrize(
+    ("path", "expected"), [("eu", "eu"), ("eu/b.csv", "b.csv"), ("eu/*", "b.csv")]
+)
 def test_a_part_taken_out_without_a_target_lands_here(
     made: Version, workplace: Path, path: str, expected: str
 ) -> None:
@@ -149,16 +151,18 @@ def test_a_folder_of_one_file_is_a_folder(repo: Repo, workplace: Path) -> None:
 
 
 @posix
-def test_modes_are_those_of_the_version_whatever_the_umask_is(made: Version, workplace: Path) -> None:
+def test_modes_are_those_of_the_version_whatever_the_umask_is(
+    made: Version, workplace: Path
+) -> None:
     old = os.umask(0o077)
     try:
         made.get("out")
         made.get("x.sh", path="run.sh")
     finally:
         os.umask(old)
-    assert {name: entry for name, entry in disk(workplace / "out").items() if entry[0] == "file"} == {
-        name: entry for name, entry in disk(workplace / "data").items() if entry[0] == "file"
-    }
+    assert {
+        name: entry for name, entry in disk(workplace / "out").items() if entry[0] == "file"
+    } == {name: entry for name, entry in disk(workplace / "data").items() if entry[0] == "file"}
     assert (workplace / "x.sh").stat().st_mode & 0o777 == 0o755
 
 
@@ -176,7 +180,10 @@ def test_a_folder_that_forbids_writing_is_filled_and_then_forbids_it(
         repo.version("k").get("out")
         assert disk(workplace / "out") == disk(folder)
     finally:
-        for path in [*closed[::-1], *(workplace / "out" / p.relative_to(folder) for p in closed[::-1])]:
+        for path in [
+            *closed[::-1],
+            *(workplace / "out" / p.relative_to(folder) for p in closed[::-1]),
+        ]:
             path.chmod(0o755)
 
 
@@ -219,7 +226,9 @@ CHANGES: dict[str, Callable[[Path], object]] = {
     "as long": lambda out: (out / "a.csv").write_text("9,9\n"),
     "shortened": lambda out: (out / "big").write_text("z"),
     "a link instead": lambda out: replace(out / "a.csv", lambda path: path.symlink_to("eu/b.csv")),
-    "a dangling link instead": lambda out: replace(out / "a.csv", lambda path: path.symlink_to("no")),
+    "a dangling link instead": lambda out: replace(
+        out / "a.csv", lambda path: path.symlink_to("no")
+    ),
     "another link": lambda out: replace(out / "eu/link", lambda path: path.symlink_to("b.csv")),
     "a file for a link": lambda out: replace(out / "eu/link", lambda path: path.write_text("x")),
 }
@@ -293,8 +302,10 @@ def test_what_some_version_holds_may_be_overwritten(made: Version, workplace: Pa
 
 
 OBSTACLES: dict[str, Callable[[Path], object]] = {
-    "a folder where a file goes": lambda out: (replace(out / "a.csv", Path.mkdir)),
-    "a file where a folder goes": lambda out: (out / "void").rmdir() or (out / "void").write_text("x"),
+    "a folder where a file goes": lambda out: replace(out / "a.csv", Path.mkdir),
+    "a file where a folder goes": lambda out: (
+        (out / "void").rmdir() or (out / "void").write_text("x")
+    ),
     "a file where a folder of files goes": lambda out: rename_and(out / "us", Path.touch),
     "a link where a folder goes": lambda out: rename_and(out / "us", lambda p: p.symlink_to("eu")),
     "a link where an empty folder goes": lambda out: rename_and(
@@ -329,7 +340,9 @@ def test_a_file_is_no_target_for_a_folder(made: Version, workplace: Path) -> Non
     assert Path("out").read_text() == "mine"
 
 
-def test_a_folder_is_no_target_for_a_file_unless_named_as_one(made: Version, workplace: Path) -> None:
+def test_a_folder_is_no_target_for_a_file_unless_named_as_one(
+    made: Version, workplace: Path
+) -> None:
     (workplace / "out" / "a.csv").mkdir(parents=True)
     with pytest.raises(ConflictError, match="is a folder"):
         made.get("out", path="a.csv", force=True)
@@ -527,7 +540,9 @@ HOSTILE: dict[str, list[Node]] = {
 
 def take_out(objects: ObjectStore, nodes: list[Node], target: Path) -> Got:
     payload = stored(objects, put_nodes(objects, nodes, [b"evil"]))
-    return Checkout(payload, target, Silent(), lambda _: set(), 2).folder(payload.tree(), force=True)
+    return Checkout(payload, target, Silent(), lambda _: set(), 2).folder(
+        payload.tree(), force=True
+    )
 
 
 @pytest.mark.parametrize("is_there", [False, True])
@@ -630,7 +645,20 @@ def test_names_that_differ_in_capitals_are_two_where_that_works(
 
 @pytest.mark.parametrize(
     "name",
-    ["con", "NUL.txt", "a/aux/b", "Com1", "a:b", "a\\b", "..\\evil", "a.", "a ", "x/a /y", 'a"', "a|b"]
+    [
+        "con",
+        "NUL.txt",
+        "a/aux/b",
+        "Com1",
+        "a:b",
+        "a\\b",
+        "..\\evil",
+        "a.",
+        "a ",
+        "x/a /y",
+        'a"',
+        "a|b",
+    ]
     + ["a?", "a*", "a<", "a\x01", "C:", "C:\\x"],
 )
 def test_names_that_windows_takes_for_something_else_are_refused_there(
@@ -705,5 +733,7 @@ def test_many_files_come_out_through_several_batches(objects: ObjectStore, workp
     names = [f"{number // 50:02}/{number:04}" for number in range(700)]
     got = take_out(objects, [evil(name) for name in names], workplace / "out")
     assert got.written == 700
-    files: Iterable[str] = (name for name, entry in disk(workplace / "out").items() if entry[0] == "file")
+    files: Iterable[str] = (
+        name for name, entry in disk(workplace / "out").items() if entry[0] == "file"
+    )
     assert sorted(files) == names

@@ -140,13 +140,27 @@ def named_patterns() -> list[re.Pattern[str]]:
     last = section.strip().splitlines()[-1].split("local only")[0].split()
     names = [entry for entry in entries if not entry.startswith(last[0])] + last
     parts = {"key": r"[a-z0-9._!/-]+|_anonymous", "tag": r"[a-z0-9._!-]+", "number": r"\d{8,}"}
-    parts |= {"uid": r"[0-9a-f-]{36}", "xx": "[0-9a-f]{2}", "id": "[0-9a-f]{64}", "pack": "[0-9a-f]{64}"}
-    parts |= {"payload": "[0-9a-f]{64}", "digest": "[0-9a-f]{64}", "hash": "[0-9a-f]+", "name": ".+"}
+    parts |= {
+        "uid": r"[0-9a-f-]{36}",
+        "xx": "[0-9a-f]{2}",
+        "id": "[0-9a-f]{64}",
+        "pack": "[0-9a-f]{64}",
+    }
+    parts |= {
+        "payload": "[0-9a-f]{64}",
+        "digest": "[0-9a-f]{64}",
+        "hash": "[0-9a-f]+",
+        "name": ".+",
+    }
     parts |= {"level": "read|write|gc"}
     result = []
     for name in names:
-        pattern = re.sub(r"<(\w+)>", lambda match: f"(?:{parts[match[1]]})", name.replace(".", r"\."))
-        result.append(re.compile(pattern.replace(r"\.\.\.", ".*") + (".*" if name.endswith("/") else "")))
+        pattern = re.sub(
+            r"<(\w+)>", lambda match: f"(?:{parts[match[1]]})", name.replace(".", r"\.")
+        )
+        result.append(
+            re.compile(pattern.replace(r"\.\.\.", ".*") + (".*" if name.endswith("/") else ""))
+        )
     return result
 
 
@@ -251,11 +265,15 @@ class Reader:
             if "b3" not in node:
                 found[node["path"]] = node.get("link")
                 continue
-            chunks = [bytes.fromhex(digest) for digest, _ in node.get("chunks") or node.get("list") or []]
+            chunks = [
+                bytes.fromhex(digest) for digest, _ in node.get("chunks") or node.get("list") or []
+            ]
             if "list" in node:
                 listing = b"".join(map(self.chunk, chunks))
                 chunks = [listing[at : at + 32] for at in range(0, len(listing), 36)]
-            data = b"".join(map(self.chunk, chunks or [bytes.fromhex(node["b3"])] * (node["size"] > 0)))
+            data = b"".join(
+                map(self.chunk, chunks or [bytes.fromhex(node["b3"])] * (node["size"] > 0))
+            )
             assert (len(data), blake3.blake3(data).hexdigest()) == (node["size"], node["b3"])
             found[node["path"]] = data
         return found
@@ -287,9 +305,19 @@ def test_the_sample_has_what_makes_reading_hard(used: Repo) -> None:
     assert first.depth >= 2
 
 
-@pytest.mark.parametrize("path", ["é\n", "\udcff", "\U0001f600", 'a"b\\c', "\x7f\x1f\t\b\f\r", "a/b"])
+@pytest.mark.parametrize(
+    "path", ["é\n", "\udcff", "\U0001f600", 'a"b\\c', "\x7f\x1f\t\b\f\r", "a/b"]
+)
 def test_a_path_is_escaped_as_the_text_says(path: str) -> None:
-    short = {'"': '\\"', "\\": "\\\\", "\n": "\\n", "\t": "\\t", "\b": "\\b", "\f": "\\f", "\r": "\\r"}
+    short = {
+        '"': '\\"',
+        "\\": "\\\\",
+        "\n": "\\n",
+        "\t": "\\t",
+        "\b": "\\b",
+        "\f": "\\f",
+        "\r": "\\r",
+    }
     units = struct.unpack(f"<{len(path.encode('utf-16-le', 'surrogatepass')) // 2}H",
                           path.encode("utf-16-le", "surrogatepass"))  # fmt: skip
     escaped = "".join(

@@ -28,7 +28,9 @@ from tests.support import fresh_view, view
 def filled(repo: Repo) -> Repo:
     """Return a repository with a little of everything, in a settled state."""
     for number in range(3):
-        repo.markdown("a", f"text {number}", title=f"title {number}", labels=["x"], metadata={"n": number})
+        repo.markdown(
+            "a", f"text {number}", title=f"title {number}", labels=["x"], metadata={"n": number}
+        )
         repo.markdown("b/c", f"other {number}", inputs=[f"a@v{number + 1}"])
     repo.markdown("gone", "text")
     repo.markdown(None, "keyless")
@@ -107,7 +109,9 @@ def test_what_another_process_did_is_seen_at_once(filled: Repo, change: str) -> 
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_another_process_did_is_seen_by_who_asks_for_one_key(filled: Repo, change: str) -> None:
+def test_what_another_process_did_is_seen_by_who_asks_for_one_key(
+    filled: Repo, change: str
+) -> None:
     with art.open(filled.root) as other:
         index_path(filled).rename(index_path(filled).with_name("kept"))
         CHANGES[change](other)
@@ -159,21 +163,20 @@ def test_a_damaged_index_is_built_anew(filled: Repo, junk: str) -> None:
 
 
 def test_random_damage_never_changes_an_answer(filled: Repo) -> None:
-    """Bits flipped anywhere give the right answer or, at the worst, a built-in one; never a traceback."""
+    """A damaged page may hide a row, which asking for the version brings back; none is ever wrong."""
     expected = view(filled)
     filled.close()
     whole = index_path(filled).read_bytes()
     noise = random.Random(3)
-    for _ in range(60):
+    for turn in range(150):
         damaged = bytearray(whole)
-        for _ in range(20):
-            damaged[noise.randrange(len(damaged))] ^= 1 << noise.randrange(8)
+        for _ in range(50):
+            where = noise.randrange(len(damaged))
+            damaged[where] = noise.randrange(256) if turn % 2 else damaged[where] ^ 1 << turn % 8
         index_path(filled).write_bytes(damaged)
         with art.open(filled.root) as repo:
             assert repo.version("a@v2").text() == "text 1"
-            assert repo.version("a@prod").number == 3
-            known = set(expected)
-            assert set(view(repo)) <= known
+            assert set(view(repo)) <= set(expected)
 
 
 CELLS = [
@@ -261,6 +264,7 @@ def test_an_index_that_is_locked_is_done_without(
     monkeypatch.setattr("art.database._BUSY_SECONDS", 0.01)
     expected = view(filled)
     filled.close()
+    inode = index_path(filled).stat().st_ino
     locker = sqlite3.connect(index_path(filled), isolation_level=None)
     locker.execute("BEGIN EXCLUSIVE")
     try:
@@ -269,7 +273,7 @@ def test_an_index_that_is_locked_is_done_without(
             assert repo.markdown("a", "new").version.ref == "a@v4"
     finally:
         locker.close()
-    assert index_path(filled).stat().st_size > 0, "it is in use, not damaged"
+    assert index_path(filled).stat().st_ino == inode, "it is in use, not damaged"
 
 
 @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")

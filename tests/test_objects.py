@@ -65,9 +65,7 @@ def cut_whole(data: bytes, chunking: Chunking) -> list[bytes]:
     if len(data) <= chunking.whole:
         return [data] if data else []
     cutter = FastCDC(chunking.average, min_size=chunking.min, max_size=chunking.max)
-    return [
-        data[chunk.offset : chunk.offset + chunk.length] for chunk in cutter.cut_buf(data)
-    ]
+    return [data[chunk.offset : chunk.offset + chunk.length] for chunk in cutter.cut_buf(data)]
 
 
 def blocks_of(data: bytes, widths: list[int]) -> Iterator[bytes]:
@@ -89,7 +87,9 @@ def blocks_of(data: bytes, widths: list[int]) -> Iterator[bytes]:
 @example(513, "zeros", [1])
 @example(4096, "zeros", [1024])
 def test_cuts_do_not_depend_on_how_the_bytes_come(size: int, kind: str, widths: list[int]) -> None:
-    data = {"noise": noise(size), "zeros": bytes(size), "text": b"all work and no play " * size}[kind]
+    data = {"noise": noise(size), "zeros": bytes(size), "text": b"all work and no play " * size}[
+        kind
+    ]
     data = data[:size]
     assert [bytes(chunk) for chunk in cut(blocks_of(data, widths), SMALL)] == cut_whole(data, SMALL)
 

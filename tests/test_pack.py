@@ -20,7 +20,7 @@ from art.packer import Packer
 from tests.support import digest_of
 
 DECOMPRESSOR = zstandard.ZstdDecompressor()
-chunk_sets = st.lists(st.binary(max_size=50), unique=True, max_size=40)
+chunk_sets = st.lists(st.binary(min_size=1, max_size=50), unique=True, max_size=40)
 
 
 def build(chunks: list[bytes]) -> bytes:
@@ -41,7 +41,7 @@ def open_directory(pack: bytes) -> Directory:
     return Directory(pack[offset : offset + length], digest, "p")
 
 
-@given(chunk_sets, st.binary(max_size=50))
+@given(chunk_sets, st.binary(min_size=1, max_size=50))
 def test_a_directory_finds_what_the_pack_holds_and_nothing_else(
     chunks: list[bytes], other: bytes
 ) -> None:

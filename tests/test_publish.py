@@ -44,7 +44,10 @@ def test_the_same_content_and_description_again_is_the_version_that_is_there(
     again = repo.create("k", "data", **about)
     assert (first.created, again.created) == (True, False)
     assert again.version == first.version
-    reordered = about | {"labels": ["x", "y", "x"], "metadata": dict(reversed(about["metadata"].items()))}
+    reordered = about | {
+        "labels": ["x", "y", "x"],
+        "metadata": dict(reversed(about["metadata"].items())),
+    }
     assert not repo.create("k", "data", **reordered).created
     assert len(repo.history("k")) == 1
 
@@ -100,9 +103,7 @@ def test_always_makes_a_new_one(repo: Repo) -> None:
         assert (made.created, made.version.number) == (True, number)
 
 
-def test_who_makes_it_makes_no_difference(
-    repo: Repo, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_who_makes_it_makes_no_difference(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
     first = repo.markdown("k", "text").version
     monkeypatch.setenv("ART_AUTHOR", "somebody else")
     assert repo.markdown("k", "text").version.id == first.id
@@ -293,7 +294,11 @@ texts = st.text(
 @given(texts, texts, texts, texts)
 def test_any_text_comes_back(content: str, title: str, description: str, value: str) -> None:
     with tempfile.TemporaryDirectory() as place, art.init(place) as repo:
-        about: dict[str, Any] = {"title": title, "description": description, "metadata": {"a": value}}
+        about: dict[str, Any] = {
+            "title": title,
+            "description": description,
+            "metadata": {"a": value},
+        }
         repo.markdown("k", content, **about)
         for fresh in (False, True):
             if fresh:
@@ -452,7 +457,13 @@ def test_an_edit_that_would_make_an_impossible_tree_is_a_usage_error(
 
 @pytest.mark.parametrize(
     ("added", "removed"),
-    [([], ["nope"]), ([], ["a.csv", "*.png"]), (["nope.csv"], []), (["x=nope.csv"], []), ([], ["a"])],
+    [
+        ([], ["nope"]),
+        ([], ["a.csv", "*.png"]),
+        (["nope.csv"], []),
+        (["x=nope.csv"], []),
+        ([], ["a"]),
+    ],
     ids=str,
 )
 def test_what_is_not_there_is_neither_added_nor_removed(

@@ -102,7 +102,9 @@ def test_a_single_file_with_an_odd_name_survives(repo: Repo, workplace: Path, na
 
 @posix
 def test_modes_links_and_empty_folders_survive(repo: Repo, workplace: Path) -> None:
-    folder = lay_out(workplace / "data", {"a": "a", "run.sh": "#!", "secret": "s", "in/b": "b", "ro": ""})
+    folder = lay_out(
+        workplace / "data", {"a": "a", "run.sh": "#!", "secret": "s", "in/b": "b", "ro": ""}
+    )
     for name, mode in (("run.sh", 0o755), ("secret", 0o600), ("ro", 0o444), ("a", 0o666)):
         (folder / name).chmod(mode)
     for name, target in (
@@ -115,7 +117,12 @@ def test_modes_links_and_empty_folders_survive(repo: Repo, workplace: Path) -> N
         ("in/odd", os.fsdecode(b"\xff\n ")),
     ):
         (folder / name).symlink_to(target)
-    for name, mode in (("empty", 0o755), ("private", 0o700), ("in/deep/empty", 0o755), ("open", 0o777)):
+    for name, mode in (
+        ("empty", 0o755),
+        ("private", 0o700),
+        ("in/deep/empty", 0o755),
+        ("open", 0o777),
+    ):
         (folder / name).mkdir(parents=True)
         (folder / name).chmod(mode)
     (folder / "private" / "file").write_text("x")
@@ -230,7 +237,14 @@ def test_repositories_are_not_part_of_a_folder(repo: Repo, workplace: Path) -> N
 def data(workplace: Path) -> Path:
     return lay_out(
         workplace / "data",
-        {"a.csv": "1", "b.csv": "2", "c.txt": "3", "eu/d.csv": "4", "eu/.h.csv": "5", "us/e.csv": "6"},
+        {
+            "a.csv": "1",
+            "b.csv": "2",
+            "c.txt": "3",
+            "eu/d.csv": "4",
+            "eu/.h.csv": "5",
+            "us/e.csv": "6",
+        },
     )
 
 
@@ -335,7 +349,10 @@ def test_the_order_of_sources_is_that_of_paths(workplace: Path) -> None:
         ({"": "in\n!in/a.log"}, ["a.log", "b.txt", "build/x"]),
         ({"": "# a\n\n*.log  \n\\#x\n"}, ["b.txt", "build/x", "in/b.txt", "in/build/y"]),
         ({"": "\ufeff*.log\r\nbuild\r\n"}, ["b.txt", "in/b.txt"]),
-        ({"": "*.log", "in/": "!a.log"}, ["b.txt", "build/x", "in/a.log", "in/b.txt", "in/build/y"]),
+        (
+            {"": "*.log", "in/": "!a.log"},
+            ["b.txt", "build/x", "in/a.log", "in/b.txt", "in/build/y"],
+        ),
         ({"in/": "*"}, ["a.log", "b.txt", "build/x"]),
         ({"in/": "/b.txt"}, ["a.log", "b.txt", "build/x", "in/a.log", "in/build/y"]),
         ({"in/": "/build"}, ["a.log", "b.txt", "build/x", "in/a.log", "in/b.txt"]),
@@ -349,7 +366,9 @@ def test_the_order_of_sources_is_that_of_paths(workplace: Path) -> None:
 def test_ignore_files_mean_what_gits_mean(
     repo: Repo, workplace: Path, rules: dict[str, str], expected: list[str]
 ) -> None:
-    files = {name: "x" for name in ("a.log", "b.txt", "build/x", "in/a.log", "in/build/y", "in/b.txt")}
+    files = {
+        name: "x" for name in ("a.log", "b.txt", "build/x", "in/a.log", "in/build/y", "in/b.txt")
+    }
     ignores = {f"{folder}.artignore": text for folder, text in rules.items()}
     folder = lay_out(workplace / "data", files | ignores)
     repo.create("k", folder)
@@ -357,7 +376,27 @@ def test_ignore_files_mean_what_gits_mean(
     assert [path for path in found if not path.endswith(".artignore")] == sorted(expected)
 
 
-pieces = st.sampled_from(["a", "b", "ab", "*", "**", "?", "/", "/", "!", "[ab]", "[!a]", ".x", "#", "\\*", "\\!", "\\#", " "])
+pieces = st.sampled_from(
+    [
+        "a",
+        "b",
+        "ab",
+        "*",
+        "**",
+        "?",
+        "/",
+        "/",
+        "!",
+        "[ab]",
+        "[!a]",
+        ".x",
+        "#",
+        "\\*",
+        "\\!",
+        "\\#",
+        " ",
+    ]
+)
 lines = st.lists(pieces, min_size=1, max_size=5).map("".join).filter(lambda line: "***" not in line)
 rule_files = st.lists(lines, max_size=4).map("\n".join)
 leaves = st.sampled_from(["a", "b", "ab", "a.x", "b.x", ".x", "ab.x"])
@@ -437,7 +476,9 @@ class Meddler(PayloadWriter):
 
 @pytest.fixture
 def meddler(workplace: Path) -> Iterator[Meddler]:
-    with Meddler(ObjectStore(LocalBackend(workplace / "store"), Chunking()), None, NoHints()) as writer:
+    with Meddler(
+        ObjectStore(LocalBackend(workplace / "store"), Chunking()), None, NoHints()
+    ) as writer:
         yield writer
 
 
@@ -467,9 +508,7 @@ def test_a_file_that_changes_while_it_is_read_is_read_again(
 
 
 @pytest.mark.parametrize("change", ["grow", "shrink", "rewrite"])
-def test_a_file_that_never_rests_is_refused(
-    workplace: Path, meddler: Meddler, change: str
-) -> None:
+def test_a_file_that_never_rests_is_refused(workplace: Path, meddler: Meddler, change: str) -> None:
     folder = lay_out(workplace / "data", {"a": b"x" * 1000})
     turn = 0
 
@@ -539,7 +578,9 @@ def test_a_file_that_becomes_a_pipe_while_it_is_read_is_no_empty_file(
     real_fstat = os.fstat
     meddler.meddle = meddle
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(os, "fstat", lambda handle: os.stat(folder / "a") if handle > 2 else real_fstat(handle))
+        patch.setattr(
+            os, "fstat", lambda handle: os.stat(folder / "a") if handle > 2 else real_fstat(handle)
+        )
         with pytest.raises(ConflictError, match="data/a became something else"):
             ingest(meddler, folder)
 
@@ -563,7 +604,10 @@ def content(repo: Repo, ref: str = "k") -> dict[str, bytes]:
 def test_files_that_did_not_change_are_not_read_again(
     repo: Repo, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    files = {f"{number:02}": f"{number}" for number in range(10)} | {"in/x": "x", "big": "z" * 200_000}
+    files = {f"{number:02}": f"{number}" for number in range(10)} | {
+        "in/x": "x",
+        "big": "z" * 200_000,
+    }
     folder = lay_out(workplace / "data", files)
     assert repo.create("k", folder).reused == 0
     opened: list[str] = []
@@ -646,7 +690,9 @@ def test_a_changed_mode_is_a_change_of_the_version_only(repo: Repo, workplace: P
 steps = st.lists(
     st.tuples(
         st.sampled_from(["write", "write", "remove", "touch", "rename", "mkdir", "create"]),
-        st.sampled_from([f"{letter}{digit}" for letter in "ab" for digit in range(5)] + ["d/x", "d/y"]),
+        st.sampled_from(
+            [f"{letter}{digit}" for letter in "ab" for digit in range(5)] + ["d/x", "d/y"]
+        ),
         st.integers(0, 3),
     ),
     max_size=14,
@@ -677,7 +723,9 @@ def test_what_is_remembered_never_makes_another_version_than_reading_all(
         patch.setattr(worktree, "_RACY_NS", -(10**12))
         patch.setattr(worktree, "_SEGMENT", 3)
         with art.init(place) as repo:
-            folder = lay_out(Path(place, "data"), {f"a{number}": f"{number}" for number in range(5)})
+            folder = lay_out(
+                Path(place, "data"), {f"a{number}": f"{number}" for number in range(5)}
+            )
             for what, name, number in [*sequence, ("create", "", 0)]:
                 change(folder, what, name, number)
                 if what == "create":
@@ -723,7 +771,5 @@ def test_a_walk_that_was_not_published_is_not_believed(repo: Repo, workplace: Pa
 
 def test_a_stream_is_one_file(repo: Repo) -> None:
     made = repo.create_stream("k", io.BytesIO(b"x" * 300_000), name="out.bin").version
-    assert made.files == [
-        Node("out.bin", 0o644, 300_000, made.files[0].b3, made.files[0].chunks)
-    ]
+    assert made.files == [Node("out.bin", 0o644, 300_000, made.files[0].b3, made.files[0].chunks)]
     assert made.read() == b"x" * 300_000
