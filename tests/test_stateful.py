@@ -237,12 +237,14 @@ class Machine(RuleBasedStateMachine):
 
     # -- moving ----------------------------------------------------------------------------------
 
-    def take_copies(self, key: str, numbers: list[int], new_key: str) -> dict[int, int]:
-        """Put copies into the model as art does; return their numbers."""
+    def take_copies(
+        self, key: str, numbers: list[int], new_key: str, existing: list[int]
+    ) -> dict[int, int]:
+        """Put copies into the model as art does, unless `existing` are those; return their numbers."""
         places = {}
         for number in numbers:
             known = self.known(key, number)
-            there = [n for n in self.live(new_key) if self.known(new_key, n).origin == known.id]
+            there = [n for n in existing if self.known(new_key, n).origin == known.id]
             if not there:
                 version = self.repo.version(f"{new_key}@v{len(self.versions[new_key]) + 1}")
                 copy = Known(version.id, known.content, title=known.title, labels=set(known.labels))
@@ -258,8 +260,9 @@ class Machine(RuleBasedStateMachine):
         if not self.live(key) or key == new_key:
             return
         number = self.live(key)[pick % len(self.live(key))]
+        existing = sorted(self.live(new_key))[-1:]
         copied = self.repo.copy(f"{key}@v{number}", new_key)
-        places = self.take_copies(key, [number], new_key)
+        places = self.take_copies(key, [number], new_key, existing)
         assert copied.versions == [(f"{key}@v{number}", f"{new_key}@v{places[number]}")]
 
     @rule(key=keys, new_key=keys)
@@ -275,8 +278,9 @@ class Machine(RuleBasedStateMachine):
         if any(self.known(new_key, number).origin not in ids for number in self.live(new_key)):
             self.expect(ConflictError, lambda: self.repo.move(key, new_key))
             return
+        existing = self.live(new_key)
         self.repo.move(key, new_key)
-        places = self.take_copies(key, live, new_key)
+        places = self.take_copies(key, live, new_key, existing)
         for (of, tag), moves in list(self.heads.items()):
             head = moves[-1] if moves else None
             if of == key and head and head[1] in places and head[0] == key:
