@@ -233,7 +233,7 @@ class Changes:
 
         `records` are the live versions, oldest first. Done again after a crash, it goes on.
         """
-        self._refuse_others(new_key, {record.id for record in records})
+        self._refuse_others(new_key, key)
         moved = self._copy_all(records, new_key, publisher, self._copies_in(new_key))
         targets = {
             record.id: self._target(ref)
@@ -294,11 +294,12 @@ class Changes:
 
         return self._index.ask(ask)
 
-    def _refuse_others(self, key: str, ids: set[str]) -> None:
-        """Raise ConflictError where a key has live versions that are no copies of these."""
+    def _refuse_others(self, key: str, source: str) -> None:
+        """Raise ConflictError where a key has live versions that are no copies of another's."""
+        sources = {record.id for record in self._index.ask(lambda index: index.versions(source))}
         for record in self._live(key):
             origin = self._resolver.manifest(record).document.get("origin") or {}
-            if origin.get("id") not in ids:
+            if origin.get("id") not in sources:
                 raise ConflictError(
                     f"{key} has versions of its own, such as {record.ref}: nothing is moved there",
                     hint="`art cp` appends copies to what is there",

@@ -110,11 +110,12 @@ class Resolver:
         if record:
             return record
         latest = self._index.latest_number(key)
+        if number and self._store.catalog.has(key, number):
+            self._store.catalog.manifest(key, number)  # says what is wrong with it, if anything is
+            raise DamagedError  # the index lost it; `ask` builds a new one and asks again
         if not latest:
             raise self.no_key(key)
         if number and number < latest:
-            if self._store.catalog.has(key, number):
-                raise DamagedError  # the index lost it; `ask` builds a new one and asks again
             raise CorruptError(f"the manifest of {key}@v{number} is missing", hint="art doctor")
         raise NotFoundError(f"{key} has no v{number}, its last is v{latest}", hint=f"art log {key}")
 

@@ -268,7 +268,7 @@ class Machine(RuleBasedStateMachine):
     @rule(key=keys, new_key=keys)
     def move(self, key: str, new_key: str) -> None:
         live = self.live(key)
-        ids = {self.known(key, number).id for number in live}
+        ids = {known.id for known in self.versions[key]}
         if not live:
             self.expect(NotFoundError, lambda: self.repo.move(key, new_key))
             return
