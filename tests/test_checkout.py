@@ -515,14 +515,14 @@ def evil(path: str) -> Node:
 
 
 HOSTILE: dict[str, list[Node]] = {
-    "absolute": [evil("/tmp/w-evil")],
+    "absolute": [evil("/tmp/art-evil")],
     "up": [evil("../evil")],
     "up inside": [evil("a/../../evil")],
     "dot": [evil("./evil")],
     "empty part": [evil("a//evil")],
     "nothing": [evil("")],
     "a folder up": [Node("..", 0o777, is_dir=True)],
-    "a folder absolute": [Node("/tmp/w-evil", 0o777, is_dir=True)],
+    "a folder absolute": [Node("/tmp/art-evil", 0o777, is_dir=True)],
     "a link up": [Node("../evil", link="/etc/passwd")],
     "a file below a link": [Node("a", link="../outside"), evil("a/evil")],
     "a file below a link, apart": [Node("a", link="../outside"), evil("a!"), evil("a/evil")],
@@ -557,7 +557,7 @@ def test_nothing_is_written_outside_the_target(
     with pytest.raises(ArtError):
         take_out(objects, HOSTILE[trick], workplace / "target")
     assert disk(workplace) == before
-    assert not Path("/tmp/w-evil").exists()
+    assert not Path("/tmp/art-evil").exists()
 
 
 @pytest.mark.parametrize("trick", HOSTILE)
