@@ -16,6 +16,7 @@ version     `Version`: one version of an artifact, to look at and to take out
 worktree    files on disk ↔ trees; diff, tables: what differs, what rows there are
 store       one place with the layout of FORMAT.md; index: a cache of it that answers fast
 objects     bytes by digest, in packs; catalog: manifests and the logs beside them
+config      settings; place: where the nearest repository lies
 backend     bytes at names, durable and created exclusively; pack, layout, tree, document: formats
 model       what a key, a reference, a manifest and an entry are: pure values
 errors      every way things go wrong; reporter: how long jobs say how far they are

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
-from art import listing
+from art import listing, place
 from art.backend import LocalBackend
 from art.config import Config
 from art.database import Database
@@ -20,6 +20,7 @@ from art.errors import ConflictError, NoRepositoryError, NotFoundError, UsageErr
 from art.index import Index, Record
 from art.listing import Filter
 from art.model import Document, Payload, Ref, check_key, check_tag, parse_progress
+from art.place import DIRECTORY
 from art.reporter import Reporter, Silent
 from art.resolve import Resolver
 from art.store import Store
@@ -33,8 +34,6 @@ if TYPE_CHECKING:
     from art.publish import About, Content, Publisher
     from art.survey import Finding, Status, Usage
     from art.version import Version
-
-DIRECTORY = ".art"
 
 
 class Published(NamedTuple):
@@ -56,51 +55,33 @@ class Published(NamedTuple):
 def init(path: str | os.PathLike[str] = ".", *, bare: bool = False, nested: bool = False) -> Repo:
     """Create a repository in the folder `path`, or open the one that is there.
 
-    Raise ConflictError inside another repository unless `nested`.
+    Raise ConflictError inside another repository unless `nested`, CorruptError where there is what
+    is left of one.
     """
     root = Path(path).absolute()
-    place = root / DIRECTORY
-    if not (place / "format.yaml").exists():
-        above = None if nested else _find(root.parent)
+    if not place.is_complete(root / DIRECTORY):
+        above = None if nested else place.find(root.parent)
         if above:
             raise ConflictError(
                 f"{root} lies in the repository at {above}",
                 hint="art init --nested makes one all the same",
             )
-        _make_place(place)
+        place.make(root / DIRECTORY)
         with contextlib.suppress(ConflictError):  # another process makes it at the same time
-            Store.init(LocalBackend(place), bare=bare)
+            Store.init(LocalBackend(root / DIRECTORY), bare=bare)
     return Repo(root)
 
 
 def open(path: str | os.PathLike[str] | None = None) -> Repo:
     """Open the repository in `path` or the nearest folder above; by default `ART_DIR` or this folder.
 
-    Raise NoRepositoryError where there is none.
+    Raise NoRepositoryError where there is none, CorruptError where the nearest one is damaged.
     """
     start = Path(path or os.environ.get("ART_DIR") or ".").absolute()
-    found = _find(start)
+    found = place.find(start)
     if found is None:
         raise NoRepositoryError(f"no repository in {start} or above", hint="art init")
     return Repo(found)
-
-
-def _find(start: Path) -> Path | None:
-    for folder in (start, *start.parents):
-        if (folder / DIRECTORY / "format.yaml").exists():
-            return folder
-        if folder.name == DIRECTORY and (folder / "format.yaml").exists():
-            return folder.parent
-    return None
-
-
-def _make_place(place: Path) -> None:
-    from art.backend import explain
-
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        explain(error, str(place))
 
 
 class Repo:

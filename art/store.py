@@ -43,12 +43,13 @@ class Store:
             data = backend.read(_FORMAT, 0, documents.READ_LIMIT)
         except FileNotFoundError:
             raise NoRepositoryError(f"no repository at {where}", hint="art init") from None
-        document = documents.decode(data, _FORMAT)
+        name = str(backend.path(_FORMAT) or _FORMAT)  # which repository it is, helps most here
+        document = documents.decode(data, name)
         for field, is_right in (("uid", is_uid), ("bare", lambda value: isinstance(value, bool))):
             if not is_right(document.get(field)):
                 raise CorruptError(
-                    f"{_FORMAT} is damaged: field {field!r} is {document.get(field)!r}",
-                    hint="art doctor",
+                    f"{name} is damaged: field {field!r} is {document.get(field)!r}",
+                    hint=f"bring {_FORMAT} back from a backup",
                 )
         _check_features(backend)
         return cls(backend, document)

@@ -22,7 +22,16 @@ from art.model import ANONYMOUS, glob_pattern, unescape
 from art.objects import layout_directory
 from art.store import Store
 
-_LOCAL = {"index.sqlite", "index.sqlite-journal", "tmp", "locks", "hooks", "sync", "quarantine"}
+_LOCAL = {
+    ".gitignore",
+    "index.sqlite",
+    "index.sqlite-journal",
+    "tmp",
+    "locks",
+    "hooks",
+    "sync",
+    "quarantine",
+}
 _SHARED = {
     "format.yaml",
     "features",

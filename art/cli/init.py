@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from art.cli.common import Output, option, shared
+from art.render.plain import escape
 
 
 @shared
@@ -26,11 +27,13 @@ def command(
       art init
       art init experiments
     """
+    from art.place import DIRECTORY, is_complete
     from art.repo import init
 
-    was_there = (Path(path) / ".art").is_dir()
+    was_there = is_complete(Path(path) / DIRECTORY)
     repo = init(path, bare=bare, nested=nested)
     verb = "is already there" if was_there else "made"
     output.show(
-        f"repository {verb}: {repo.root}", {"root": str(repo.root), "created": not was_there}
+        escape(f"repository {verb}: {repo.root}"),
+        {"root": str(repo.root), "created": not was_there},
     )
