@@ -77,6 +77,9 @@ class Backend(Protocol):
     def delete(self, name: str) -> None:
         """Remove it. A missing name is no error."""
 
+    def sync(self, directory: str) -> None:
+        """Make durable what another writer has just put into the directory, before it is relied on."""
+
     def path(self, name: str) -> Path | None:
         """Return where it lies on this machine's disk, None where it does not."""
 
@@ -191,17 +194,22 @@ class LocalBackend:
         if name in self._made:
             return
         path = self._at(name)
-        if not os.path.isdir(path):
-            if name:
-                self.make_directory(os.path.dirname(name))
+        is_there = os.path.isdir(path)
+        if name:
+            self.make_directory(os.path.dirname(name))
+        if not is_there:
             try:
                 os.mkdir(path)
             except FileExistsError:
                 pass
             except OSError as error:
                 explain(error, path)
+        if name or not is_there:  # another process may have made it a moment ago
             self.sync_directory(os.path.dirname(path))
         self._made.add(name)
+
+    def sync(self, directory: str) -> None:
+        self.sync_directory(self._at(directory))
 
     def sync_directory(self, path: str) -> None:
         """Make the names in a directory durable, where the system can."""
@@ -266,12 +274,14 @@ class LocalStaged:
         target = self._prepare(name)
         try:
             create_exclusively(self._path, target)
+            is_new = True
         except FileExistsError:
-            return False
+            is_new = False
         except OSError as error:
             explain(error, target)
+        # Where the name is taken, too: what others build on must not vanish in a crash.
         self._backend.sync_directory(os.path.dirname(target))
-        return True
+        return is_new
 
     def discard(self) -> None:
         if self._file:

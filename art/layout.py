@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from blake3 import blake3
@@ -11,7 +12,7 @@ from art.errors import CorruptError
 from art.pack import CHUNK_LIMIT, Location, find_record
 
 MAGIC = b"ARTLAYT\x01"
-DEPTH_LIMIT = 16
+DEPTH_LIMIT = 1
 RECORD = struct.Struct("<32sIIII")  # digest, pack number, offset, length, size
 
 _HEAD = struct.Struct("<8s32s32s32sIIIIII")
@@ -36,7 +37,10 @@ class Link:
 
 
 class Layout:
-    """A parsed layout. `find` knows its own chunks only; `extends` names where to look on."""
+    """A parsed layout. `find` knows its own chunks only; `extends` names where to look on.
+
+    `depth` is 1 where it extends another, else 0: one that is extended extends nothing itself.
+    """
 
     def __init__(self, data: bytes, name: str) -> None:
         """Raise CorruptError that names `name` where anything does not fit."""
@@ -99,9 +103,10 @@ class Layout:
             start = end
         return result
 
-    def records(self) -> list[tuple[bytes, Location]]:
-        """Return all chunks of files and chunk lists that this layout itself places."""
-        return [self._location(self._chunks_at, position) for position in range(self.chunk_count)]
+    def records(self) -> Iterator[tuple[bytes, Location]]:
+        """Yield all chunks that this layout itself places, those of the pieces as well."""
+        for position in range(self.chunk_count):
+            yield self._location(self._chunks_at, position)
 
     def _fan(self, prefix: int) -> int:
         return int.from_bytes(
@@ -141,17 +146,17 @@ def size_by_head(data: bytes) -> int:
 def encode(
     payload: str,
     packs: list[str],
-    chunks: list[bytes],
+    chunks: bytes,
     pieces: list[tuple[bytes, str]],
     base: Layout | None = None,
 ) -> bytes:
     """Return the bytes of a layout.
 
-    `chunks` are `RECORD`s in any order, without repeats; `pieces` are records with their first path.
-    `base` is the layout that knows all other chunks.
+    `chunks` are `RECORD`s one after another, sorted and without repeats; `pieces` are records with
+    their first path. `base` is the layout that knows all other chunks.
     """
-    chunks = sorted(chunks)
-    bits = max(0, min(16, len(chunks).bit_length() - 5))
+    count = len(chunks) // RECORD.size
+    bits = max(0, min(16, count.bit_length() - 5))
     paths = [path.encode("ascii") for _, path in pieces]
     head = _HEAD.pack(
         MAGIC,
@@ -160,22 +165,37 @@ def encode(
         bytes.fromhex(base.digest) if base else _ZERO,
         base.depth + 1 if base else 0,
         len(packs),
-        len(chunks),
+        count,
         bits,
         len(pieces),
         sum(map(len, paths)),
     )
-    parts = [head, *map(bytes.fromhex, packs), _fan_out(chunks, bits), *chunks]
+    parts = [head, *map(bytes.fromhex, packs), _fan_out(chunks, bits), chunks]
     parts += [record for record, _ in pieces]
     parts += [_ends(paths), *paths]
     return b"".join(parts)
 
 
-def _fan_out(chunks: list[bytes], bits: int) -> bytes:
+def sort_records(records: bytes | bytearray) -> bytes:
+    """Return records one after another, sorted by their digests.
+
+    There may be millions: they are split by the first byte, so that few are objects at any time.
+    """
+    width = RECORD.size
+    buckets = [bytearray() for _ in range(256)]
+    for at in range(0, len(records), width):
+        buckets[records[at]] += records[at : at + width]
+    for number, bucket in enumerate(buckets):
+        cut = sorted(bytes(bucket[at : at + width]) for at in range(0, len(bucket), width))
+        buckets[number] = bytearray().join(cut)
+    return b"".join(buckets)
+
+
+def _fan_out(chunks: bytes, bits: int) -> bytes:
     counts = [0] * 2**bits
     shift = 16 - bits
-    for record in chunks:
-        counts[int.from_bytes(record[:2], "big") >> shift] += 1
+    for at in range(0, len(chunks), RECORD.size):
+        counts[(chunks[at] << 8 | chunks[at + 1]) >> shift] += 1
     total = 0
     for prefix, count in enumerate(counts):
         total += count

@@ -10,7 +10,6 @@ Reading: a `StoredPayload` hands out chunks, each verified.
 from __future__ import annotations
 
 import os
-import re
 import threading
 from collections import OrderedDict, deque
 from collections.abc import Callable, Iterable, Iterator
@@ -38,10 +37,8 @@ if TYPE_CHECKING:
 BLOCK_SIZE = 4 << 20
 _BATCH_BYTES = 2 << 20
 _BATCH_CHUNKS = 256
-_EXTENSION_DEPTH = 8
 _LIST_RECORD = 36
 _LAYOUT_BEGINNING = 1 << 20  # no more is read of a file that does not say itself how long it is
-_PATH = re.compile(rb'\{"path":"((?:[^"\\]|\\.)*)"')
 
 
 class ChunkHints(Protocol):
@@ -100,15 +97,16 @@ class ObjectStore:
         return True
 
     def _chain(self, payload: str, digest: str) -> list[Layout]:
-        chain = [self._layout(payload, digest)]
-        while base := chain[-1].extends:
-            layout = self._layout(base.payload, base.digest)
-            if layout.depth != chain[-1].depth - 1:
-                raise CorruptError(
-                    f"{chain[-1].name} is damaged: its depth does not fit", hint="art doctor"
-                )
-            chain.append(layout)
-        return chain
+        """Return a layout, and the one that it extends."""
+        layout = self._layout(payload, digest)
+        if not (base := layout.extends):
+            return [layout]
+        extended = self._layout(base.payload, base.digest)
+        if extended.depth:
+            raise CorruptError(
+                f"{layout.name} is damaged: it extends one that extends another", hint="art doctor"
+            )
+        return [layout, extended]
 
     def _layout(self, payload: str, digest: str) -> Layout:
         name = f"{layout_directory(payload)}/{digest}"
@@ -166,16 +164,30 @@ class StoredPayload:
     """One payload in one store, for reading. Safe to share between threads."""
 
     def __init__(self, backend: Backend, chain: list[Layout]) -> None:
+        """Raise CorruptError where the pieces are not those of the payload."""
         self._chain = chain
         self._pieces = chain[0].pieces()
         self._backend = backend
         self._local = threading.local()
         self.digest = chain[0].payload
         self.name = chain[0].name
+        pieces = (_record(piece.digest, piece.location.size) for piece in self._pieces)
+        if blake3(b"".join(pieces)).hexdigest() != self.digest:
+            raise CorruptError(f"{self.name} is damaged: it gives another tree", hint="art doctor")
 
     @property
     def layout(self) -> Layout:
         return self._chain[0]
+
+    @property
+    def root(self) -> Layout:
+        """The layout that another may extend."""
+        return self._chain[-1]
+
+    @property
+    def is_extensible(self) -> bool:
+        """Whether a further layout had better extend the root, too, than stand alone."""
+        return self.layout is self.root or 2 * self.layout.chunk_count < self.root.chunk_count
 
     def packs(self) -> set[str]:
         """Return the ids of all packs it needs."""
@@ -204,17 +216,9 @@ class StoredPayload:
         return self._read(digest, location)
 
     def tree(self) -> Iterator[Node]:
-        """Yield the nodes in order. A tree that is not what its digest says raises at its end."""
-        return trees.parse(self._tree_parts(), f"tree {self.digest[:16]}")
-
-    def _tree_parts(self) -> Iterator[bytes]:
-        hasher = blake3()
-        for piece in self._pieces:
-            part = self._read(piece.digest, piece.location)
-            hasher.update(part)
-            yield part
-        if hasher.hexdigest() != self.digest:
-            raise CorruptError(f"{self.name} is damaged: it gives another tree", hint="art doctor")
+        """Yield the nodes in order, verified."""
+        parts = (self._read(piece.digest, piece.location) for piece in self._pieces)
+        return trees.parse(parts, f"tree {self.digest[:16]}")
 
     def chunks(self, node: Node) -> Iterator[tuple[bytes, int]]:
         """Yield digest and length of each chunk of a file, in order."""
@@ -342,7 +346,7 @@ class PayloadWriter:
         self._store = store
         self._base = base
         self._hints = hints
-        self._extends = base is not None and base.layout.depth < _EXTENSION_DEPTH
+        self._extends = base is not None and base.is_extensible
         self._seen: set[bytes] = set()
         self._directories: dict[str, packs.Directory | None] = {}
         self._packer = Packer(store.backend, store.jobs)
@@ -376,6 +380,19 @@ class PayloadWriter:
         hint = self._hints.find(digest)
         return hint is not None and self._check_hint(digest, hint)
 
+    def has_file(self, node: Node) -> bool:
+        """Whether all chunks of a file are stored, those of its list of chunks as well."""
+        if not node.chunks:
+            return not node.size or self.has(bytes.fromhex(node.b3))
+        if not all(self.has(bytes.fromhex(digest)) for digest, _ in node.chunks):
+            return False
+        if not node.chunks_are_list:
+            return True
+        base = self._base
+        if base is None or any(not base.find(bytes.fromhex(digest)) for digest, _ in node.chunks):
+            return False
+        return all(self.has(digest) for digest, _ in base.chunks(node))
+
     def add(self, data: bytes | memoryview, digest: bytes | None = None) -> bytes:
         """Store a chunk unless it is stored; return its digest. `data` must not change later."""
         digest = digest or blake3(data).digest()
@@ -403,13 +420,13 @@ class PayloadWriter:
                 yield block
 
         for chunk in cut(blocks(), self._store.chunking):
-            chunks.append(self.add(chunk) + len(chunk).to_bytes(4, "little"))
+            chunks.append(_record(self.add(chunk), len(chunk)))
         if len(chunks) < 2:
             return hasher.hexdigest(), size, (), False
         if len(chunks) <= trees.INLINE_CHUNKS:
             return hasher.hexdigest(), size, _as_text(chunks), False
         records = [
-            self.add(part) + len(part).to_bytes(4, "little")
+            _record(self.add(part), len(part))
             for part in cut(_blocks(chunks), self._store.chunking)
         ]
         return hasher.hexdigest(), size, _as_text(records), True
@@ -422,25 +439,31 @@ class PayloadWriter:
         """
         tree, pieces = self._add_tree(lines)
         self._flush()
+        self._adopt_extension()
         self._packer.finish()
         self._seen.clear()
-        if not self._is_stored(tree):
+        if self._is_stored(tree):
+            # Another writer may have put its layout there a moment ago.
+            self._store.backend.sync(layout_directory(tree))
+        else:
             self._write_layout(tree, pieces)
         packer = self._packer
         return Written(tree, packer.stored_bytes, packer.new_packs(), packer.placed)
 
     def _add_tree(self, lines: Iterable[bytes]) -> tuple[str, list[tuple[bytes, str]]]:
-        """Return the tree's digest and its pieces: digest and first path of each."""
+        """Return the payload's digest and the pieces of its tree: digest and first path of each."""
         hasher = blake3()
         begun: deque[tuple[int, bytes]] = deque()  # offset and line, of lines not yet in a piece
         pieces = []
         end = 0
-        for piece in cut(_tree_blocks(lines, hasher, begun), self._store.chunking):
+        for piece in cut(_tree_blocks(lines, begun), self._store.chunking):
             end += len(piece)
             first = begun[0][1] if begun and begun[0][0] < end else None
             while begun and begun[0][0] < end:
                 begun.popleft()
-            pieces.append((self._add_piece(bytes(piece)), _quoted_path(first) if first else ""))
+            digest = self._add_piece(bytes(piece))
+            hasher.update(_record(digest, len(piece)))
+            pieces.append((digest, trees.quoted_order(first) if first else ""))
         return hasher.hexdigest(), pieces
 
     def _add_piece(self, data: bytes) -> bytes:
@@ -450,6 +473,13 @@ class PayloadWriter:
         if location and digest not in self._seen:
             self._adopt(digest, location)
         return self.add(data, digest)
+
+    def _adopt_extension(self) -> None:
+        """Take over what the base's own layout adds to the root, which both extend."""
+        if self._base and self._extends and self._base.layout is not self._base.root:
+            for digest, location in self._base.layout.records():
+                if digest not in self._seen:
+                    self._adopt(digest, location)
 
     def _is_stored(self, tree: str) -> bool:
         """Whether a layout of this tree is there already; a damaged one does not count."""
@@ -462,15 +492,15 @@ class PayloadWriter:
 
     def _write_layout(self, tree: str, pieces: list[tuple[bytes, str]]) -> None:
         records = self._packer.records()
-        wanted = {digest for digest, _ in pieces}
-        places = {record[:32]: record for record in records if record[:32] in wanted}
-        data = layouts.encode(
-            tree,
-            self._packer.pack_ids(),
-            records,
-            [(places[digest], path) for digest, path in pieces],
-            self._base.layout if self._base and self._extends else None,
-        )
+        width = layouts.RECORD.size
+        count = len(records) // width
+        table = []
+        for digest, path in pieces:
+            at = packs.find_record(records, width, digest, 0, count)
+            assert at is not None, "every piece was added"
+            table.append((records[at * width : at * width + width], path))
+        root = self._base.root if self._base and self._extends else None
+        data = layouts.encode(tree, self._packer.pack_ids(), records, table, root)
         name = f"{layout_directory(tree)}/{blake3(data).hexdigest()}"
         backend = self._store.backend
         if not backend.create(name, data) and backend.read(name) != data:
@@ -507,7 +537,7 @@ class PayloadWriter:
 
 
 class TreeHasher(PayloadWriter):
-    """Works out the digest of a tree and stores nothing."""
+    """Works out a checksum of a folder and stores nothing."""
 
     def __init__(self, store: ObjectStore) -> None:
         super().__init__(store, None, NoHints())
@@ -515,9 +545,27 @@ class TreeHasher(PayloadWriter):
     def has(self, digest: bytes) -> bool:
         return True
 
+    def add_file(
+        self, read: Callable[[int], bytes]
+    ) -> tuple[str, int, tuple[tuple[str, int], ...], bool]:
+        hasher = blake3()
+        size = 0
+        while block := read(BLOCK_SIZE):
+            hasher.update(block)
+            size += len(block)
+        return hasher.hexdigest(), size, (), False
+
     def digest(self, lines: Iterable[bytes]) -> str:
-        """Return the digest of the tree of these lines."""
-        return self._add_tree(lines)[0]
+        """Return the BLAKE3 of these lines, which say nothing of chunks."""
+        hasher = blake3()
+        for line in lines:
+            hasher.update(line)
+        return hasher.hexdigest()
+
+
+def _record(digest: bytes, length: int) -> bytes:
+    """Return how lists of chunks write one (FORMAT §5)."""
+    return digest + length.to_bytes(4, "little")
 
 
 def _as_text(chunks: list[bytes]) -> tuple[tuple[str, int], ...]:
@@ -531,7 +579,7 @@ def _blocks(parts: list[bytes]) -> Iterator[bytes]:
 
 
 def _tree_blocks(
-    lines: Iterable[bytes], hasher: blake3, begun: deque[tuple[int, bytes]]
+    lines: Iterable[bytes], begun: deque[tuple[int, bytes]]
 ) -> Iterator[bytes]:
     """Yield the lines in blocks; note for each in `begun` where it begins."""
     block: list[bytes] = []
@@ -541,19 +589,9 @@ def _tree_blocks(
         block.append(line)
         offset += len(line)
         if offset - block_start >= BLOCK_SIZE // 4:
-            data = b"".join(block)
-            hasher.update(data)
-            yield data
+            yield b"".join(block)
             block, block_start = [], offset
-    data = b"".join(block)
-    hasher.update(data)
-    yield data
-
-
-def _quoted_path(line: bytes) -> str:
-    match = _PATH.match(line)
-    assert match, line
-    return match.group(1).decode("ascii")
+    yield b"".join(block)
 
 
 def cut(blocks: Iterable[bytes], chunking: Chunking) -> Iterator[memoryview]:

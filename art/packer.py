@@ -42,7 +42,7 @@ class Packer:
         self._pack_ids: list[str] = []
         self._numbers: dict[str, int] = {}
         self._new: set[int] = set()
-        self._records = bytearray()
+        self._records: bytes | bytearray = bytearray()
         self._compressor = zstandard.ZstdCompressor(level=1)
         self._jobs = max(1, jobs - 1)  # one is busy reading
         self.stored_bytes = 0
@@ -90,10 +90,10 @@ class Packer:
         """Return the ids of the packs that were written, not adopted."""
         return [self._pack_ids[number] for number in sorted(self._new)]
 
-    def records(self) -> list[bytes]:
-        """Return the layout records of all chunks, in no order."""
-        width = layouts.RECORD.size
-        return [bytes(self._records[at : at + width]) for at in range(0, len(self._records), width)]
+    def records(self) -> bytes:
+        """Return the layout records of all chunks, sorted. Call it once everything is finished."""
+        self._records = layouts.sort_records(self._records)
+        return self._records
 
     def placed(self) -> Iterator[tuple[bytes, str]]:
         """Yield the digest of each chunk with its pack."""
@@ -109,7 +109,7 @@ class Packer:
         return len(self._pack_ids) - 1
 
     def _remember(self, digest: bytes, number: int, offset: int, length: int, size: int) -> None:
-        self._records.extend(layouts.RECORD.pack(digest, number, offset, length, size))
+        self._records += layouts.RECORD.pack(digest, number, offset, length, size)
 
     def _store_next(self) -> None:
         """Take the frames of the oldest batch over into a pack."""

@@ -12,6 +12,7 @@ from typing import Any, BinaryIO, TypedDict
 from blake3 import blake3
 
 from art import model
+from art.catalog import manifest_directory
 from art.errors import CorruptError, NotFoundError, UsageError
 from art.index import Index, Record
 from art.memory import Memory
@@ -19,7 +20,6 @@ from art.model import (
     Document,
     Manifest,
     Payload,
-    Ref,
     check_key,
     check_type,
     glob_pattern,
@@ -27,6 +27,7 @@ from art.model import (
     now,
 )
 from art.objects import ChunkHints, NoHints, PayloadWriter, StoredPayload, Written
+from art.ref import Ref
 from art.reporter import Reporter
 from art.resolve import Resolver
 from art.store import Store
@@ -219,6 +220,8 @@ class Publisher:
         while True:
             known, latest = self._latest(key)
             if latest and not always and (same := self._same(latest, document)):
+                # It may be there since a moment ago, and not yet durable.
+                self._store.backend.sync(manifest_directory(key))
                 return Publication(same, latest.number, False, lost)
             known = max(known, seen)
             number = self._store.catalog.next_number(key, known)
@@ -345,7 +348,7 @@ class _Edit:
 
     def _keep(self, writer: PayloadWriter, node: Node) -> None:
         """See to it that the new layout knows the chunks of a file that stays."""
-        if writer.covered == self._base.digest or not node.is_file:
+        if not node.is_file or writer.covered == self._base.digest or writer.has_file(node):
             return
         for digest, _ in self._base.chunks(node):
             if not writer.has(digest):

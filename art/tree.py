@@ -20,6 +20,7 @@ _SIMPLE = re.compile(
 _IMPOSSIBLE = re.compile(
     r"(?:\A|/)(?:\.{0,2}|\.[aA][rR][tT])(?:/|\Z)|[\0\ud800-\udc7f\udd00-\udfff]"
 )
+_PATH = re.compile(rb'\{"path":"((?:[^"\\]|\\.)*)"')
 _NO_TEXT = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")
 _HEX = re.compile(r"[0-9a-f]{64}")
 _MODE = re.compile(r"[0-7]{1,3}")
@@ -145,6 +146,20 @@ def _chunks(value: object) -> tuple[tuple[str, int], ...]:
             raise ValueError("a chunk has an impossible length")
         result.append((digest, length))
     return tuple(result)
+
+
+def quoted_order(line: bytes) -> str:
+    """Return what a line is sorted by, escaped as in the line (FORMAT §8)."""
+    match = _PATH.match(line)
+    assert match, line
+    is_dir = line.endswith(b',"dir":true}\n')
+    return match.group(1).decode("ascii") + ("/" if is_dir else "")
+
+
+def unquoted_order(text: str) -> str:
+    """Return what `quoted_order` escaped. Raise ValueError."""
+    order = json.loads(f'"{text}"')
+    return str(order)
 
 
 def check_path(path: str) -> None:

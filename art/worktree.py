@@ -240,10 +240,7 @@ class Ingest:
                 return file_line(quoted, found.st_mode & 0o777, found.st_size, known.digest.hex())
             return None
         node = Node("", 0, found.st_size, known.digest.hex(), *_parse_extra(known.extra))
-        if is_covered or (
-            not node.chunks_are_list
-            and all(self._writer.has(bytes.fromhex(digest)) for digest, _ in node.chunks)
-        ):
+        if is_covered or self._writer.has_file(node):
             return _chunked_line(quoted, found.st_mode & 0o777, node)
         return None
 

@@ -105,7 +105,8 @@ class Forge:
             pieces.append((layouts.RECORD.pack(digest, 0, *place), ""))
         pack_id = self.pack(pack.finished())
         records = [layouts.RECORD.pack(digest, 0, *place) for digest, place in places.items()]
-        return self.layout(blake3(tree).hexdigest(), [pack_id], records, pieces)
+        listed = (record[:32] + record[-4:] for record, _ in pieces)
+        return self.layout(blake3(b"".join(listed)).hexdigest(), [pack_id], records, pieces)
 
     def pack(self, data: bytes) -> str:
         """Write a pack under its digest; return its id."""
@@ -117,7 +118,7 @@ class Forge:
         self, tree: str, pack_ids: list[str], records: list[bytes], pieces: list[tuple[bytes, str]]
     ) -> str:
         """Write a layout under its digest; return the payload."""
-        self.raw_layout(tree, layouts.encode(tree, pack_ids, records, pieces))
+        self.raw_layout(tree, layouts.encode(tree, pack_ids, layouts.sort_records(b"".join(records)), pieces))
         return tree
 
     def raw_layout(self, tree: str, data: bytes) -> Path:

@@ -97,7 +97,6 @@ def test_the_numbers_in_the_text_are_those_of_the_code() -> None:
     assert f"nesting deeper than {documents._DEPTH_LIMIT}" in DOCUMENT
     assert documents.SIZE_LIMIT == 1 << 20
     assert "larger than 1 MiB" in DOCUMENT
-    assert objects._EXTENSION_DEPTH <= layout.DEPTH_LIMIT
 
 
 # -- a repository that was used ------------------------------------------------------------------
@@ -236,7 +235,10 @@ class Reader:
         assert len(data) == table + 48 * (c + t) + 4 * t + s
         for digest_, number, offset, length, size in records:
             self.places.setdefault(digest_, (packs[number], offset, length, size))
-        self.pieces = self.pieces or [record[0] for record in records[c:]]
+        if not self.pieces:
+            self.pieces = [record[0] for record in records[c:]]
+            listed = b"".join(record[0] + struct.pack("<I", record[4]) for record in records[c:])
+            assert blake3.blake3(listed).hexdigest() == payload
         if int(base_digest, 16):
             self.layout(base, base_digest)
 
@@ -258,7 +260,6 @@ class Reader:
         self.pieces: list[bytes] = []
         self.layout(payload, next((self.root / f"layouts/{payload[:2]}/{payload}").iterdir()).name)
         tree = b"".join(map(self.chunk, self.pieces))
-        assert blake3.blake3(tree).hexdigest() == payload
         found: dict[str, bytes | str | None] = {}
         for line in tree.splitlines():
             node = json.loads(line)
@@ -302,7 +303,7 @@ def test_the_sample_has_what_makes_reading_hard(used: Repo) -> None:
     assert nodes["link"].link
     assert nodes["void"].is_dir
     first = used.version("Models/X@v4")._payload().layout
-    assert first.depth >= 2
+    assert first.depth == 1
 
 
 @pytest.mark.parametrize(
