@@ -151,7 +151,7 @@ def named_patterns() -> list[re.Pattern[str]]:
         "hash": "[0-9a-f]+",
         "name": ".+",
     }
-    parts |= {"level": "read|write|gc"}
+    parts |= {"level": "read|write|gc", "log": ".+", "first": r"\d{8,}", "last": r"\d{8,}"}
     result = []
     for name in names:
         pattern = re.sub(
