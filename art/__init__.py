@@ -18,7 +18,7 @@ store       one place with the layout of FORMAT.md; index: a cache of it that an
 objects     bytes by digest, in packs; catalog: manifests and the logs beside them
 config      settings; place: where the nearest repository lies
 backend     bytes at names, durable and created exclusively; pack, layout, tree, document: formats
-model       what a key, a reference, a manifest and an entry are: pure values
+model       what a key, a manifest and an entry are: pure values; ref: references to versions
 errors      every way things go wrong; reporter: how long jobs say how far they are
 
 `FORMAT.md`, beside this file, says what lies on disk.
@@ -43,7 +43,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from art.listing import Filter
-    from art.model import Ref
+    from art.ref import Ref
     from art.repo import Repo, init, open
     from art.version import Version
 
@@ -75,7 +75,7 @@ __all__ = [
 
 _MODULES = {
     "Filter": "listing",
-    "Ref": "model",
+    "Ref": "ref",
     "Repo": "repo",
     "Version": "version",
     "init": "repo",

@@ -13,8 +13,9 @@ from art import model
 from art.catalog import NOTES, STATE, tag_log
 from art.errors import ConflictError, NotFoundError, UsageError
 from art.index import Index, Record
-from art.model import Document, Entry, Ref, apply_notes, check_key, check_tag, heads, new_uid, now
+from art.model import Document, Entry, apply_notes, check_key, check_tag, heads, new_uid, now
 from art.publish import Publication, Publisher, check_labels, check_text
+from art.ref import Ref
 from art.resolve import Resolver
 from art.store import Store
 

@@ -32,7 +32,8 @@ class Filter:
     """What `listing` shows: by default the latest live version of each key, by key.
 
     `since` and `until` are times (`2026-11-21`, with a time, or a span such as `7d` before now).
-    Several tags, or types, mean any of them; several labels or partitions mean all of them.
+    Several tags, or types, mean any of them; several labels or partitions mean all of them, and the
+    latest version of a key is then the latest that has them.
     """
 
     all: bool = False
@@ -56,6 +57,8 @@ def select(index: Index, patterns: tuple[str, ...], filter: Filter) -> list[Reco
     matches = _matcher(patterns, filter)
     index.refresh_all()
     found = [record for record in _candidates(index, filter) if matches(record)]
+    if _wants_newest_match(filter):
+        found = _newest_of_each(found)
     descending = (filter.sort in _NEWEST_FIRST) != filter.reverse
     found.sort(key=SORTS[filter.sort], reverse=descending)
     return found[: filter.limit] if filter.limit is not None else found
@@ -64,13 +67,27 @@ def select(index: Index, patterns: tuple[str, ...], filter: Filter) -> list[Reco
 def _candidates(index: Index, filter: Filter) -> list[Record]:
     if filter.anonymous:
         records = index.versions(None)
-    elif filter.all or filter.deleted or filter.tags:
+    elif filter.all or filter.deleted or filter.tags or filter.labels or filter.partitions:
         records = index.everything()
     else:
         return index.latest()
     if filter.deleted:
         return [record for record in records if record.state == "deleted"]
     return [record for record in records if record.is_live or record.state == "damaged"]
+
+
+def _wants_newest_match(filter: Filter) -> bool:
+    several = filter.all or filter.anonymous or filter.deleted or filter.tags
+    return bool(filter.labels or filter.partitions) and not several
+
+
+def _newest_of_each(records: list[Record]) -> list[Record]:
+    newest: dict[str | None, Record] = {}
+    for record in records:
+        before = newest.get(record.key)
+        if before is None or (record.number or 0) > (before.number or 0):
+            newest[record.key] = record
+    return list(newest.values())
 
 
 def _matcher(patterns: tuple[str, ...], filter: Filter) -> Callable[[Record], bool]:

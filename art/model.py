@@ -1,4 +1,4 @@
-"""What an artifact, a version and a reference are: pure values, parsed and printed."""
+"""What keys, manifests and entries are: pure values, parsed and checked."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ ANONYMOUS = "_anonymous"  # stands where a key stands in the names of keyless ve
 _SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _RESERVED = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")
 _ID = re.compile(r"b3:[0-9a-f]{64}")
-_ID_PREFIX = re.compile(r"b3:[0-9a-f]{8,64}")
 _TYPE = re.compile(r"[a-z][a-z0-9._+-]{0,62}")
 _CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
@@ -111,75 +110,6 @@ class Chunking:
     average: int = 32 << 10
     max: int = 128 << 10
     whole: int = 64 << 10
-
-
-@dataclass(frozen=True)
-class Ref:
-    """A reference: `KEY[@SELECTOR][/PATH]`, with `art://` in front as a URL.
-
-    `selector` is `latest`, `latest-N`, `vN`, a tag, or `b3:` and 8 to 64 hex digits. `key` is empty
-    only for an id given alone, which reaches keyless versions too.
-    """
-
-    key: str
-    selector: str = "latest"
-    path: str = ""
-
-    @classmethod
-    def parse(cls, text: str) -> Ref:
-        """Raise UsageError where `text` is not a reference."""
-        if text.startswith("art://") and "?" in text:
-            raise UsageError(f"reference {text!r}: a query after '?' is not understood here")
-        text = text.removeprefix("art://")
-        if text.startswith("b3:"):
-            selector, _, path = text.partition("/")
-            return cls("", _check_selector(selector, text), _check_path(path, text))
-        key, at, rest = text.partition("@")
-        if not at:
-            return cls(check_key(key))
-        selector, _, path = rest.partition("/")
-        return cls(check_key(key), _check_selector(selector, text), _check_path(path, text))
-
-    @property
-    def is_exact(self) -> bool:
-        """Whether it names one version for ever: a number or an id."""
-        return self.number is not None or self.selector.startswith("b3:")
-
-    @property
-    def number(self) -> int | None:
-        """The N of `vN`."""
-        found = re.fullmatch(r"v([0-9]{1,18})", self.selector)
-        return int(found.group(1)) if found else None
-
-    @property
-    def back(self) -> int | None:
-        """0 for `latest`, N for `latest-N`."""
-        found = re.fullmatch(r"latest(?:-([0-9]{1,18}))?", self.selector)
-        return int(found.group(1) or 0) if found else None
-
-    def __str__(self) -> str:
-        version = f"{self.key}@{self.selector}" if self.key else self.selector
-        return f"{version}/{self.path}" if self.path else version
-
-
-def _check_selector(selector: str, text: str) -> str:
-    if re.fullmatch(r"v[0-9]{1,18}|latest(-[0-9]{1,18})?", selector) or _ID_PREFIX.fullmatch(
-        selector
-    ):
-        return selector
-    if selector.startswith(("latest", "b3:")) or not selector or re.fullmatch(r"v[0-9]+", selector):
-        raise UsageError(
-            f"reference {text!r}: {selector!r} is not a selector",
-            hint="use @latest, @latest-1, @v3, @TAG or @b3: and at least 8 hex digits",
-        )
-    return check_tag(selector)
-
-
-def _check_path(path: str, text: str) -> str:
-    path = path.rstrip("/")
-    if path and any(part in ("", ".", "..") for part in path.split("/")):
-        raise UsageError(f"reference {text!r}: path {path!r} must be relative, without '.' or '..'")
-    return path
 
 
 @dataclass(frozen=True)

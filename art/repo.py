@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -19,8 +20,9 @@ from art.database import Database
 from art.errors import ConflictError, NoRepositoryError, NotFoundError, UsageError
 from art.index import Index, Record
 from art.listing import Filter
-from art.model import Document, Payload, Ref, check_key, check_tag, parse_progress
+from art.model import Document, Payload, check_key, check_tag, parse_progress
 from art.place import DIRECTORY
+from art.ref import Ref, names_key
 from art.reporter import Reporter, Silent
 from art.resolve import Resolver
 from art.store import Store
@@ -279,9 +281,10 @@ class Repo:
 
     # -- look ------------------------------------------------------------------------------------
 
-    def version(self, ref: str | Ref) -> Version:
-        """Return the version that a reference names. Raise NotFoundError, also for a deleted one."""
-        return self._version(self._resolver.record(_ref(ref)))
+    def version(self, ref: str | Ref, /, **partitions: str) -> Version:
+        """Return the version that a reference names; with partitions, as `region="eu"`, the latest
+        that has them. Raise NotFoundError, also for a deleted one."""
+        return self._version(self._resolver.record(_ref(ref).within(partitions)))
 
     def listing(self, *patterns: str, filter: Filter | None = None) -> list[Record]:
         """Return the latest live version of each key, or what `filter` asks for.
@@ -339,7 +342,7 @@ class Repo:
 
         refs = _ref(left), _ref(right)
         return compare_versions(
-            *(self.version(Ref(ref.key, ref.selector)) for ref in refs),
+            *(self.version(replace(ref, path="")) for ref in refs),
             key_columns=key_columns,
             contents=contents,
             paths=(refs[0].path, refs[1].path),
@@ -547,8 +550,8 @@ class Repo:
 
     def _live(self, ref: str) -> list[Record]:
         """Return what `KEY` (all live versions) or `KEY@SELECTOR` (one) means, newest first."""
-        if "@" in ref or ref.startswith("b3:"):
-            return [self._resolver.record(Ref.parse(ref))]
+        if not names_key(ref):
+            return [self._resolver.record(_exact(ref))]
         history = self.history(Ref.parse(ref).key)
         records = [record for record in history if record.is_live]
         if not records and history[0].state == "damaged":
@@ -558,8 +561,8 @@ class Repo:
         return records
 
     def _deleted(self, ref: str) -> list[Record]:
-        if "@" in ref or ref.startswith("b3:"):
-            record = self._resolver.record(Ref.parse(ref), deleted=True)
+        if not names_key(ref):
+            record = self._resolver.record(_exact(ref), deleted=True)
             if record.state != "deleted":
                 raise UsageError(f"{record.ref} is not deleted, it is {record.state}")
             return [record]
@@ -573,6 +576,18 @@ class Repo:
 
 def _ref(ref: str | Ref) -> Ref:
     return Ref.parse(ref) if isinstance(ref, str) else ref
+
+
+def _exact(text: str) -> Ref:
+    """Return a reference to one version. Where KEY alone would mean all, one must be named."""
+    ref = Ref.parse(text)
+    head = text.partition("?")[0]
+    if ref.key and "@" not in head:
+        raise UsageError(
+            f"{text} could mean one version or all of that partition",
+            hint=f"{head}@latest{text.removeprefix(head)} is the latest of them",
+        )
+    return ref
 
 
 def _check(key: str | None) -> None:

@@ -6,11 +6,14 @@ from art.catalog import NOTES, STATE
 from art.database import DamagedError
 from art.errors import ArtError, CorruptError, NotFoundError, UsageError
 from art.index import LIVE, Index, Record
-from art.model import Entry, Manifest, Ref
+from art.model import Entry, Manifest
+from art.ref import Ref, likely_selector
 from art.store import Store
 
 _MOVES_FOLLOWED = 16
 _SUGGESTIONS = 3
+_SHOWN = 5
+_FIRST_LOOK = 256  # most often the newest of a partition is among the newest of all
 
 
 class Resolver:
@@ -77,6 +80,8 @@ class Resolver:
     def _find(self, ref: Ref, deleted: bool) -> Record:
         for _ in range(_MOVES_FOLLOWED):
             record = self._find_here(ref)
+            if record.state != "damaged" and not ref.fits(record.partitions):
+                raise self._unfit(record, ref)
             if record.state != "moved":
                 return record if deleted else self._usable(record)
             ref = self._follow(ref, self._moved_to(record))
@@ -90,7 +95,7 @@ class Resolver:
         self._index.refresh(target.key)
         if ref.back is None and self._index.tag(target.key, ref.selector) is None:
             return target
-        return Ref(target.key, ref.selector)
+        return Ref(target.key, ref.selector, partitions=ref.partitions)
 
     def _find_here(self, ref: Ref) -> Record:
         if not ref.key:
@@ -100,7 +105,7 @@ class Resolver:
         if ref.number is not None:
             return self._by_number(ref.key, ref.number)
         if ref.back is not None:
-            return self._latest(ref.key, ref.back)
+            return self._latest(ref, ref.back)
         if ref.selector.startswith("b3:"):
             return self._one(self._index.by_id(ref.selector, ref.key), ref)
         return self._tagged(ref.key, ref.selector)
@@ -119,8 +124,9 @@ class Resolver:
             raise CorruptError(f"the manifest of {key}@v{number} is missing", hint="art doctor")
         raise NotFoundError(f"{key} has no v{number}, its last is v{latest}", hint=f"art log {key}")
 
-    def _latest(self, key: str, back: int) -> Record:
-        live = self._index.versions(key, live=True, limit=back + 1)
+    def _latest(self, ref: Ref, back: int) -> Record:
+        key = ref.key
+        live = self._newest(ref, back + 1)
         damaged = self._index.damaged(key)
         if damaged and (not live or (damaged.number or 0) > (live[0].number or 0)):
             raise self.damage(damaged)  # an older version is not what `latest` means
@@ -130,23 +136,56 @@ class Resolver:
         if not everything:
             raise self.no_key(key)
         if live:
+            count = "1 live version" if len(live) == 1 else f"{len(live)} live versions"
             raise NotFoundError(
-                f"{key} has {len(live)} live versions, no latest-{back}", hint=f"art log {key}"
+                f"{key} has {count}{_of(ref)}, no latest-{back}", hint=f"art log {key}"
             )
         if everything[0].state == "damaged":
             raise self.damage(everything[0])
-        moved = [record for record in self._index.versions(key) if record.state == "moved"]
-        return moved[back] if len(moved) > back else everything[0]
+        fitting = [record for record in self._index.versions(key) if ref.fits(record.partitions)]
+        if not fitting:
+            raise NotFoundError(f"{key} has no version{_of(ref)}", hint=self._partition_hint(ref))
+        moved = [record for record in fitting if record.state == "moved"]
+        return moved[back] if len(moved) > back else fitting[0]
+
+    def _newest(self, ref: Ref, count: int) -> list[Record]:
+        """Return the newest live versions, of the partitions that are asked for."""
+        if not ref.partitions:
+            return self._index.versions(ref.key, live=True, limit=count)
+        found: list[Record] = []
+        for limit in (_FIRST_LOOK, None):
+            records = self._index.versions(ref.key, live=True, limit=limit)
+            found = [record for record in records if ref.fits(record.partitions)]
+            if len(found) >= count:
+                break
+        return found[:count]
+
+    def _unfit(self, record: Record, ref: Ref) -> NotFoundError:
+        has = ", ".join(f"{name}={value}" for name, value in record.partitions.items())
+        return NotFoundError(
+            f"{record.ref} is not{_of(ref, '')}: it is of {has or 'no partition'}",
+            hint=f"art log {record.key} --columns version,partitions" if record.key else None,
+        )
+
+    def _partition_hint(self, ref: Ref) -> str:
+        names = {name for name, _ in ref.partitions}
+        known = {
+            f"{name}={value}"
+            for record in self._index.versions(ref.key, live=True)
+            for name, value in record.partitions.items()
+            if name in names
+        }
+        if not known:
+            return f"art log {ref.key} --columns version,partitions"
+        more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""
+        return f"there are {', '.join(sorted(known)[:_SHOWN])}{more}"
 
     def _tagged(self, key: str, tag: str) -> Record:
         id = self._index.tag(key, tag)
         if id is None:
             if not self._index.latest_number(key):
                 raise self.no_key(key)
-            tags = list(self._index.tags(key))
-            near = suggest(tag, tags) or tags[:_SUGGESTIONS]
-            hint = f"tags: {', '.join(near)}" if near else f"art tag set {key} {tag}"
-            raise NotFoundError(f"{key} has no tag {tag!r}", hint=hint)
+            raise NotFoundError(f"{key} has no tag {tag!r}", hint=self._tag_hint(key, tag))
         found = self._index.by_id(id, key)
         if not found:
             damaged = [r.title for r in self._index.versions(key) if r.state == "damaged"]
@@ -155,6 +194,14 @@ class Resolver:
                 f"tag {tag!r} of {key} names {id[:15]}, which is missing{why}", hint="art doctor"
             )
         return found[0]
+
+    def _tag_hint(self, key: str, tag: str) -> str:
+        tags = list(self._index.tags(key))
+        near = suggest(tag, tags)
+        if not near and (likely := likely_selector(tag)):
+            return f"did you mean {key}@{likely}?"
+        near = near or tags[:_SUGGESTIONS]
+        return f"tags: {', '.join(near)}" if near else f"art tag set {key} {tag}"
 
     def _one(self, found: list[Record], ref: Ref) -> Record:
         if not found:
@@ -214,6 +261,12 @@ class Resolver:
             else "`art ls` shows the keys there are"
         )
         return NotFoundError(f"there is no key {key!r}", hint=hint)
+
+
+def _of(ref: Ref, of: str = " of") -> str:
+    """Return such as " of region=eu", nothing where any partition will do."""
+    words = ", ".join(f"{name}={value}" for name, value in ref.partitions)
+    return f"{of} {words}" if words else ""
 
 
 def suggest(word: str, known: list[str]) -> list[str]:

@@ -15,7 +15,6 @@ from art.errors import CorruptError, UsageError
 from art.model import (
     Entry,
     Manifest,
-    Ref,
     apply_notes,
     check_key,
     check_metadata,
@@ -37,7 +36,6 @@ segments = st.one_of(
     st.sampled_from(["con", "Nul", "AUX", "com1", "lpt9.txt", "a.", "a..", "nul.", "A.b.C", "0"]),
 ).filter(lambda segment: not segment.endswith(".yaml"))
 keys = st.lists(segments, min_size=1, max_size=4).map("/".join)
-digits = "0123456789abcdef"
 
 
 def is_tag(text: str) -> bool:
@@ -45,17 +43,6 @@ def is_tag(text: str) -> bool:
 
 
 tags = segments.filter(is_tag)
-selectors = st.one_of(
-    tags,
-    st.just("latest"),
-    st.integers(0, 10**17).map("latest-{}".format),
-    st.integers(0, 10**17).map("v{}".format),
-    st.text(digits, min_size=8, max_size=64).map("b3:{}".format),
-)
-parts = st.text(st.characters(exclude_characters="/\0"), min_size=1).filter(
-    lambda part: part not in (".", "..")
-)
-paths = st.lists(parts, min_size=1, max_size=3).map("/".join)
 
 
 @given(keys)
@@ -170,77 +157,6 @@ def test_two_keys_never_share_a_name_even_where_case_is_ignored(one: str, other:
 def test_a_name_that_no_key_has_is_not_unescaped(name: str) -> None:
     key = unescape(name)
     assert key is None or escape(key) == name
-
-
-@given(keys, selectors, paths | st.just(""))
-def test_a_reference_reads_back_as_it_prints(key: str, selector: str, path: str) -> None:
-    ref = Ref(key, selector, path)
-    assert Ref.parse(str(ref)) == ref
-
-
-@given(st.text(digits, min_size=8, max_size=64), paths | st.just(""))
-def test_an_id_alone_reads_back_as_it_prints(prefix: str, path: str) -> None:
-    ref = Ref("", f"b3:{prefix}", path)
-    assert Ref.parse(str(ref)) == ref
-
-
-@given(keys, selectors)
-def test_a_url_means_what_the_reference_in_it_means(key: str, selector: str) -> None:
-    assert Ref.parse(f"art://{key}@{selector}") == Ref.parse(f"{key}@{selector}")
-
-
-@given(st.text(max_size=30))
-def test_any_text_is_a_reference_or_a_usage_error(text: str) -> None:
-    try:
-        ref = Ref.parse(text)
-    except UsageError:
-        return
-    assert Ref.parse(str(ref)) == ref
-
-
-def test_a_key_alone_means_its_latest_version() -> None:
-    assert Ref.parse("sales/report") == Ref("sales/report", "latest", "")
-
-
-def test_a_path_may_hold_what_keys_must_not() -> None:
-    ref = Ref.parse("a@v1/x@y/100% sure?/*.csv")
-    assert (ref.key, ref.selector, ref.path) == ("a", "v1", "x@y/100% sure?/*.csv")
-
-
-def test_a_query_is_refused_in_a_url_where_it_would_be_taken_for_something_else() -> None:
-    with pytest.raises(UsageError, match="query"):
-        Ref.parse("art://a@v1?region=eu")
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "@v1", "a@", "a@/x", "a@latest-", "a@latest-x", "a@latestx", "a@v", "b3:1234567"]
-    + ["a@b3:1234567", "a@b3:ABCDEF01", "a@v1/../x", "a@v1//x", "a@v1/./x", "a@v1\n", "a@v1 "]
-    + ["a@v" + "9" * 19, "b3:" + "a" * 65],
-)
-def test_what_is_no_reference_is_a_usage_error(text: str) -> None:
-    if text == "a@v":  # `v` alone may be a tag
-        assert Ref.parse(text).selector == "v"
-        return
-    with pytest.raises(UsageError):
-        Ref.parse(text)
-
-
-@pytest.mark.parametrize(
-    ("selector", "number", "back", "is_exact"),
-    [
-        ("latest", None, 0, False),
-        ("latest-3", None, 3, False),
-        ("v12", 12, None, True),
-        ("prod", None, None, False),
-        ("b3:01234567", None, None, True),
-    ],
-)
-def test_a_selector_says_number_distance_and_whether_it_can_move(
-    selector: str, number: int | None, back: int | None, is_exact: bool
-) -> None:
-    ref = Ref("a", selector)
-    assert (ref.number, ref.back, ref.is_exact) == (number, back, is_exact)
 
 
 globs = st.text("ab*?/[]!.x", min_size=1, max_size=7)

@@ -24,7 +24,7 @@ from art.errors import (
     UsageError,
 )
 from art.listing import Filter
-from art.model import Ref
+from art.ref import Ref
 from art.repo import Repo
 from tests.support import disk, lay_out
 

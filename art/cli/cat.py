@@ -5,15 +5,14 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from art.cli.common import Output, Ref, open_repo, shared
-from art.model import Ref as Reference
+from art.cli.common import Output, Partition, Ref, open_repo, parse_ref, shared
 
 if TYPE_CHECKING:
     from art.version import Version
 
 
 @shared
-def command(output: Output, ref: Ref) -> None:
+def command(output: Output, ref: Ref, partition: Partition = None) -> None:
     """Print the content of a file or a text
 
     Bytes go out as they are; on a terminal, what it would obey is shown instead.
@@ -23,8 +22,8 @@ def command(output: Output, ref: Ref) -> None:
       art cat sales/report
       art cat sales/data@v3/eu/part-0.csv | head
     """
-    where = Reference.parse(ref)
-    version = open_repo(output).version(str(replace(where, path="")))
+    where = parse_ref(ref, partition)
+    version = open_repo(output).version(replace(where, path=""))
     path = where.path or None
     if output.is_json:
         output.show("", _document(version, path))

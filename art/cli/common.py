@@ -20,6 +20,7 @@ from art.render.plain import count_text, escape, size_text
 if TYPE_CHECKING:
     from art.changes import Moved
     from art.index import Record
+    from art.ref import Ref as Reference
     from art.repo import Published, Repo
     from art.reporter import Reporter
     from art.version import Version
@@ -325,6 +326,13 @@ def parse_pairs(items: Iterable[str] | None, name: str) -> dict[str, str]:
     return pairs
 
 
+def parse_ref(text: str, partition: Iterable[str] | None) -> "Reference":
+    """Return the reference in `text`, of the partitions that were given with `-p`."""
+    from art.ref import Ref as Reference
+
+    return Reference.parse(text).within(parse_pairs(partition, "-p"))
+
+
 def parse_metadata(items: Iterable[str] | None, name: str = "--meta") -> dict[str, Any]:
     """Return metadata: `k=v` is a text, `k:=v` a JSON value."""
     metadata: dict[str, Any] = {}
@@ -411,6 +419,10 @@ Ref = Annotated[
         metavar="REF",
         autocompletion=complete_ref,
     ),
+]
+Partition = Annotated[
+    list[str] | None,
+    option("-p", "--partition", metavar="K=V", help="Latest version that is of this partition"),
 ]
 Key = Annotated[
     str, typer.Argument(help="Key of an artifact", metavar="KEY", autocompletion=complete_key)

@@ -1,13 +1,23 @@
 """`art diff`: how two versions differ."""
 
 import sys
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from art.cli.common import Output, Ref, complete_ref, open_repo, option, shared
+from art.cli.common import (
+    Output,
+    Partition,
+    Ref,
+    complete_ref,
+    open_repo,
+    option,
+    parse_ref,
+    shared,
+)
 from art.errors import UsageError
-from art.model import Ref as Reference
+from art.ref import Ref as Reference
 
 if TYPE_CHECKING:
     from art.diff import Comparison
@@ -34,6 +44,7 @@ def command(
         str | None,
         option("--key", metavar="A,B", help="Columns that say which rows of a table are the same"),
     ] = None,
+    partition: Partition = None,
     exit_code: Annotated[bool, option("--exit-code", help="Exit code 1 where they differ")] = False,
 ) -> None:
     """Show how two versions differ
@@ -49,9 +60,8 @@ def command(
       art diff sales/prices@v1 @v2 --key country,product
     """
     columns = key_columns.split(",") if key_columns else None
-    comparison = open_repo(output).compare(
-        *_sides(left, right), key_columns=columns, contents=contents
-    )
+    sides = _sides(left, right, partition)
+    comparison = open_repo(output).compare(*sides, key_columns=columns, contents=contents)
     if output.is_json:
         output.show("", comparison.to_json())
     else:
@@ -60,15 +70,18 @@ def command(
         raise typer.Exit(1)
 
 
-def _sides(left: str, right: str | None) -> tuple[str, str]:
-    first = Reference.parse(left)
+def _sides(
+    left: str, right: str | None, partition: list[str] | None
+) -> tuple[Reference, Reference]:
+    first = parse_ref(left, partition)
     if right is not None:
-        return left, f"{first.key}{right}" if right.startswith("@") else right
+        return first, parse_ref(f"{first.key}{right}" if right[:1] == "@" else right, partition)
     if not first.key:
         raise UsageError(f"{left} is one version: name the other one", hint="art diff REF REF")
-    if "@" in left:
-        return left, first.key
-    return f"{left}@latest-1", left
+    latest = replace(first, selector="latest")
+    if "@" in left.partition("?")[0]:
+        return first, latest
+    return replace(latest, selector="latest-1"), latest
 
 
 def _show(comparison: "Comparison", *, stat: bool) -> None:

@@ -5,9 +5,8 @@ from typing import Annotated
 
 import typer
 
-from art.cli.common import Jobs, Output, Ref, open_repo, option, shared
+from art.cli.common import Jobs, Output, Partition, Ref, open_repo, option, parse_ref, shared
 from art.errors import UsageError
-from art.model import Ref as Reference
 from art.render.plain import count_text
 
 
@@ -22,6 +21,7 @@ def command(
     force: Annotated[bool, option("-f", "--force", help="Changed files are overwritten")] = False,
     as_zip: Annotated[bool, option("--zip", help="One zip file")] = False,
     as_tar: Annotated[bool, option("--tar", help="One tar file")] = False,
+    partition: Partition = None,
     jobs: Jobs = None,
 ) -> None:
     """Take a version, or a path or glob of one, out to the disk
@@ -34,12 +34,13 @@ def command(
       art get sales/report
       art get sales/data@prod data/
       art get 'sales/data@v3/eu/*.csv' out/
+      art get sales/data out/ -p region=eu
       art get models/churn@v7 --zip
     """
     if as_zip and as_tar:
         raise UsageError("--zip and --tar exclude each other")
-    where = Reference.parse(ref)
-    version = open_repo(output).version(str(replace(where, path="")))
+    where = parse_ref(ref, partition)
+    version = open_repo(output).version(replace(where, path=""))
     archive = "zip" if as_zip else "tar" if as_tar else None
     got = version.get(destination, path=where.path, force=force, archive=archive)
     output.say(

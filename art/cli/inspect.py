@@ -3,7 +3,16 @@
 import sys
 from typing import TYPE_CHECKING, Annotated
 
-from art.cli.common import Output, Ref, open_repo, option, record_document, shared
+from art.cli.common import (
+    Output,
+    Partition,
+    Ref,
+    open_repo,
+    option,
+    parse_ref,
+    record_document,
+    shared,
+)
 
 if TYPE_CHECKING:
     from art.version import Version
@@ -13,6 +22,7 @@ if TYPE_CHECKING:
 def command(
     output: Output,
     ref: Ref,
+    partition: Partition = None,
     raw: Annotated[bool, option("--raw", help="Only the manifest, as it is stored")] = False,
     rows: Annotated[
         int, option("--rows", metavar="N", min=1, help="Number of rows of a table to show")
@@ -34,7 +44,7 @@ def command(
       art inspect sales/prices@v3 --rows 50 --first-row 1001
       art inspect sales/data@prod --raw
     """
-    version = open_repo(output).version(ref)
+    version = open_repo(output).version(parse_ref(ref, partition))
     if output.is_json:
         output.show("", _document(version))
     elif raw:

@@ -4,7 +4,15 @@ from typing import Annotated
 
 import typer
 
-from art.cli.common import Output, complete_ref, name_text, open_repo, shared
+from art.cli.common import (
+    Output,
+    Partition,
+    complete_ref,
+    name_text,
+    open_repo,
+    parse_ref,
+    shared,
+)
 
 
 @shared
@@ -14,16 +22,18 @@ def command(
         list[str],
         typer.Argument(help="References", metavar="REF...", autocompletion=complete_ref),
     ],
+    partition: Partition = None,
 ) -> None:
     """Print the version and the id that a reference means now
 
     \b
     Examples:
       art resolve sales/report@prod
+      art resolve sales/data -p region=eu
       art resolve b3:6f1ed002
     """
     repo = open_repo(output)
-    versions = [repo.version(ref) for ref in refs]
+    versions = [repo.version(parse_ref(ref, partition)) for ref in refs]
     output.show(
         "\n".join(name_text(version) for version in versions),
         [

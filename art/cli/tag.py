@@ -8,12 +8,14 @@ import typer
 from art.cli.common import (
     Key,
     Output,
+    Partition,
     Ref,
     complete_key,
     complete_tag,
     group,
     open_repo,
     option,
+    parse_ref,
     record_document,
     shared,
 )
@@ -32,14 +34,16 @@ Message = Annotated[str | None, option("-m", "--message", metavar="TEXT", help="
 
 @app.command("set")
 @shared
-def set_tag(output: Output, ref: Ref, tag: Name, message: Message = None) -> None:
+def set_tag(
+    output: Output, ref: Ref, tag: Name, message: Message = None, partition: Partition = None
+) -> None:
     """Make a tag name a version, also when it named another one before
 
     \b
     Examples:
       art tag set sales/report@v3 prod -m "passed the checks"
     """
-    _show(output, open_repo(output).tag(ref, tag, message=message))
+    _show(output, open_repo(output).tag(parse_ref(ref, partition), tag, message=message))
 
 
 @app.command("list")
