@@ -1,7 +1,8 @@
 """A payload onto the disk: safely inside the target, verified, in place only when whole.
 
-Everything is written into a new folder beside the target first, then renamed. Symbolic links are
-made after all files, so nothing is ever written through one of them.
+Everything is written into a new folder beside the target first, then renamed. Into a folder that is
+there, it is moved file by file, each looked at again before: others may change the folder meanwhile.
+What is found there is noted on disk, so that memory stays small however many files there are.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-import secrets
-import shutil
 import stat
 import sys
 import tarfile
@@ -21,19 +20,26 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import IO
-
-from blake3 import blake3
+from typing import TYPE_CHECKING
 
 from art.backend import create_exclusively, explain
 from art.errors import ConflictError, CorruptError, UsageError
+from art.folder import Folder, stamp
 from art.objects import StoredPayload
 from art.reporter import Reporter
-from art.tree import Node, check_path
+from art.staging import beside as beside
+from art.tree import Node, check_path, parse_line
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
 
 _BATCH = 128
 _QUEUE_LENGTH = 16
 _LARGE = 1 << 20
+_BLOCK = 1 << 20
+_PATH_LIMIT = 4096
+_CHANGED_BATCH = 100_000
+_MODE_ONLY = b"mode"  # in place of a stamp
 _WINDOWS_NAMES = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")
 _WINDOWS_CHARACTERS = re.compile(r'[<>:"\\|?*\x00-\x1f]|[ .]$')
 _CREATE_FLAGS = (
@@ -84,95 +90,98 @@ class Checkout:
             raise ConflictError(
                 f"{self._target} is there and is not a folder", hint="name another target"
             )
-        wanted = _checked(nodes)
-        if not self._target.is_dir():
-            with beside(self._target) as temporary:
-                written, size, folders = self._write(wanted, temporary)
-                _rename(temporary, self._target)
-                _set_modes(self._target, folders)
-            return Got(self._target, written, 0, size)
-        everything = list(wanted)
-        missing = self._sort_out(everything, force=force)
+        is_there = self._target.is_dir()
         with beside(self._target) as temporary:
-            written, size, _ = self._write(iter(missing), temporary)
-            self._merge(temporary)
-        right = set(everything).difference(missing)
-        for node in right:
-            _mend_mode(os.path.join(self._target, node.path), node)
-        _set_modes(self._target, [node for node in everything if node.is_dir])
-        return Got(self._target, written, sum(node.is_file for node in right), size)
+            new = os.path.join(temporary, "new")
+            os.mkdir(new)
+            if is_there:
+                return self._fill(_checked(nodes), temporary, new, force=force)
+            written, size, folders = self._write(_checked(nodes), new)
+            _set_modes(new, folders)
+            _rename(new, self._target)
+        return Got(self._target, written, 0, size)
 
     def file(self, node: Node, *, force: bool) -> Got:
         """Take one file out to `target` itself."""
         if os.path.isdir(self._target):
             raise ConflictError(f"{self._target} is a folder", hint="name a file in it")
-        is_there = os.path.lexists(self._target)
-        if is_there:
-            if self._is_right(self._target, node):
-                _mend_mode(str(self._target), node)
-                return Got(self._target, 0, 1, 0)
-            self._refuse_changed([str(self._target)], force=force)
+        place, name = str(self._target.parent), self._target.name
+        seen = None
+        if os.path.lexists(self._target):
+            with Folder(place) as folder:
+                found = folder.stat(name)
+                if found and _is_right(folder, name, found, node):
+                    if _has_other_mode(found, node):
+                        folder.set_mode(name, node.mode)
+                    return Got(self._target, 0, 1, 0)
+                if found and not force:
+                    self._refuse_lost([(str(self._target), folder.digest(name))])
+                seen = stamp(found) if found else None
         with beside(self._target) as temporary:
             path = os.path.join(temporary, "file")
             self._write_node(node, path)
-            place(path, str(self._target), replace=is_there)
+            with Folder(place) as folder:
+                folder.put(path, name, seen, force=force)
         return Got(self._target, 1, 0, node.size)
 
-    def _sort_out(self, nodes: list[Node], *, force: bool) -> list[Node]:
-        """Return what is not right on disk already. Raise ConflictError before anything changes."""
-        missing = []
-        changed = []
-        for node in nodes:
-            path = os.path.join(self._target, node.path)
-            self._refuse_link_parents(node.path)
-            if not os.path.lexists(path):
-                missing.append(node)
-            elif not self._is_right(path, node):
-                missing.append(node)
-                if os.path.isdir(path) and not os.path.islink(path) and not node.is_dir:
-                    raise ConflictError(f"{path} is a folder, the version has a file there")
-                if not node.is_dir:
-                    changed.append(path)
-                elif not os.path.isdir(path) or os.path.islink(path):
-                    raise ConflictError(f"{path} is a file, the version has a folder there")
-        self._refuse_changed(changed, force=force)
-        return missing
+    def _fill(self, nodes: Iterator[Node], temporary: str, new: str, *, force: bool) -> Got:
+        """Take out into a folder that is there: look at everything, write what is missing, place it."""
+        with _Findings(os.path.join(temporary, "found")) as findings:
+            right = self._look(nodes, findings, force=force)
+            missing = (node for seen, node in findings if seen != _MODE_ONLY)
+            written, size, _ = self._write(missing, new)
+            self._place(findings, new, force=force)
+        return Got(self._target, written, right, size)
 
-    def _refuse_changed(self, changed: list[str], *, force: bool) -> None:
-        if force or not changed:
-            return
-        digests = {path: file_digest(path) for path in changed}
-        stored = self._find_stored(set(digests.values()))
-        lost = [path for path in changed if not digests[path] or digests[path] not in stored]
+    def _look(self, nodes: Iterator[Node], findings: _Findings, *, force: bool) -> int:
+        """Note what is not right on disk already; return how many files are.
+
+        Raise ConflictError before anything changes."""
+        right = 0
+        changed = _Changed(self._refuse_lost)
+        with Folder(str(self._target)) as folder:
+            for node in nodes:
+                found = folder.stat(node.path)
+                if found is None:
+                    findings.add(None, node)
+                elif _is_right(folder, node.path, found, node):
+                    right += node.is_file
+                    if _has_other_mode(found, node):
+                        findings.add(_MODE_ONLY, node)
+                else:
+                    _refuse_folders(os.path.join(self._target, node.path), found, node)
+                    findings.add(stamp(found), node)
+                    if not force:
+                        path = os.path.join(self._target, node.path)
+                        changed.add(path, folder.digest(node.path))
+        changed.finish()
+        return right
+
+    def _place(self, findings: _Findings, new: str, *, force: bool) -> None:
+        """Move what was written into the target, one name after the other."""
+        folders = []
+        with Folder(str(self._target)) as folder:
+            for seen, node in findings:
+                if node.is_dir:
+                    folders.append((node.path, node.mode))
+                    folder.make(node.path)
+                elif seen == _MODE_ONLY:
+                    folder.set_mode(node.path, node.mode)
+                else:
+                    folder.put(f"{new}/{node.path}", node.path, seen, force=force)
+            for path, mode in sorted(folders, reverse=True):  # last: it may forbid writing into it
+                folder.set_mode(path, mode)
+
+    def _refuse_lost(self, changed: list[tuple[str, str]]) -> None:
+        """Raise ConflictError where of these paths and digests some are in no version."""
+        stored = self._find_stored({digest for _, digest in changed if digest})
+        lost = [path for path, digest in changed if digest not in stored]
         if lost:
             more = f" and {len(lost) - 1} more" if len(lost) > 1 else ""
             raise ConflictError(
                 f"{lost[0]}{more} changed on disk and would be overwritten",
                 hint="--force overwrites, `art create` keeps the change as a version first",
             )
-
-    def _refuse_link_parents(self, path: str) -> None:
-        parent = os.path.dirname(path)
-        while parent:
-            full = os.path.join(self._target, parent)
-            if os.path.islink(full):
-                raise ConflictError(f"{full} is a symbolic link: nothing is written through it")
-            if os.path.lexists(full) and not os.path.isdir(full):
-                raise ConflictError(f"{full} is a file, the version has a folder there")
-            parent = os.path.dirname(parent)
-
-    def _is_right(self, path: str | Path, node: Node) -> bool:
-        """Whether the disk has this node already, but for its mode."""
-        found = os.lstat(path)
-        if node.link is not None:
-            return stat.S_ISLNK(found.st_mode) and os.readlink(path) == node.link
-        if node.is_dir:
-            return stat.S_ISDIR(found.st_mode)
-        return (
-            stat.S_ISREG(found.st_mode)
-            and found.st_size == node.size
-            and file_digest(path) == node.b3
-        )
 
     def _write(self, nodes: Iterator[Node], root: str) -> tuple[int, int, list[Node]]:
         """Write everything below `root`; return how many files, bytes, and the folders' modes."""
@@ -246,26 +255,78 @@ class Checkout:
             while view:
                 view = view[os.write(handle, view) :]
 
-    def _merge(self, temporary: str) -> None:
-        """Move what was written into the target, one name after the other."""
-        for directory, folders, files in os.walk(temporary):
-            relative = os.path.relpath(directory, temporary)
-            target = os.path.normpath(os.path.join(self._target, relative))
-            for name in [
-                *files,
-                *(f for f in folders if os.path.islink(os.path.join(directory, f))),
-            ]:
-                place(os.path.join(directory, name), os.path.join(target, name), replace=True)
-            for name in folders:
-                if not os.path.islink(os.path.join(directory, name)):
-                    with contextlib.suppress(FileExistsError):
-                        os.mkdir(os.path.join(target, name))
+
+class _Findings:
+    """What is not right in a folder that is there: nodes, each with the stamp of what lies in its
+    place, None for nothing. Kept in a file; may be gone through several times."""
+
+    def __init__(self, path: str) -> None:
+        self._file = open(path, "w+b")  # noqa: SIM115 - closed at the end of the `with`
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, seen: bytes | None, node: Node) -> None:
+        self._file.write(f"{seen.hex() if seen else ''} ".encode() + node.line())
+
+    def __iter__(self) -> Iterator[tuple[bytes | None, Node]]:
+        self._file.seek(0)
+        for line in self._file:
+            seen, _, text = line.partition(b" ")
+            yield bytes.fromhex(seen.decode()) or None, parse_line(text[:-1], "what was found")
+
+
+class _Changed:
+    """Changed files, checked in portions: there may be as many as the payload has."""
+
+    def __init__(self, check: Callable[[list[tuple[str, str]]], None]) -> None:
+        self._check = check
+        self._files: list[tuple[str, str]] = []
+
+    def add(self, path: str, digest: str) -> None:
+        self._files.append((path, digest))
+        if len(self._files) >= _CHANGED_BATCH:
+            self.finish()
+
+    def finish(self) -> None:
+        if self._files:
+            self._check(self._files)
+            self._files = []
+
+
+def _is_right(folder: Folder, path: str, found: os.stat_result, node: Node) -> bool:
+    """Whether the disk has this node already, but for its mode."""
+    if node.link is not None:
+        return stat.S_ISLNK(found.st_mode) and folder.read_link(path) == node.link
+    if node.is_dir:
+        return stat.S_ISDIR(found.st_mode)
+    if not stat.S_ISREG(found.st_mode) or found.st_size != node.size:
+        return False
+    return folder.digest(path) == node.b3
+
+
+def _has_other_mode(found: os.stat_result, node: Node) -> bool:
+    if node.link is not None or sys.platform == "win32":
+        return False
+    return found.st_mode & 0o777 != node.mode
+
+
+def _refuse_folders(path: str, found: os.stat_result, node: Node) -> None:
+    """Raise ConflictError where a folder is in the way of a file, or the other way round."""
+    if node.is_dir:
+        raise ConflictError(f"{path} is a file, the version has a folder there")
+    if stat.S_ISDIR(found.st_mode):
+        raise ConflictError(f"{path} is a folder, the version has a file there")
 
 
 def archive(
     payload: StoredPayload, nodes: Iterable[Node], target: Path, kind: str, created: str
 ) -> Got:
-    """Write the nodes into a new tar or zip file; names are those of the tree."""
+    """Write the nodes into a new tar or zip file; names are those of the tree, times that of the
+    version, in a zip file no earlier than 1980 and no later than 2107, which it cannot tell."""
     target = Path(os.path.abspath(target))
     if os.path.lexists(target):
         raise ConflictError(f"{target} exists", hint="name another file, or remove it")
@@ -318,7 +379,7 @@ def _add_to_zip(
     bundle: zipfile.ZipFile, node: Node, payload: StoredPayload, when: datetime
 ) -> None:
     name = node.path + "/" if node.is_dir else node.path
-    member = zipfile.ZipInfo(name, (max(1980, when.year), *when.timetuple()[1:6]))
+    member = zipfile.ZipInfo(name, _zip_time(when))
     member.compress_type = zipfile.ZIP_DEFLATED
     kind = stat.S_IFLNK if node.link is not None else stat.S_IFDIR if node.is_dir else stat.S_IFREG
     member.external_attr = (kind | (0o777 if node.link is not None else node.mode)) << 16
@@ -334,6 +395,14 @@ def _add_to_zip(
         elif node.is_file:
             for part in payload.content(node):
                 file.write(part)
+
+
+def _zip_time(when: datetime) -> tuple[int, int, int, int, int, int]:
+    if when.year < 1980:
+        return 1980, 1, 1, 0, 0, 0
+    if when.year > 2107:
+        return 2107, 12, 31, 23, 59, 58
+    return when.year, when.month, when.day, when.hour, when.minute, when.second
 
 
 class _Parts:
@@ -354,6 +423,7 @@ def _checked(nodes: Iterable[Node]) -> Iterator[Node]:
     """Yield the nodes; raise where a path cannot be a name on this system or on any."""
     for node in nodes:
         try:
+            _check_length(node.path)
             check_path(node.path)
         except ValueError as error:
             raise CorruptError(f"the tree is damaged: {error}", hint="art doctor") from None
@@ -362,6 +432,15 @@ def _checked(nodes: Iterable[Node]) -> Iterator[Node]:
                 f"{node.path!r} is no possible name on this system", hint="use --tar"
             )
         yield node
+
+
+def _check_length(path: str) -> None:
+    """Raise ValueError where a path is longer than any system takes; it also bounds all that is done
+    for each folder above it."""
+    if len(path) > _PATH_LIMIT // 4:
+        size = len(path.encode("utf-8", "surrogateescape"))
+        if size > _PATH_LIMIT:
+            raise ValueError(f"path {path[:40]!r}… has {size:,} bytes, more than {_PATH_LIMIT:,}")
 
 
 def _is_refused_by_windows(part: str) -> bool:
@@ -398,68 +477,64 @@ def _make_room(
 
 
 def _make_folders(root: str, path: str, made: set[str]) -> None:
-    if path in made:
-        return
-    _make_folders(root, os.path.dirname(path), made)
-    try:
-        os.mkdir(f"{root}/{path}")
-    except FileExistsError:
-        raise CorruptError(
-            f"the tree has {path!r} as a file and as a folder", hint="art doctor"
-        ) from None
-    except OSError as error:
-        explain(error, f"{root}/{path}")
-    made.add(path)
+    missing = []
+    while path not in made:
+        missing.append(path)
+        path = path.rpartition("/")[0]
+    for folder in reversed(missing):
+        try:
+            os.mkdir(f"{root}/{folder}")
+        except FileExistsError:
+            raise CorruptError(
+                f"the tree has {folder!r} as a file and as a folder", hint="art doctor"
+            ) from None
+        except OSError as error:
+            explain(error, f"{root}/{folder}")
+        made.add(folder)
 
 
 def copy_nodes(nodes: Iterable[Node], source: str, target: str) -> None:
-    """Copy these files, links and folders from one folder into another, new one."""
+    """Copy these files, links and folders from one folder into another, new one. Raise ConflictError
+    where a file is none any more, or larger: the source may be anything by now."""
     os.mkdir(target)
-    folders = []
+    folders = {}
     made = {""}
-    for node in _checked(nodes):
-        path = f"{target}/{node.path}"
-        _make_folders(target, node.path if node.is_dir else os.path.dirname(node.path), made)
-        try:
-            if node.is_dir:
-                folders.append(node)
-            elif node.link is not None:
-                os.symlink(node.link, path)
-            else:
-                shutil.copyfile(f"{source}/{node.path}", path, follow_symlinks=False)
-                if not os.path.islink(path):
-                    os.chmod(path, node.mode)
-        except OSError as error:
-            explain(error, path)
-    _set_modes(Path(target), folders)
+    with Folder(source) as place:
+        for node in _checked(nodes):
+            path = f"{target}/{node.path}"
+            above = node.path if node.is_dir else node.path.rpartition("/")[0]
+            _make_folders(target, above, made)
+            try:
+                if node.is_dir:
+                    folders[node.path] = node.mode
+                elif node.link is not None:
+                    os.symlink(node.link, path)
+                else:
+                    _copy_file(place, node, path)
+            except OSError as error:
+                explain(error, path)
+    for path in sorted(made - {""}, reverse=True):  # last: one may forbid writing into it
+        os.chmod(f"{target}/{path}", folders.get(path, 0o755))
 
 
-def _mend_mode(path: str, node: Node) -> None:
-    if node.is_file and sys.platform != "win32" and os.lstat(path).st_mode & 0o777 != node.mode:
-        os.chmod(path, node.mode)
+def _copy_file(place: Folder, node: Node, path: str) -> None:
+    handle = place.open(node.path)
+    if handle is None:
+        raise ConflictError(f"{place.root}/{node.path} is no file any more")
+    with open(handle, "rb") as source, open(path, "xb") as copy:
+        left = node.size
+        while block := source.read(_BLOCK):
+            left -= len(block)
+            if left < 0:
+                raise ConflictError(f"{place.root}/{node.path} grows while it is copied")
+            copy.write(block)
+    os.chmod(path, node.mode)
 
 
-def _set_modes(root: Path, folders: list[Node]) -> None:
+def _set_modes(root: str, folders: list[Node]) -> None:
     """Set the modes of folders last, deepest first: a folder may forbid writing into it."""
     for node in sorted(folders, key=lambda node: node.path, reverse=True):
-        os.chmod(root / node.path, node.mode)
-
-
-@contextlib.contextmanager
-def beside(target: Path) -> Iterator[str]:
-    """Give a new folder on the file system of `target`, in it where it is a folder, else beside it; it
-    is gone at the end."""
-    place = target if target.is_dir() else target.parent
-    path = str(place / f".{secrets.token_hex(6)}.art-get")
-    try:
-        place.mkdir(parents=True, exist_ok=True)
-        os.mkdir(path)
-    except OSError as error:
-        explain(error, str(place))
-    try:
-        yield path
-    finally:
-        shutil.rmtree(path, ignore_errors=True)
+        os.chmod(f"{root}/{node.path}", node.mode)
 
 
 def _rename(source: str, target: Path) -> None:
@@ -485,20 +560,9 @@ def place(source: str, target: str, *, replace: bool) -> None:
 
 def file_digest(path: str | Path) -> str:
     """Return the hex digest of a file's content, or of nothing where it is no file."""
-    hasher = blake3()
-    if os.path.islink(path) or not os.path.isfile(path):
-        return ""
-    try:
-        with open(path, "rb", buffering=0) as file:
-            _update(hasher, file)
-    except OSError as error:
-        explain(error, str(path))
-    return hasher.hexdigest()
-
-
-def _update(hasher: blake3, file: IO[bytes]) -> None:
-    while block := file.read(1 << 20):
-        hasher.update(block)
+    place, name = os.path.split(path)
+    with Folder(place or ".") as folder:
+        return folder.digest(name)
 
 
 def _umask() -> int:

@@ -21,8 +21,8 @@ from art.model import Document, Entry, Manifest, Payload, glob_pattern
 from art.objects import StoredPayload, TreeHasher
 from art.reporter import Reporter
 from art.store import Store
-from art.tree import Node, parse_line
-from art.worktree import Ingest, Source
+from art.tree import Node
+from art.worktree import Ingest, Source, measured_node
 
 if TYPE_CHECKING:
     from art.tables import Table
@@ -474,7 +474,7 @@ def hash_folder(
                 if limit is not None and ingest.size > limit:
                     raise CorruptError(f"{path} has changed: it has more than {limit} bytes")
                 if found is not None:
-                    found(parse_line(line, path))
+                    found(measured_node(line))
                 yield line
 
         digest = hasher.digest(lines())

@@ -6,7 +6,6 @@ are; while it is consumed, it gives contents to the `PayloadWriter`.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import glob
 import json
@@ -18,15 +17,17 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import dropwhile
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 from blake3 import blake3
 
 from art.backend import explain
 from art.errors import ConflictError, NotFoundError, UsageError
+from art.ignore import Ignore
 from art.memory import FileMemory
 from art.objects import PayloadWriter
 from art.reporter import Reporter
+from art.staging import is_temporary
 from art.tree import Node, check_path, file_line, folders_above
 
 IGNORE_FILE = ".artignore"
@@ -37,7 +38,6 @@ _ATTEMPTS = 3
 _RECORD = struct.Struct("<40s32sI")  # stat, digest, length of the rest of the line in `extras`
 _STAT = struct.Struct("<QQqqq")  # device, inode, size, mtime, ctime
 _NEVER = b"\xff" * 40
-_NONE_OF = re.compile(r"\[\^(\]?)")  # in pathspec's expressions: such a letter is no "/"
 _PLAIN = re.compile(r"[ !#-\[\]-~]*")
 _OPEN_FLAGS = (
     os.O_RDONLY
@@ -138,7 +138,7 @@ class Ingest:
                 check_name(source.name)
         self._reporter.start("reading")
         if len(sources) == 1 and not sources[0].name:
-            yield from self._folder(sources[0].path, "", _Ignore())
+            yield from self._folder(sources[0].path, "", 0o755)
         else:
             for source in sorted(sources, key=_order):
                 yield from self._source(source)
@@ -169,8 +169,7 @@ class Ingest:
         except OSError as error:
             explain(error, source.path)
         if stat.S_ISDIR(found.st_mode):
-            lines = self._folder(source.path, source.name + "/", _Ignore())
-            yield from _with_folder(lines, source.name, found.st_mode)
+            yield from self._folder(source.path, source.name, found.st_mode)
         else:
             segments = _Segments(self._notes, os.path.dirname(source.path) + "\0" + source.name)
             yield self._file(
@@ -178,35 +177,38 @@ class Ingest:
             )
             segments.finish()
 
-    def _folder(self, path: str, prefix: str, ignore: _Ignore) -> Iterator[bytes]:
+    def _folder(self, path: str, name: str, mode: int) -> Iterator[bytes]:
+        """Yield the lines of a folder and all below it, with a stack of its own: folders may lie in
+        each other as deep as the system's paths go."""
+        stack = [self._enter(path, f"{name}/" if name else "", Ignore())]
+        yield from _folder_line(name, mode, stack[-1])
+        while stack:
+            level = stack[-1]
+            entry = next(level.names, None)
+            if entry is None:
+                level.segments.finish()
+                stack.pop()
+            elif entry[-1] == "/":
+                inner = os.path.join(level.path, entry[:-1])
+                mode = _folder_mode(inner)
+                stack.append(self._enter(inner, level.prefix + entry, level.ignore))
+                yield from _folder_line(level.prefix + entry[:-1], mode, stack[-1])
+            else:
+                is_plain = _PLAIN.fullmatch(entry)
+                quoted = f'{level.quoted}{entry}"' if is_plain else _quote(level.prefix + entry)
+                yield self._file(f"{level.path}/{entry}", entry, quoted, level.segments)
+
+    def _enter(self, path: str, prefix: str, ignore: Ignore) -> _Level:
         names = _listing(path)
         if IGNORE_FILE in names and os.path.isfile(rules := os.path.join(path, IGNORE_FILE)):
             ignore = ignore.with_file(rules, prefix)
         if not _RESERVED.isdisjoint(names):
             names = [name for name in names if not _is_own(name, path, prefix, ignore)]
+        if ignore.rules:
+            names = [name for name in names if not ignore.matches(prefix + name)]
         names.sort()
-        quoted_prefix = _quote(prefix)[:-1]
         segments = _Segments(self._notes, path)
-        for name in names:
-            if ignore.rules and ignore.matches(prefix + name):
-                continue
-            if name[-1] == "/":
-                yield from self._subfolder(os.path.join(path, name[:-1]), prefix + name, ignore)
-            else:
-                quoted = (
-                    f'{quoted_prefix}{name}"' if _PLAIN.fullmatch(name) else _quote(prefix + name)
-                )
-                yield self._file(f"{path}/{name}", name, quoted, segments)
-        segments.finish()
-
-    def _subfolder(self, path: str, prefix: str, ignore: _Ignore) -> Iterator[bytes]:
-        try:
-            mode = os.lstat(path).st_mode
-        except FileNotFoundError:
-            raise _changed(path, "vanished") from None
-        except OSError as error:
-            explain(error, path)
-        yield from _with_folder(self._folder(path, prefix, ignore), prefix[:-1], mode)
+        return _Level(path, prefix, _quote(prefix)[:-1], ignore, iter(names), not names, segments)
 
     def _file(self, path: str, name: str, quoted: str, segments: _Segments) -> bytes:
         try:
@@ -313,14 +315,16 @@ def _listing(path: str) -> list[str]:
     """Return the names in a folder; those of folders end in `/`, so that sorting is by path."""
     try:
         with os.scandir(path) as entries:
-            return [e.name + "/" if e.is_dir(follow_symlinks=False) else e.name for e in entries]
+            names = [e.name + "/" if e.is_dir(follow_symlinks=False) else e.name for e in entries]
     except FileNotFoundError:
         raise _changed(path, "vanished") from None
     except OSError as error:
         explain(error, path)
+    # what a `get` that was killed left behind
+    return [n for n in names if not (n.endswith(".art-get/") and is_temporary(n[:-1]))]
 
 
-def _is_own(name: str, path: str, prefix: str, ignore: _Ignore) -> bool:
+def _is_own(name: str, path: str, prefix: str, ignore: Ignore) -> bool:
     """Whether `name` is a repository's folder; raise UsageError for what only has its name."""
     if name in _RESERVED and name != ".art/" and not ignore.matches(prefix + name):
         raise UsageError(
@@ -330,14 +334,32 @@ def _is_own(name: str, path: str, prefix: str, ignore: _Ignore) -> bool:
     return name == ".art/"
 
 
-def _with_folder(lines: Iterator[bytes], name: str, mode: int) -> Iterator[bytes]:
-    """Yield the line of the folder itself, where it needs one, before those of its files."""
-    first = next(lines, None)
-    if first is None or mode & 0o777 != 0o755:
+def measured_node(line: bytes) -> Node:
+    """Return the node of a line of a folder that was only measured: however large, it has no chunks."""
+    fields = json.loads(line)
+    mode, size = int(fields.get("mode", "0"), 8), fields.get("size", 0)
+    is_dir = "dir" in fields
+    return Node(
+        fields["path"], mode, size, fields.get("b3", ""), (), False, fields.get("link"), is_dir
+    )
+
+
+def _folder_mode(path: str) -> int:
+    try:
+        mode = os.lstat(path).st_mode
+    except FileNotFoundError:
+        raise _changed(path, "vanished") from None
+    except OSError as error:
+        explain(error, path)
+    if not stat.S_ISDIR(mode):
+        raise _changed(path, "became something else")
+    return mode
+
+
+def _folder_line(name: str, mode: int, level: _Level) -> Iterator[bytes]:
+    """Yield the line of a folder itself, where it needs one: nothing else tells of it."""
+    if name and (level.is_empty or mode & 0o777 != 0o755):
         yield Node(name, mode & 0o777, is_dir=True).line()
-    if first is not None:
-        yield first
-        yield from lines
 
 
 def _special(path: str, quoted: str, mode: int) -> bytes:
@@ -401,6 +423,20 @@ class _Known:
     extra: bytes
     payload: str
     key: bytes
+
+
+@dataclass(frozen=True)
+class _Level:
+    """A folder on the way down: `prefix` is its path in the tree, with `/`, `quoted` that as it
+    begins a JSON string; `names` are still to come."""
+
+    path: str
+    prefix: str
+    quoted: str
+    ignore: Ignore
+    names: Iterator[str]
+    is_empty: bool
+    segments: _Segments
 
 
 class _Notes:
@@ -523,64 +559,3 @@ def _with_extras(
     for key, digest, length in records:
         yield key, digest, data[at : at + length]
         at += length
-
-
-class _Rule(NamedTuple):
-    """One line of an ignore file. `regex` matches a path without the `/` of folders."""
-
-    regex: re.Pattern[str]
-    ignores: bool
-    for_folders: bool
-
-    def speaks_of(self, path: str, *, is_folder: bool) -> bool:
-        if self.for_folders and not is_folder:
-            return False
-        match = self.regex.match(path)
-        # pathspec marks, by this group, that something above the path matches: the walk saw to that
-        return match is not None and match.groupdict().get("ps_d") is None
-
-
-def _rules(text: str) -> list[_Rule]:
-    """Return the rules of an ignore file, the last first, which decides. Lines that git takes for
-    patterns without effect have none here, too."""
-    from pathspec import GitIgnoreSpec
-
-    rules = []
-    for line in reversed(text.removeprefix("\ufeff").replace("\r\n", "\n").split("\n")):
-        line = re.sub(r"(?<!\\) +\Z", "", line)
-        is_for_folders = line.endswith("/")
-        if is_for_folders:  # the spaces before the slash count
-            line = re.sub(r"(?<!\\) (?= *\Z)", r"\\ ", line[:-1])
-        with contextlib.suppress(ValueError):
-            (pattern,) = GitIgnoreSpec.from_lines([line]).patterns
-            if pattern.include is not None and pattern.regex is not None:
-                regex = re.compile(_NONE_OF.sub(r"[^\1/", pattern.regex.pattern))
-                rules.append(_Rule(regex, pattern.include, is_for_folders))
-    return rules
-
-
-class _Ignore:
-    """The rules of all `.artignore` files from the root of the walk down to a folder."""
-
-    def __init__(self, rules: tuple[tuple[str, list[_Rule]], ...] = ()) -> None:
-        self.rules = rules
-
-    def with_file(self, path: str, prefix: str) -> _Ignore:
-        try:
-            with open(path, "rb") as file:
-                text = file.read().decode("utf-8", "surrogateescape")
-        except OSError as error:
-            explain(error, path)
-        return _Ignore(((prefix, _rules(text)), *self.rules))
-
-    def matches(self, path: str) -> bool:
-        """Whether the deepest rule that speaks of `path` ignores it, as in git."""
-        is_folder = path.endswith("/")
-        name = path.rstrip("/").replace(
-            "\n", "\x1f"
-        )  # no pattern has a line end, and `$` means two things
-        for prefix, rules in self.rules:
-            for rule in rules:
-                if rule.speaks_of(name[len(prefix) :], is_folder=is_folder):
-                    return rule.ignores
-        return False

@@ -694,10 +694,10 @@ def test_the_temporary_place_is_where_the_target_is_and_goes_away(
     monkeypatch.setattr(checkout, "_make_folders", noting)
     (workplace / "out").mkdir()
     made.get("out")
-    assert {place.parent for place in places} == {workplace / "out"}
+    assert {place.parent.parent for place in places} == {workplace / "out"}
     places.clear()
     made.get("new")
-    assert {place.parent for place in places} == {workplace}
+    assert {place.parent.parent for place in places} == {workplace}
     assert disk(workplace / "out") == disk(workplace / "new") == disk(workplace / "data")
 
 
