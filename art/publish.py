@@ -13,6 +13,7 @@ from blake3 import blake3
 
 from art import model
 from art.catalog import manifest_directory
+from art.document import encode
 from art.errors import CorruptError, NotFoundError, UsageError
 from art.index import Index, Record
 from art.memory import Memory
@@ -21,6 +22,7 @@ from art.model import (
     Manifest,
     Payload,
     check_key,
+    check_tag,
     check_type,
     glob_pattern,
     new_uid,
@@ -48,6 +50,19 @@ class About(TypedDict, total=False):
     partitions: Mapping[str, str] | None
     inputs: Iterable[str]
     tags: Iterable[str]
+    message: str | None
+    always: bool
+
+
+@dataclass(frozen=True)
+class Draft:
+    """What is said of a version that is to be made: checked, with its inputs found. Its type is that
+    of its content where `type` is None."""
+
+    key: str | None
+    type: str | None
+    fields: Document
+    tags: list[str]
     message: str | None
     always: bool
 
@@ -190,12 +205,37 @@ class Publisher:
 
     # -- manifests -------------------------------------------------------------------------------
 
-    def publish(self, key: str | None, content: Content, about: About) -> Publication:
+    def draft(self, key: str | None, about: About) -> Draft:
+        """Check all that is said of a version, before anything is read or stored for it."""
+        check_about(about)
+        tags = [check_tag(tag) for tag in about.get("tags") or ()]
+        if key is None and tags:
+            raise UsageError("a keyless version cannot be tagged")
+        type = about.get("type")
+        fields: Document = {
+            "title": check_text(about.get("title"), "title"),
+            "description": check_text(about.get("description"), "description"),
+            "metadata": model.check_metadata(about.get("metadata") or {}),
+            "labels": check_labels(about.get("labels") or ()),
+            "partitions": _partitions(about.get("partitions") or {}),
+            "inputs": [self._input(ref) for ref in about.get("inputs") or ()],
+        }
+        encode(fields)  # says where it is too much for a manifest
+        return Draft(
+            check_key(key) if key is not None else None,
+            check_type(type) if type else None,
+            fields,
+            tags,
+            check_text(about.get("message"), "message"),
+            about.get("always", False),
+        )
+
+    def publish(self, draft: Draft, content: Content) -> Publication:
         """Make the version, under the next free number. Its payload is stored already."""
-        document = self._document(key, content, about)
+        document = self._document(draft, content)
         if content.prepare:
             content.prepare(document["uid"])
-        publication = self._claim(key, document, always=about.get("always", False))
+        publication = self._claim(draft.key, document, always=draft.always)
         if publication.created:
             self._index.note_version(publication.manifest, publication.number)
         if content.written:
@@ -242,22 +282,15 @@ class Publisher:
             return None
         return manifest if manifest.says(document) else None
 
-    def _document(self, key: str | None, content: Content, about: About) -> Document:
-        check_about(about)
-        metadata = model.check_metadata(about.get("metadata") or {})
+    def _document(self, draft: Draft, content: Content) -> Document:
         fields: Document = {
             "art": model.FORMAT,
             "uid": new_uid(),
-            "key": check_key(key) if key is not None else None,
-            "type": check_type(about.get("type") or content.type),
+            "key": draft.key,
+            "type": draft.type or content.type,
             "created": now(),
             "author": self._author,
-            "title": check_text(about.get("title"), "title"),
-            "description": check_text(about.get("description"), "description"),
-            "metadata": metadata,
-            "labels": check_labels(about.get("labels") or ()),
-            "partitions": _partitions(about.get("partitions") or {}),
-            "inputs": [self._input(ref) for ref in about.get("inputs") or ()],
+            **draft.fields,
             "payload": content.payload.to_document() if content.payload else None,
             "format": content.format,
         }

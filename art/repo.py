@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from art.changes import Changes, DeletePlan, Moved, TagMove
     from art.diff import Comparison
-    from art.publish import About, Content, Publisher
+    from art.publish import About, Content, Draft, Publisher
     from art.survey import Finding, Status, Usage
     from art.version import Version
 
@@ -138,22 +138,22 @@ class Repo:
         from art.publish import Content, added_sources
         from art.worktree import find_sources
 
-        _check(key)
+        draft, publisher = self._draft(key, about)
         added, removed = tuple(add), tuple(remove)
         if base is not None:
             if paths:
                 raise UsageError("a version from an earlier one takes its files by add and remove")
             record = self._resolver.record(Ref.parse(base))
-            content = self._publisher().edited(record, added_sources(added), removed)
+            content = publisher.edited(record, added_sources(added), removed)
         elif added or removed:
             raise UsageError(
                 "files are added to and removed from an earlier version", hint="--base KEY@vN"
             )
         elif paths:
-            content = self._publisher().files(find_sources(paths), key)
+            content = publisher.files(find_sources(paths), key)
         else:
             content = Content("note", None)
-        return self._publish(key, content, about)
+        return self._publish(draft, publisher, content)
 
     def create_stream(
         self, key: str | None, stream: BinaryIO, *, name: str = "content", **about: Unpack[About]
@@ -161,10 +161,9 @@ class Repo:
         """Make one version of what a stream gives, as a file called `name`."""
         from art import typed
 
-        _check(key)
-        return self._publish(
-            key, self._publisher().stream(stream, typed.file_name(name), key), about
-        )
+        draft, publisher = self._draft(key, about)
+        content = publisher.stream(stream, typed.file_name(name), key)
+        return self._publish(draft, publisher, content)
 
     def markdown(self, key: str | None, text: str, **about: Unpack[About]) -> Published:
         """Make a version of a text in markdown."""
@@ -200,7 +199,7 @@ class Repo:
         """Make a version of a table in a csv, tsv, json, jsonl or parquet file."""
         from art import typed
 
-        return self._typed(key, path, "table", typed.table_format(path), about)
+        return self._typed(key, path, "table", typed.table_format, about)
 
     def image(
         self, key: str | None, path: str | os.PathLike[str], **about: Unpack[About]
@@ -211,8 +210,9 @@ class Repo:
 
         if reference.is_url(os.fspath(path)):
             payload = Payload(url=reference.check_url(os.fspath(path)))
-            return self._publish(key, Content("image", payload, {"name": "url"}), about)
-        return self._typed(key, path, "image", typed.image_format(path), about)
+            content = Content("image", payload, {"name": "url"})
+            return self._publish(*self._draft(key, about), content)
+        return self._typed(key, path, "image", typed.image_format, about)
 
     def reference(
         self, key: str | None, path: str | os.PathLike[str], **about: Unpack[About]
@@ -222,7 +222,7 @@ class Repo:
         from art.publish import Content
         from art.version import hash_folder
 
-        _check(key)
+        draft, publisher = self._draft(key, about)
         text = os.fspath(path)
         if reference.is_url(text) and reference.local_path(text) is None:
             payload = typed.measured(reference.check_url(text))
@@ -235,7 +235,7 @@ class Repo:
                 )
             else:
                 payload = typed.measured(local.as_uri())
-        return self._publish(key, Content("reference", payload), about)
+        return self._publish(draft, publisher, Content("reference", payload))
 
     def progress(
         self,
@@ -258,12 +258,14 @@ class Repo:
             message = about.get("message")
             typed.set_progress(self._store.catalog, self._backend, uid, key, number, message)
 
-        latest = None if new else self._latest(check_key(key))
+        about["always"] = new
+        draft, publisher = self._draft(check_key(key), about)
+        latest = None if new else self._latest(key)
         if latest and latest.type == "progress":
             put(latest.uid)
             return Published(self._version(latest), False)
-        about["always"] = new
-        published = self._publish(key, Content("progress", None, prepare=put), about)
+        content = Content("progress", None, prepare=put)
+        published = self._publish(draft, publisher, content)
         if not published.created:  # another process made it meanwhile
             put(published.version.record.uid)
         return published
@@ -443,17 +445,17 @@ class Repo:
         Raise NotFoundError where nothing was deleted, ConflictError where the bytes are gone.
         """
         records = [record for ref in refs for record in self._deleted(ref)]
-        self._changes().restore(records, message)
+        records = self._changes().restore(records, message)
         return [self.version(Ref(record.key or "", record.id)) for record in records]
 
     def move(self, key: str, new_key: str) -> Moved:
         """Rename a key: its live versions and tags go on under the new one, and references to the old
         one lead there. Nothing is transferred."""
-        records = self._live(check_key(key))[::-1]
+        self._live(check_key(key))  # raises where there are none
         check_key(new_key)
         if key == new_key:
             raise UsageError(f"{key} has that name already")
-        return self._changes().move(key, new_key, records, self._publisher())
+        return self._changes().move(key, new_key, self._publisher())
 
     def copy(self, ref: str, new_key: str) -> Moved:
         """Copy one version (`KEY@SELECTOR`), or all live ones of a key, under another key."""
@@ -478,38 +480,44 @@ class Repo:
 
         return Changes(self._store, self._index, self._resolver, self._author())
 
+    def _draft(self, key: str | None, about: About) -> tuple[Draft, Publisher]:
+        """Check what is said of a new version first: nothing is stored for one that cannot be."""
+        if key is not None and not isinstance(key, str):
+            raise UsageError(f"key {key!r} is not a text")
+        publisher = self._publisher()
+        return publisher.draft(key, about), publisher
+
     def _text(
         self, key: str | None, text: str, name: str, kind: str, format: Document, about: About
     ) -> Published:
-        _check(key)
-        return self._publish(key, self._publisher().text(text, name, kind, format), about)
+        draft, publisher = self._draft(key, about)
+        return self._publish(draft, publisher, publisher.text(text, name, kind, format))
 
     def _typed(
         self,
         key: str | None,
         path: str | os.PathLike[str],
         kind: str,
-        format: Document,
+        describe: Callable[[str | os.PathLike[str]], Document],
         about: About,
     ) -> Published:
         from art import typed
         from art.worktree import find_sources
 
-        _check(key)
-        content = self._publisher().files(find_sources((path,)), key)
-        return self._publish(key, typed.retyped(content, kind, format), about)
+        draft, publisher = self._draft(key, about)
+        format = describe(path)
+        content = publisher.files(find_sources((path,)), key)
+        return self._publish(draft, publisher, typed.retyped(content, kind, format))
 
-    def _publish(self, key: str | None, content: Content, about: About) -> Published:
-        tags = [check_tag(tag) for tag in about.get("tags") or ()]
-        if tags and key is None:
-            raise UsageError("a keyless version cannot be tagged")
-        made = self._publisher().publish(key, content, about)
-        ref = Ref(key or "", made.manifest.id)
-        known = self._index.ask(lambda index: index.by_id(made.manifest.id, key))
+    def _publish(self, draft: Draft, publisher: Publisher, content: Content) -> Published:
+        made = publisher.publish(draft, content)
+        id, key = made.manifest.id, draft.key
+        ref = Ref(key or "", id)
+        known = self._index.ask(lambda index: index.by_id(id, key))
         record = known[0] if known else self._resolver.record(ref)
-        for tag in tags:
-            self._changes().tag(record, tag, about.get("message"))
-        if tags:
+        for tag in draft.tags:
+            self._changes().tag(record, tag, draft.message)
+        if draft.tags:
             record = self._resolver.record(ref)
         stored = content.written.stored_bytes if content.written else 0
         version = self._version(record)
@@ -588,10 +596,3 @@ def _exact(text: str) -> Ref:
             hint=f"{head}@latest{text.removeprefix(head)} is the latest of them",
         )
     return ref
-
-
-def _check(key: str | None) -> None:
-    if key is not None and not isinstance(key, str):
-        raise UsageError(f"key {key!r} is not a text")
-    if key is not None:
-        check_key(key)

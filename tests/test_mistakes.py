@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import io
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -143,3 +146,41 @@ def test_a_damaged_pack_is_found_with_its_versions_and_can_be_mended(
     repo.create("c", "big")
     for key in ("a", "b", "c"):
         assert Repo(tmp_path).version(key).read() == data
+
+
+@pytest.mark.parametrize(
+    "about",
+    [
+        {"labels": ["a b"]},
+        {"tags": ["latest"]},
+        {"inputs": ["nothing"]},
+        {"inputs": ["k@@"]},
+        {"metadata": {"a": object()}},
+        {"metadata": {"a": "x" * (1 << 20)}},
+        {"partitions": {"a b": "c"}},
+        {"title": "\ud800"},
+        {"type": "No Type"},
+        {"message": 1},
+    ],
+)
+def test_what_cannot_be_said_is_refused_before_anything_is_stored(
+    repo: Repo, tmp_path: Path, about: dict[str, Any]
+) -> None:
+    (tmp_path / "data.csv").write_text("a,b\n1,2\n" * 1000)
+    data = tmp_path / "data.csv"
+    works: list[Callable[[], object]] = [
+        lambda: repo.create("k", data, **about),
+        lambda: repo.create_stream("k", io.BytesIO(b"x" * 100_000), **about),
+        lambda: repo.markdown("k", "x" * 100_000, **about),
+        lambda: repo.table("k", data, **about),
+        lambda: repo.reference("k", data, **about),
+        lambda: repo.progress("k", 1, **about),
+    ]
+
+    packs = list((repo.root / ".art").rglob("*.pack"))
+    for work in works:
+        with pytest.raises(art.ArtError):
+            work()
+
+    assert list((repo.root / ".art").rglob("*.pack")) == packs
+    assert repo.keys() == ["d"]
