@@ -9,6 +9,7 @@ import stat
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NoReturn, Protocol
@@ -80,6 +81,12 @@ class Backend(Protocol):
     def sync(self, directory: str) -> None:
         """Make durable what another writer has just put into the directory, before it is relied on."""
 
+    def alone(self, name: str) -> AbstractContextManager[None]:
+        """Hold a lock that other processes of this machine wait for. It ends with the process."""
+
+    def clock(self) -> int:
+        """Return the time by the clock that its files are stamped with, in nanoseconds."""
+
     def path(self, name: str) -> Path | None:
         """Return where it lies on this machine's disk, None where it does not."""
 
@@ -147,9 +154,29 @@ class LocalBackend:
             staged.discard()
 
     def stage(self) -> LocalStaged:
-        self.make_directory("tmp")
         path = f"{self.root}/tmp/{os.getpid()}-{os.urandom(8).hex()}"
-        return LocalStaged(self, path)
+        self.make_directory("tmp")
+        try:
+            return LocalStaged(self, path)
+        except FileNotFoundError:  # somebody removed the folder since, which FORMAT §2 allows
+            self._made.clear()
+            self.make_directory("tmp")
+            return LocalStaged(self, path)
+
+    @contextlib.contextmanager
+    def alone(self, name: str) -> Iterator[None]:
+        self.make_directory("locks")
+        path = self._at(f"locks/{name}")
+        flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        try:
+            handle = os.open(path, flags, 0o666)
+        except OSError as error:
+            explain(error, path)
+        try:
+            _lock(handle, is_shared=False, waits=True)
+            yield
+        finally:
+            os.close(handle)
 
     def walk(self, prefix: str) -> Iterator[Item]:
         pending = [prefix.rstrip("/")]
@@ -227,20 +254,34 @@ class LocalBackend:
         finally:
             os.close(handle)
 
+    def clock(self) -> int:
+        try:
+            staged = self.stage()
+        except ArtError:
+            return time.time_ns()  # nothing can be written: this machine's clock must do
+        try:
+            return staged.modified()
+        finally:
+            staged.discard()
+
     def sweep_temporary(self) -> int:
-        """Remove temporary files that are a day old, left by killed processes; return how many."""
+        """Remove temporary files that are a day old, left by killed processes; return how many.
+
+        Clocks jump: where there are locks, a file whose writer lives stays, however old it looks.
+        """
         count = 0
         limit = time.time() - _STALE_SECONDS
         for item in list(self.walk("tmp")):
-            if item.modified < limit:
+            path = self._at(item.name)
+            if item.modified < limit and not _is_being_written(path):
                 with contextlib.suppress(FileNotFoundError):
-                    os.unlink(self._at(item.name))
+                    os.unlink(path)
                     count += 1
         return count
 
 
 class LocalStaged:
-    """A temporary file in `tmp/` on its way to a name."""
+    """A temporary file in `tmp/` on its way to a name. Locked as long as it is being written."""
 
     def __init__(self, backend: LocalBackend, path: str) -> None:
         self._backend = backend
@@ -248,8 +289,11 @@ class LocalStaged:
         self._is_here = True
         try:
             self._file: BinaryIO | None = open(path, "xb", buffering=0)  # noqa: SIM115
+        except FileNotFoundError:
+            raise
         except OSError as error:
             explain(error, path)
+        _lock(self._file.fileno(), is_shared=True, waits=False)
 
     def write(self, data: bytes) -> None:
         assert self._file is not None
@@ -260,6 +304,11 @@ class LocalStaged:
         except OSError as error:
             explain(error, self._path)
 
+    def modified(self) -> int:
+        """Return the time of its last change in nanoseconds."""
+        assert self._file is not None
+        return os.fstat(self._file.fileno()).st_mtime_ns
+
     def commit(self, name: str) -> None:
         target = self._prepare(name)
         try:
@@ -267,6 +316,7 @@ class LocalStaged:
         except OSError as error:
             explain(error, target)
         self._is_here = False
+        self._close()
         self._backend.sync_directory(os.path.dirname(target))
 
     def publish(self, name: str) -> bool:
@@ -284,9 +334,7 @@ class LocalStaged:
         return is_new
 
     def discard(self) -> None:
-        if self._file:
-            self._file.close()
-            self._file = None
+        self._close()
         if self._is_here:
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._path)
@@ -298,10 +346,43 @@ class LocalStaged:
             sync_file(self._file.fileno())
         except OSError as error:
             explain(error, self._path)
-        self._file.close()
-        self._file = None
+        if sys.platform == "win32":  # elsewhere it stays locked until it has its name
+            self._close()
         self._backend.make_directory(os.path.dirname(name))
         return f"{self._backend.root}/{name}"
+
+    def _close(self) -> None:
+        if self._file:
+            self._file.close()
+            self._file = None
+
+
+def _lock(handle: int, *, is_shared: bool, waits: bool) -> bool:
+    """Lock an open file; return False where another process has it locked. Where the system or the
+    file system has no locks, nobody has."""
+    if sys.platform == "win32":
+        return True
+    import fcntl
+
+    kind = fcntl.LOCK_SH if is_shared else fcntl.LOCK_EX
+    try:
+        fcntl.flock(handle, kind if waits else kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _is_being_written(path: str) -> bool:
+    try:
+        handle = os.open(path, _READ_FLAGS | getattr(os, "O_NOFOLLOW", 0))
+    except OSError:
+        return False
+    try:
+        return not _lock(handle, is_shared=False, waits=False)
+    finally:
+        os.close(handle)
 
 
 def create_exclusively(source: str, target: str) -> None:

@@ -7,7 +7,7 @@ lock is needed and no two writers share a number.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from blake3 import blake3
 
@@ -199,13 +199,19 @@ class Catalog:
         return entry
 
     def append(
-        self, key: str | None, log: str, make: Callable[[list[Entry]], Document | None]
+        self,
+        key: str | None,
+        log: str,
+        make: Callable[[list[Entry]], Document | None],
+        known: Iterable[Entry] = (),
     ) -> Entry | None:
-        """Append what `make` returns for the entries that are there; None appends nothing.
+        """Append what `make` returns for the entries that are there; None appends nothing. What is
+        `known` of them, from the first on, is not read again.
 
         Where another writer takes the number first, `make` is called again with that entry too.
         """
-        entries = self.entries(key, log)
+        entries = list(known)
+        entries += self.entries_after(key, log, len(entries))
         while True:
             document = make(entries)
             if document is None:
@@ -215,7 +221,7 @@ class Catalog:
             entry = Entry.from_document(document, number, name)
             if self._create(name, documents.encode(document)):
                 return entry
-            entries += self.entries(key, log, after=len(entries))
+            entries += self.entries_after(key, log, len(entries))
             if len(entries) < number:
                 raise CorruptError(f"{name} is there and is no entry", hint="art doctor")
 

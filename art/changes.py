@@ -5,14 +5,15 @@ Everything is an entry in a log; no version is touched. What takes away plans fi
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from art import model
 from art.catalog import NOTES, STATE, tag_log
 from art.errors import ConflictError, NotFoundError, UsageError
-from art.index import Index, Record
+from art.index import LIVE, Index, Record
 from art.model import Document, Entry, apply_notes, check_key, check_tag, heads, new_uid, now
 from art.publish import Publication, Publisher, check_labels, check_text
 from art.ref import Ref
@@ -62,12 +63,14 @@ class DeletePlan:
 
 @dataclass(frozen=True)
 class Moved:
-    """What moving or copying a key came to: old and new reference of each version, and the tags."""
+    """What moving or copying a key came to: old and new reference of each version, the tags, and how
+    many copies were made: what was copied before is not copied again."""
 
     key: str
     new_key: str
     versions: list[tuple[str, str]]
     tags: list[str] = field(default_factory=list)
+    made: int = 0
 
 
 class Changes:
@@ -95,16 +98,40 @@ class Changes:
         return self._move_tag(key, tag, None, None, message)
 
     def tag_back(self, key: str, tag: str, message: str | None = None) -> TagMove:
-        """Move the tag to where it was before its last move."""
-        effective = [move for move in self.tag_history(key, tag) if not move.superseded]
-        if len(effective) < 2:
-            raise NotFoundError(f"tag {tag!r} of {key} was never anywhere else")
-        before = effective[1]
-        return self._move_tag(key, tag, before.id, before.number, message or "back")
+        """Move the tag to where it was before it came to its version, and done again, further back.
+
+        Versions that are not there any more are passed over.
+        """
+        self.tag_history(key, tag)  # raises where there is none
+
+        def make(entries: list[Entry]) -> Document:
+            head, _ = heads(entries)
+            to = self._before(key, tag, entries)
+            return {"id": to.id, "number": to.number, "back": True} | _after(head)
+
+        return self._append_move(key, tag, message or "back", make)
+
+    def _before(self, key: str, tag: str, entries: list[Entry]) -> Record:
+        """Return the nearest version on the way back from the head that is still there."""
+        trail = _trail(entries)
+        for id in trail:
+            for found in self._index.ask(partial(Index.by_id, prefix=id, key=key)):
+                if found.is_live:
+                    return found
+        if trail:
+            raise NotFoundError(
+                f"tag {tag!r} of {key} was at {len(trail)} other version(s) before, and none of "
+                "them is there any more",
+                hint=f"art tag history {key} {tag}",
+            )
+        raise NotFoundError(
+            f"tag {tag!r} of {key} was never anywhere else before",
+            hint=f"art tag history {key} {tag}",
+        )
 
     def tag_history(self, key: str, tag: str) -> list[TagMove]:
         """Return all moves of a tag, newest first."""
-        entries = self._store.catalog.entries(key, tag_log(tag))
+        entries = self._index.fresh_log(key, tag_log(tag))
         if not entries:
             self._tag_head(key, tag)
         _, superseded = heads(entries)
@@ -117,7 +144,7 @@ class Changes:
         return moves[::-1]
 
     def _tag_head(self, key: str, tag: str) -> Entry:
-        head, _ = heads(self._store.catalog.entries(key, tag_log(tag)))
+        head, _ = heads(self._index.fresh_log(key, tag_log(tag)))
         if head is None or head.version_id is None:
             self._resolver.record(Ref(check_key(key), check_tag(tag)))
             raise NotFoundError(f"{key} has no tag {tag!r}", hint=f"art tag list {key}")
@@ -126,38 +153,60 @@ class Changes:
     def _move_tag(
         self, key: str, tag: str, id: str | None, number: int | None, message: str | None
     ) -> TagMove:
-        head: Entry | None = None
-
         def make(entries: list[Entry]) -> Document | None:
-            nonlocal head
             head, _ = heads(entries)
             if (head.version_id if head else None) == id:
                 return None
-            return self._entry(key, message, {"tag": tag}) | {
-                "id": id,
-                "number": number,
-                "after": head.uid if head else None,
-            }
+            return {"id": id, "number": number} | _after(head)
 
-        entry = self._store.catalog.append(key, tag_log(tag), make)
+        return self._append_move(key, tag, message, make)
+
+    def _append_move(
+        self,
+        key: str,
+        tag: str,
+        message: str | None,
+        make: Callable[[list[Entry]], Document | None],
+    ) -> TagMove:
+        head: Entry | None = None
+
+        def entry_of(entries: list[Entry]) -> Document | None:
+            nonlocal head
+            head, _ = heads(entries)
+            fields = make(entries)
+            return self._entry(key, message, {"tag": tag}) | fields if fields else None
+
+        log = tag_log(tag)
+        known = self._index.fresh_log(key, log)
+        entry = self._store.catalog.append(key, log, entry_of, known)
+        before = head.version_id if head else None
         if entry is None:
             assert head is not None
-            return _move(key, tag, head, id, changed=False)
-        return _move(key, tag, entry, head.version_id if head else None)
+            return _move(key, tag, head, before, changed=False)
+        return _move(key, tag, entry, before)
 
     # -- notes -----------------------------------------------------------------------------------
 
-    def note(self, record: Record, change: Document, message: str | None = None) -> None:
-        """Merge `change` over a version's description (FORMAT §9.3)."""
+    def note(self, record: Record, change: Document, message: str | None = None) -> bool:
+        """Merge `change` over a version's description (FORMAT §9.3). Return False, having done nothing,
+        where it says so already."""
         change = model.check_metadata(change, "note")
         for name in ("title", "description"):
             check_text(change.get(name), name)
         if labels := change.get("labels"):
             check_labels(labels)
         fields = {"id": record.id, "number": record.number, "set": change}
-        self._store.catalog.append(
-            record.key, NOTES, lambda _: self._entry(record.key, message, {}) | fields
-        )
+        entry = self._entry(record.key, message, {}) | fields
+        described = self._resolver.manifest(record).document
+
+        def make(entries: list[Entry]) -> Document | None:
+            said = [e.document.get("set") or {} for e in entries if e.version_id == record.id]
+            before = apply_notes(described, said)
+            is_same = model.describe(apply_notes(before, [change])) == model.describe(before)
+            return None if is_same else entry
+
+        known = self._index.fresh_log(record.key, NOTES)
+        return self._store.catalog.append(record.key, NOTES, make, known) is not None
 
     # -- deleting and restoring ------------------------------------------------------------------
 
@@ -184,16 +233,16 @@ class Changes:
         return DeletePlan(list(going.values()), refused)
 
     def delete(self, plan: DeletePlan, message: str | None = None) -> int:
-        """Delete what the plan says; return how many versions that were.
-
-        One entry per key: all of a key's versions go at once or none.
-        """
+        """Delete what the plan says; return how many versions this call deleted: not those that
+        another process deleted first."""
         return sum(
-            self._set_state(key, "deleted", message, group) for key, group in _by_key(plan.versions)
+            len(self._set_state(key, "deleted", message, group))
+            for key, group in _by_key(plan.versions)
         )
 
-    def restore(self, records: Iterable[Record], message: str | None = None) -> int:
-        """Make deleted versions live again, under their numbers."""
+    def restore(self, records: Iterable[Record], message: str | None = None) -> list[Record]:
+        """Make deleted versions live again, under their numbers; return those that this call
+        restored."""
         records = list(records)
         for record in records:
             if record.payload and self._store.objects.stored(record.payload) is None:
@@ -201,9 +250,11 @@ class Changes:
                     f"{record.ref} cannot be restored: its payload is not here any more",
                     hint=f"art log {record.key}",
                 )
-        return sum(
-            self._set_state(key, "restored", message, group) for key, group in _by_key(records)
-        )
+        return [
+            record
+            for key, group in _by_key(records)
+            for record in self._set_state(key, "restored", message, group)
+        ]
 
     def _set_state(
         self,
@@ -212,28 +263,51 @@ class Changes:
         message: str | None,
         records: list[Record],
         targets: Mapping[str, Document] | None = None,
-    ) -> int:
-        versions: list[Document] = []
-        for record in records:
-            version: Document = {"id": record.id}
-            if record.number is not None:
-                version["number"] = record.number
-            if targets:
-                version["to"] = targets[record.id]
-            versions.append(version)
-        for at in range(0, len(versions), _VERSIONS_PER_ENTRY):
-            part = versions[at : at + _VERSIONS_PER_ENTRY]
-            entry = self._entry(key, message, {"state": state, "versions": part})
-            self._store.catalog.append(key, STATE, lambda _, entry=entry: entry)  # type: ignore[misc]
-        return len(versions)
+    ) -> list[Record]:
+        """Append a state for those of these versions of one key that can come to it; return them."""
+        changed: list[Record] = []
+        for at in range(0, len(records), _VERSIONS_PER_ENTRY):
+            part = records[at : at + _VERSIONS_PER_ENTRY]
+            changed += self._append_state(key, state, message, part, targets or {})
+        return changed
+
+    def _append_state(
+        self,
+        key: str | None,
+        state: str,
+        message: str | None,
+        records: list[Record],
+        targets: Mapping[str, Document],
+    ) -> list[Record]:
+        changed: list[Record] = []
+
+        def make(entries: list[Entry]) -> Document | None:
+            nonlocal changed
+            states = _states(entries)
+            changed = [r for r in records if states.get(r.id, LIVE) in _STATES_BEFORE[state]]
+            versions = [_named(record, targets.get(record.id)) for record in changed]
+            entry = self._entry(key, message, {"state": state, "versions": versions})
+            return entry if versions else None
+
+        known = self._index.fresh_log(key, STATE)
+        self._store.catalog.append(key, STATE, make, known)
+        return changed
 
     # -- moving and copying ----------------------------------------------------------------------
 
-    def move(self, key: str, new_key: str, records: list[Record], publisher: Publisher) -> Moved:
+    def move(self, key: str, new_key: str, publisher: Publisher) -> Moved:
         """Copy a key's live versions and tags to another key and leave pointers behind.
 
-        `records` are the live versions, oldest first. Done again after a crash, it goes on.
+        Done again after a crash, it goes on. Raise NotFoundError where there is nothing to move.
         """
+        # Two at once would both copy what neither has marked as moved yet.
+        with self._store.backend.alone("mv"):
+            records = self._live(key)[::-1]
+            if not records:
+                raise NotFoundError(f"{key} has no live version", hint=f"art log {key}")
+            return self._move(key, new_key, records, publisher)
+
+    def _move(self, key: str, new_key: str, records: list[Record], publisher: Publisher) -> Moved:
         self._refuse_others(new_key, key)
         moved = self._copy_all(records, new_key, publisher, self._copies_in(new_key))
         targets = {
@@ -245,8 +319,17 @@ class Changes:
             self._move_tag(
                 new_key, tag, targets[id]["id"], targets[id]["number"], f"moved from {key}"
             )
-        self._set_state(key, "moved", f"to {new_key}", records, targets)
+        gone = {r.id for r in self._set_state(key, "moved", f"to {new_key}", records, targets)}
+        if stayed := [record for record in records if record.id not in gone]:
+            self._delete_copies(key, new_key, [(r.id, targets[r.id]["id"]) for r in stayed])
         return moved
+
+    def _delete_copies(self, key: str, new_key: str, copies: list[tuple[str, str]]) -> None:
+        """Delete the copies of versions that were deleted while they were being moved."""
+        states = _states(self._index.fresh_log(key, STATE))
+        gone = [copy for id, copy in copies if states.get(id) == "deleted"]
+        records = [self._resolver.record(Ref(new_key, id)) for id in gone]
+        self._set_state(new_key, "deleted", f"{key} was deleted meanwhile", records)
 
     def copy(self, records: list[Record], new_key: str, publisher: Publisher) -> Moved:
         """Publish the same payloads under another key, unless its latest version is that copy.
@@ -260,13 +343,15 @@ class Changes:
         self, records: list[Record], new_key: str, publisher: Publisher, existing: dict[str, int]
     ) -> Moved:
         pairs = []
+        made = 0
         for record in records:
             number = existing.get(record.id)
             if number is None:
+                made += 1
                 number = self._copy_one(record, new_key, publisher).number
             pairs.append((record.ref, f"{new_key}@v{number}"))
         tags = sorted({tag for record in records for tag in record.tags})
-        return Moved(records[0].key or "", new_key, pairs, tags)
+        return Moved(records[0].key or "", new_key, pairs, tags, made)
 
     def _copy_one(self, record: Record, new_key: str, publisher: Publisher) -> Publication:
         manifest = self._resolver.manifest(record)
@@ -335,6 +420,12 @@ class Changes:
         return entry
 
 
+# From which states a version comes to a state.
+_STATES_BEFORE = {
+    "deleted": {LIVE, "swept"},
+    "restored": {"deleted"},
+    "moved": {LIVE, "swept"},
+}
 _VERSIONS_PER_ENTRY = (
     1000  # keeps a document below its limit of size, also where each names a long key
 )
@@ -344,6 +435,44 @@ def _users(index: Index, records: Iterable[Record]) -> dict[str, list[str]]:
     """Return for each reference those of the live versions that have it as an input."""
     index.refresh_all()
     return {record.ref: [user.ref for user in index.users(record.id)] for record in records}
+
+
+def _named(record: Record, target: Document | None) -> Document:
+    """Return how a state entry names a version."""
+    number = {} if record.number is None else {"number": record.number}
+    return {"id": record.id} | number | ({"to": target} if target else {})
+
+
+def _states(entries: list[Entry]) -> dict[str, str]:
+    """Return the states that a log gives versions, by id."""
+    return {
+        version["id"]: LIVE if entry.document["state"] == "restored" else entry.document["state"]
+        for entry in entries
+        for version in entry.document.get("versions") or []
+    }
+
+
+def _after(head: Entry | None) -> Document:
+    return {"after": head.uid if head else None}
+
+
+def _trail(entries: list[Entry]) -> list[str]:
+    """Return the versions on a tag's way back, the nearest first.
+
+    A move adds where the tag was; a move `back` takes away all down to where it went (FORMAT §9.1).
+    """
+    _, superseded = heads(entries)
+    trail: list[str] = []  # ends with where the tag is
+    here: str | None = None
+    for entry in entries:
+        if entry.uid in superseded:
+            continue
+        here = entry.version_id
+        if entry.document.get("back") and here in trail:
+            del trail[len(trail) - trail[::-1].index(here) :]
+        elif here and trail[-1:] != [here]:
+            trail.append(here)
+    return [id for id in reversed(trail) if id != here]
 
 
 def _reason_to_keep(record: Record, users: list[str]) -> str | None:

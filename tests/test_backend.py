@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -398,14 +399,41 @@ def test_a_directory_that_may_not_be_written_is_explained(local: LocalBackend) -
 
 
 def test_only_temporary_files_that_are_a_day_old_are_swept(local: LocalBackend) -> None:
-    old, young = local.stage(), local.stage()
-    old.write(b"x")
-    names = sorted(item.name for item in local.walk("tmp"))
-    os.utime(local.path(names[0]), (0, 0))
+    local.create("packs/a", b"")
+    for name in ("old", "young"):  # their writers were killed
+        local.path(f"tmp/{name}").write_bytes(b"x")
+    os.utime(local.path("tmp/old"), (0, 0))
     assert local.sweep_temporary() == 1
-    assert [item.name for item in local.walk("tmp")] == names[1:]
-    for staged in (old, young):
-        staged.discard()
+    assert [item.name for item in local.walk("tmp")] == ["tmp/young"]
+
+
+def test_a_clock_that_jumped_takes_no_file_from_a_running_writer(
+    local: LocalBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    staged = local.stage()
+    staged.write(b"slow")
+    monkeypatch.setattr("time.time", lambda: 2.0**33)
+    assert LocalBackend(local.root).sweep_temporary() == 0
+    assert staged.publish("packs/a")
+    staged.discard()
+    assert local.read("packs/a") == b"slow"
+
+
+def test_a_folder_of_temporary_files_that_was_removed_is_made_again(local: LocalBackend) -> None:
+    local.create("packs/a", b"")
+    shutil.rmtree(local.root / "tmp")
+    assert local.create("packs/b", b"b")
+    assert local.read("packs/b") == b"b"
+
+
+def test_the_clock_is_that_of_the_files(
+    local: LocalBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("time.time_ns", lambda: 0)
+    before = local.clock()
+    local.create("a", b"")
+    assert 0 < before <= (local.root / "a").stat().st_mtime_ns
+    assert list(local.walk("tmp")) == []
 
 
 def test_a_symbolic_link_to_a_directory_is_not_walked(local: LocalBackend, tmp_path: Path) -> None:

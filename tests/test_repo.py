@@ -437,14 +437,38 @@ def test_a_tag_moves_and_its_history_says_how(repo: Repo) -> None:
     assert repo.version("k@v1").tags == []
 
 
-def test_a_tag_goes_back_and_forth(repo: Repo) -> None:
+def test_a_tag_goes_further_back_each_time(repo: Repo) -> None:
     three(repo)
     for number in (1, 2, 3):
         repo.tag(f"k@v{number}", "prod")
     assert repo.tag_back("k", "prod").number == 2
-    assert repo.tag_back("k", "prod").number == 3, "back from back"
-    assert repo.version("k@prod").number == 3
+    assert repo.tag_back("k", "prod").number == 1
+    assert repo.version("k@prod").number == 1
     assert len(repo.tag_history("k", "prod")) == 5
+    with pytest.raises(NotFoundError, match="was never anywhere else before"):
+        repo.tag_back("k", "prod")
+
+
+def test_a_tag_that_was_set_again_after_going_back_goes_back_from_there(repo: Repo) -> None:
+    three(repo)
+    for number in (1, 2, 3):
+        repo.tag(f"k@v{number}", "prod")
+    repo.tag_back("k", "prod")
+    repo.tag("k@v1", "prod")
+    assert [repo.tag_back("k", "prod").number for _ in range(2)] == [2, 1]
+
+
+def test_a_tag_does_not_go_back_to_a_deleted_version(repo: Repo) -> None:
+    three(repo)
+    for number in (1, 2, 3):
+        repo.tag(f"k@v{number}", "prod")
+    repo.delete("k@v2")
+    assert repo.tag_back("k", "prod").number == 1
+    repo.tag("k@v3", "prod")
+    repo.delete("k@v1")
+    with pytest.raises(NotFoundError, match="none of them is there any more"):
+        repo.tag_back("k", "prod")
+    assert repo.version("k@prod").number == 3
 
 
 def test_a_tag_that_was_nowhere_else_cannot_go_back(repo: Repo) -> None:

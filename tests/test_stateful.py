@@ -59,6 +59,7 @@ class Machine(RuleBasedStateMachine):
         self.repo = art.init(self.root / "repo")
         self.versions: dict[str, list[Known]] = {key: [] for key in KEYS}
         self.heads: dict[tuple[str, str], list[tuple[str, int] | None]] = {}
+        self.backs: set[tuple[str, str, int]] = set()
         self.folders = 0
 
     def teardown(self) -> None:
@@ -170,12 +171,22 @@ class Machine(RuleBasedStateMachine):
     @rule(key=keys, tag=tags)
     def tag_back(self, key: str, tag: str) -> None:
         moves = self.heads.get((key, tag), [])
-        if len(moves) < 2:
+        trail: list[tuple[str, int]] = []
+        for number, move in enumerate(moves):
+            if move in trail and (key, tag, number) in self.backs:
+                while trail[-1] != move:
+                    trail.pop()
+            elif move:
+                trail.append(move)
+        behind = [
+            place for place in trail if place != moves[-1] and self.known(*place).state == "live"
+        ]
+        if not behind:
             self.expect(NotFoundError, lambda: self.repo.tag_back(key, tag))
             return
-        moved = self.repo.tag_back(key, tag)
-        assert moved.number == (moves[-2][1] if moves[-2] else None)
-        moves.append(moves[-2])
+        assert (key, self.repo.tag_back(key, tag).number) == behind[-1]
+        self.backs.add((key, tag, len(moves)))
+        moves.append(behind[-1])
 
     @rule(
         key=keys,
