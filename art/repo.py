@@ -17,7 +17,7 @@ from art import listing, place
 from art.backend import LocalBackend
 from art.config import Config
 from art.database import Database
-from art.errors import ConflictError, NoRepositoryError, NotFoundError, UsageError
+from art.errors import ConflictError, NoRepositoryError, NotFoundError, NothingToDoError, UsageError
 from art.index import Index, Record
 from art.listing import Filter
 from art.model import Document, Payload, check_key, check_tag, parse_progress
@@ -312,6 +312,12 @@ class Repo:
             raise self._index.ask(lambda _: self._resolver.no_key(key))
         return found
 
+    def states(self, ref: str) -> set[str]:
+        """Return the states of the versions that `KEY` (all) or `KEY@SELECTOR` (one) means."""
+        if names_key(ref):
+            return {record.state for record in self.history(Ref.parse(ref).key)}
+        return {self._resolver.record(Ref.parse(ref), deleted=True).state}
+
     def keys(self) -> list[str]:
         """Return all keys that have a live version, sorted."""
         return [record.key for record in self.listing() if record.key and record.is_live]
@@ -400,9 +406,11 @@ class Repo:
         add_labels: Iterable[str] = (),
         remove_labels: Iterable[str] = (),
         message: str | None = None,
+        error_on_noop: bool = False,
     ) -> Version:
         """Say more of a version; an empty text takes title or description away. The payload, the id
-        and the manifest stay as they are."""
+        and the manifest stay as they are. Nothing is appended where nothing changes, which is a
+        NothingToDoError with `error_on_noop`."""
         change: dict[str, Any] = {}
         for name, text in (("title", title), ("description", description)):
             if text is not None:
@@ -414,7 +422,8 @@ class Repo:
         if not change:
             raise UsageError("there is nothing to note", hint="art note --help")
         record = self._resolver.record(_ref(ref))
-        self._changes().note(record, change, message)
+        if not self._changes().note(record, change, message) and error_on_noop:
+            raise NothingToDoError(f"{record.ref} says that already")
         return self.version(Ref(record.key or "", record.id))
 
     def plan_delete(self, *refs: str, force: bool = False) -> DeletePlan:

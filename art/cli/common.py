@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 import typer
 
 from art import __version__
-from art.errors import ArtError, NotFoundError, UsageError
+from art.errors import ArtError, NotFoundError, NothingToDoError, UsageError
 from art.render.plain import count_text, escape, size_text
 
 if TYPE_CHECKING:
@@ -128,6 +128,22 @@ Yes = Annotated[bool, option("-y", "--yes", envvar="ART_YES", help="No question 
 DryRun = Annotated[
     bool, option("-n", "--dry-run", envvar="ART_DRY_RUN", help="Only what would be done")
 ]
+
+
+ErrorOnNoop = Annotated[
+    bool,
+    option(
+        "--error-on-noop",
+        envvar="ART_ERROR_ON_NOOP",
+        help="Exit code 9 where nothing was to be done",
+    ),
+]
+
+
+def check_noop(is_noop: bool, message: str, *, is_error: bool) -> None:
+    """Raise NothingToDoError where nothing was to be done and the user wants to know."""
+    if is_noop and is_error:
+        raise NothingToDoError(message)
 
 
 def _set_jobs(count: int | None) -> None:
@@ -276,7 +292,7 @@ def show_version(output: Output, version: "Version") -> None:
     output.show(name_text(version), record_document(version.record))
 
 
-def show_published(output: Output, made: "Published") -> None:
+def show_published(output: Output, made: "Published", *, error_on_noop: bool = False) -> None:
     """Print the version that was made or found, and what that came to."""
     version = made.version
     line = name_text(version)
@@ -290,6 +306,8 @@ def show_published(output: Output, made: "Published") -> None:
     if made.files:
         output.say(_summary_of(made))
     output.show(line, document)
+    is_noop = not made.created and version.progress is None
+    check_noop(is_noop, f"{version.ref} is the same already", is_error=error_on_noop)
 
 
 def _summary_of(made: "Published") -> str:

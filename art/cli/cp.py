@@ -4,7 +4,15 @@ from typing import Annotated
 
 import typer
 
-from art.cli.common import Output, complete_ref, open_repo, shared, show_moved
+from art.cli.common import (
+    ErrorOnNoop,
+    Output,
+    check_noop,
+    complete_ref,
+    open_repo,
+    shared,
+    show_moved,
+)
 
 
 @shared
@@ -19,6 +27,7 @@ def command(
         ),
     ],
     new: Annotated[str, typer.Argument(help="Key of the copy", metavar="NEW")],
+    error_on_noop: ErrorOnNoop = False,
 ) -> None:
     """Copy a version, or all of an artifact, to another key
 
@@ -29,4 +38,6 @@ def command(
       art cp sales/report@prod archive/report
       art cp b3:6f1ed002 found/again
     """
-    show_moved(output, open_repo(output).copy(ref, new))
+    moved = open_repo(output).copy(ref, new)
+    show_moved(output, moved)
+    check_noop(not moved.made, f"{ref} was copied to {new} before", is_error=error_on_noop)

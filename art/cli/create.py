@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from art.cli.common import (
+    ErrorOnNoop,
     Jobs,
     Output,
     complete_key,
@@ -129,6 +130,7 @@ def command(
     type: Type = None,
     set: Set = None,
     always: Always = False,
+    error_on_noop: ErrorOnNoop = False,
     jobs: Jobs = None,
 ) -> None:
     """Make a version of files, a folder, standard input or a value
@@ -166,7 +168,7 @@ def command(
         made = _from_paths(repo, key, words, name, about)
     else:
         made = _MAKERS[kind](repo, key, str(kinds[kind]), about)
-    show_published(output, made)
+    show_published(output, made, error_on_noop=error_on_noop)
 
 
 def _key(words: list[str]) -> str:

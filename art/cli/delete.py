@@ -4,7 +4,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from art.cli.common import DryRun, Output, Yes, complete_ref, open_repo, option, shared
+from art.cli.common import (
+    DryRun,
+    ErrorOnNoop,
+    Output,
+    Yes,
+    check_noop,
+    complete_ref,
+    open_repo,
+    option,
+    shared,
+)
 from art.errors import ConflictError, UsageError
 from art.render.plain import count_text
 
@@ -32,6 +42,7 @@ def command(
     dry_run: DryRun = False,
     yes: Yes = False,
     message: Annotated[str | None, option("-m", "--message", metavar="TEXT", help="Why")] = None,
+    error_on_noop: ErrorOnNoop = False,
 ) -> None:
     """Delete versions, so that restore can bring them back
 
@@ -48,6 +59,9 @@ def command(
     if not wanted:
         raise UsageError("nothing to delete is named", hint="art delete REF, or --id b3:HEX")
     repo = open_repo(output)
+    if error_on_noop:
+        states = {state for word in wanted for state in repo.states(word)}
+        check_noop(states == {"deleted"}, f"{', '.join(wanted)} is deleted already", is_error=True)
     plan = repo.plan_delete(*wanted, force=force)
     if dry_run:
         output.show(_text(plan, "would delete"), _document(plan, deleted=0))

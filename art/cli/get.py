@@ -5,7 +5,18 @@ from typing import Annotated
 
 import typer
 
-from art.cli.common import Jobs, Output, Partition, Ref, open_repo, option, parse_ref, shared
+from art.cli.common import (
+    ErrorOnNoop,
+    Jobs,
+    Output,
+    Partition,
+    Ref,
+    check_noop,
+    open_repo,
+    option,
+    parse_ref,
+    shared,
+)
 from art.errors import UsageError
 from art.render.plain import count_text
 
@@ -23,6 +34,7 @@ def command(
     as_tar: Annotated[bool, option("--tar", help="One tar file")] = False,
     partition: Partition = None,
     jobs: Jobs = None,
+    error_on_noop: ErrorOnNoop = False,
 ) -> None:
     """Take a version, or a path or glob of one, out to the disk
 
@@ -58,3 +70,5 @@ def command(
             "size": got.size,
         },
     )
+
+    check_noop(not got.written, f"all of {version.ref} is there already", is_error=error_on_noop)

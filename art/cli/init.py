@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from art.cli.common import Output, option, shared
+from art.cli.common import ErrorOnNoop, Output, check_noop, option, shared
 from art.render.plain import escape
 
 
@@ -17,6 +17,7 @@ def command(
     ] = ".",
     bare: Annotated[bool, option("--bare", help="No working files beside it")] = False,
     nested: Annotated[bool, option("--nested", help="Allowed inside another repository")] = False,
+    error_on_noop: ErrorOnNoop = False,
 ) -> None:
     """Make a repository here or in DIR
 
@@ -37,3 +38,4 @@ def command(
         escape(f"repository {verb}: {repo.root}"),
         {"root": str(repo.root), "created": not was_there},
     )
+    check_noop(was_there, f"{repo.root} is a repository already", is_error=error_on_noop)

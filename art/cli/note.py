@@ -2,7 +2,16 @@
 
 from typing import Annotated
 
-from art.cli.common import Output, Ref, open_repo, option, parse_metadata, shared, show_version
+from art.cli.common import (
+    ErrorOnNoop,
+    Output,
+    Ref,
+    open_repo,
+    option,
+    parse_metadata,
+    shared,
+    show_version,
+)
 
 Texts = list[str] | None
 
@@ -27,10 +36,12 @@ def command(
     ] = None,
     unmeta: Annotated[Texts, option("--unmeta", metavar="K", help="Metadata to take away")] = None,
     message: Annotated[str | None, option("--message", metavar="TEXT", help="Why")] = None,
+    error_on_noop: ErrorOnNoop = False,
 ) -> None:
     """Add title, description, labels or metadata to a version
 
-    The version itself, its number and its id stay what they are.
+    The version itself, its number and its id stay what they are. What is there already is not
+    noted again.
 
     \b
     Examples:
@@ -47,5 +58,6 @@ def command(
         metadata=parse_metadata(meta),
         remove_metadata=unmeta or (),
         message=message,
+        error_on_noop=error_on_noop,
     )
     show_version(output, version)

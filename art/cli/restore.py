@@ -4,7 +4,15 @@ from typing import Annotated
 
 import typer
 
-from art.cli.common import Output, complete_ref, open_repo, record_document, shared
+from art.cli.common import (
+    ErrorOnNoop,
+    Output,
+    check_noop,
+    complete_ref,
+    open_repo,
+    record_document,
+    shared,
+)
 from art.render.plain import count_text
 
 
@@ -15,6 +23,7 @@ def command(
         list[str],
         typer.Argument(help="Deleted versions", metavar="REF...", autocompletion=complete_ref),
     ],
+    error_on_noop: ErrorOnNoop = False,
 ) -> None:
     """Bring deleted versions back under their numbers
 
@@ -25,7 +34,11 @@ def command(
       art restore sales/report@v3
       art restore b3:6f1ed002
     """
-    versions = open_repo(output).restore(*refs)
+    repo = open_repo(output)
+    if error_on_noop:
+        states = {state for ref in refs for state in repo.states(ref)}
+        check_noop("deleted" not in states, f"{', '.join(refs)} is not deleted", is_error=True)
+    versions = repo.restore(*refs)
     output.say(f"restored {count_text(len(versions), 'version')}")
     output.show(
         "\n".join(version.ref for version in versions),

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from art.cli.common import (
+    ErrorOnNoop,
     Key,
     Output,
     Partition,
     Ref,
+    check_noop,
     complete_key,
     complete_tag,
     group,
@@ -35,7 +37,12 @@ Message = Annotated[str | None, option("-m", "--message", metavar="TEXT", help="
 @app.command("set")
 @shared
 def set_tag(
-    output: Output, ref: Ref, tag: Name, message: Message = None, partition: Partition = None
+    output: Output,
+    ref: Ref,
+    tag: Name,
+    message: Message = None,
+    partition: Partition = None,
+    error_on_noop: ErrorOnNoop = False,
 ) -> None:
     """Make a tag name a version, also when it named another one before
 
@@ -43,7 +50,10 @@ def set_tag(
     Examples:
       art tag set sales/report@v3 prod -m "passed the checks"
     """
-    _show(output, open_repo(output).tag(parse_ref(ref, partition), tag, message=message))
+    move = open_repo(output).tag(parse_ref(ref, partition), tag, message=message)
+    _show(output, move)
+    message = f"{move.key}@{move.tag} is v{move.number} already"
+    check_noop(not move.changed, message, is_error=error_on_noop)
 
 
 @app.command("list")

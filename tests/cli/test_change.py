@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -188,3 +190,36 @@ def test_cp_of_one_version_and_of_all(repo: Repo, run: Runner) -> None:
     assert run("cat", "copy/one").out == "two"
     assert live(repo, "copy/all") == [3, 2, 1]
     run("cp", "report", "bad key", code=2)
+
+
+def test_nothing_to_do_is_an_error_only_where_that_is_asked_for(
+    repo: Repo, workplace: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (workplace / "f.txt").write_text("f")
+    steps = [
+        ["init"],
+        ["create", "f", "f.txt"],
+        ["create", "n", "--value", "1"],
+        ["tag", "set", "f@v1", "prod"],
+        ["note", "f", "--title", "T", "-l", "a", "-M", "n:=1"],
+        ["cp", "f@v1", "g"],
+        ["get", "f", "out/"],
+    ]
+    for words in steps:
+        run(*words)
+        run(*words)
+        failed = run(*words, "--error-on-noop", code=9)
+        assert failed.err.splitlines()[-1].startswith("error: ")
+    assert run("note", "f", "-M", "n:=true", "--error-on-noop").out.startswith("f@v1")
+    assert len(repo.version("f").notes) == 2
+
+    run("restore", "g@v1", "--error-on-noop", code=9)
+    run("delete", "g@v1", "--error-on-noop")
+    run("delete", "g@v1", "--error-on-noop", code=9)
+    run("delete", "g", "--yes", "--error-on-noop", code=9)
+    run("delete", "g@v1", code=4)
+    monkeypatch.setenv("ART_ERROR_ON_NOOP", "1")
+    run("create", "f", "f.txt", "--title", "other")
+    failed = run("create", "f", "f.txt", "--title", "other", "--json", code=9)
+    assert failed.json["ref"] == "f@v2"
+    assert json.loads(failed.err.splitlines()[-1])["error"]["kind"] == "noop"
