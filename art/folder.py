@@ -133,12 +133,9 @@ class Folder:
         """Set the mode of a file or folder, never that of what a link leads to."""
         try:
             name, near = self._at(path)
-            if near is None:
-                os.chmod(name, mode)
-                return
             handle = _open_for_mode(name, near)
-            if handle is None:  # it may not be read, not even by its owner
-                os.chmod(name, mode, dir_fd=near)
+            if handle is None:
+                _chmod(name, near, mode)
                 return
             try:
                 os.fchmod(handle, mode)
@@ -231,11 +228,21 @@ def _open_root(root: str) -> int:
         explain(error, root)
 
 
-def _open_for_mode(name: str, near: int) -> int | None:
+def _open_for_mode(name: str, near: int | None) -> int | None:
+    """Return a handle, None where there is none: not even its owner may read it, or on Windows."""
+    if near is None:
+        return None
     try:
         return os.open(name, _READ_FLAGS, dir_fd=near)
     except PermissionError:
         return None
+
+
+def _chmod(name: str, near: int | None, mode: int) -> None:
+    found = os.stat(name, dir_fd=near, follow_symlinks=False)
+    if stat.S_ISLNK(found.st_mode):
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
+    os.chmod(name, mode, dir_fd=near)
 
 
 def _make_one(name: str, handle: int | None) -> None:

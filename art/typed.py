@@ -7,17 +7,19 @@ import json
 import math
 import mimetypes
 import os
+import stat
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from art import reference
-from art.backend import LocalBackend
+from art.backend import LocalBackend, explain
 from art.catalog import Catalog
-from art.errors import NotFoundError, UsageError
+from art.errors import ConflictError, NotFoundError, UsageError
 from art.model import Document, Payload, now
 from art.publish import Content
 
+_LAST_SEQUENCE = 2**63 - 1
 _KINDS = {bool: "bool", int: "int", float: "float", str: "str", type(None): "null"}
 
 
@@ -83,9 +85,13 @@ def _image_size(path: str | os.PathLike[str], kind: str) -> Document:
 
 
 def _must_be_file(path: str | os.PathLike[str]) -> None:
-    if not os.path.lexists(path):
-        raise NotFoundError(f"there is no file {os.fspath(path)!r} in {os.getcwd()}")
-    if not os.path.isfile(path):
+    try:
+        mode = os.stat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        raise NotFoundError(f"there is no file {os.fspath(path)!r} in {os.getcwd()}") from None
+    except OSError as error:
+        explain(error, os.fspath(path))
+    if not stat.S_ISREG(mode):
         raise UsageError(f"{os.fspath(path)!r} is not a file in {os.getcwd()}")
 
 
@@ -103,7 +109,8 @@ def measured(url: str) -> Payload:
 def set_progress(
     catalog: Catalog, backend: LocalBackend, uid: str, key: str, value: float, message: str | None
 ) -> None:
-    """Replace the value of a progress artifact, with the next sequence number."""
+    """Replace the value of a progress artifact, with the next sequence number. Without a message the
+    old one stays, an empty one takes it away."""
     with _alone(backend, f"progress-{uid}"):
         old = catalog.progress(uid)
         document: Document = {
@@ -112,11 +119,23 @@ def set_progress(
             "key": key,
             "created": now(),
             "value": value,
-            "sequence": old["sequence"] + 1 if old else 1,
+            "sequence": _next(old["sequence"], key) if old else 1,
         }
-        if message or (old and old.get("message")):
-            document["message"] = message or (old or {}).get("message")
+        if message is None and old:
+            message = old.get("message")
+        if message:
+            document["message"] = message
         catalog.write_progress(document)
+
+
+def _next(sequence: int, key: str) -> int:
+    """Return the next sequence number. The last one cannot be counted to, only be forged."""
+    if sequence >= _LAST_SEQUENCE:
+        raise ConflictError(
+            f"the progress {key} has the last sequence number, {sequence}: nothing goes beyond it",
+            hint="create it anew",
+        )
+    return sequence + 1
 
 
 @contextlib.contextmanager
