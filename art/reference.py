@@ -114,6 +114,8 @@ def _open_fsspec(url: str) -> Iterator[BinaryIO]:
         extra = {"s3": "s3", "gs": "gcs", "gcs": "gcs", "abfs": "azure", "az": "azure"}.get(scheme)
         hint = f"pip install 'art-vcs[{extra}]'" if extra else None
         raise UsageError(f"{scheme}:// cannot be read here: {error}", hint=hint) from None
+    except OSError as error:  # some connect already
+        raise UnavailableError(f"{url} cannot be read: {error}", hint="try again later") from None
     try:
         with opened as file:
             yield cast(BinaryIO, file)

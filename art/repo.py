@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from art.diff import Comparison
     from art.publish import About, Content, Draft, Publisher
     from art.survey import Finding, Status, Usage
-    from art.version import Version
+    from art.version import Progress, Version
 
 
 class Published(NamedTuple):
@@ -96,7 +96,7 @@ class Repo:
         self._store = Store.open(self._backend, str(root))
         path = str(root / DIRECTORY / "index.sqlite")
         self._database = Database(path, self._store.id)
-        self._index = Index(self._database, self._store.catalog)
+        self._index = Index(self._database, self._store.catalog, self._warn)
         self._resolver = Resolver(self._store, self._index)
         self.config = Config(self._backend)
 
@@ -312,6 +312,12 @@ class Repo:
             raise self._index.ask(lambda _: self._resolver.no_key(key))
         return found
 
+    def progress_of(self, record: Record) -> Progress | None:
+        """Return the value of a progress artifact in a listing, None for anything else."""
+        from art.version import read_progress
+
+        return read_progress(self._store, record.uid) if record.type == "progress" else None
+
     def states(self, ref: str) -> set[str]:
         """Return the states of the versions that `KEY` (all) or `KEY@SELECTOR` (one) means."""
         if names_key(ref):
@@ -471,6 +477,9 @@ class Repo:
         return self._changes().copy(self._live(ref)[::-1], check_key(new_key), self._publisher())
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _warn(self, message: str) -> None:
+        self.reporter.warn(message)
 
     def _author(self) -> str:
         return str(self.config.get("author").value)

@@ -18,11 +18,12 @@ from art.errors import ConflictError, CorruptError, NotFoundError, UsageError
 from art.index import Index, Record
 from art.memory import NoMemory
 from art.model import Document, Entry, Manifest, Payload, glob_pattern
-from art.objects import StoredPayload, TreeHasher
+from art.objects import StoredPayload
 from art.reporter import Reporter
 from art.store import Store
 from art.tree import Node
 from art.worktree import Ingest, Source, measured_node
+from art.writer import TreeHasher
 
 if TYPE_CHECKING:
     from art.tables import Table
@@ -39,6 +40,14 @@ class Progress:
     sequence: int
     updated: str
     message: str | None
+
+
+def read_progress(store: Store, uid: str) -> Progress:
+    """Return the value of the progress artifact with this uid. Raise CorruptError."""
+    found = store.catalog.progress(uid)
+    if found is None:
+        raise CorruptError(f"progress/{uid}.yaml is missing", hint="art doctor")
+    return Progress(found["value"], found["sequence"], str(found["created"]), found.get("message"))
 
 
 class Version:
@@ -166,12 +175,7 @@ class Version:
         """The value of a progress artifact, None for anything else."""
         if self.type != "progress":
             return None
-        found = self._store.catalog.progress(self.manifest.uid)
-        if found is None:
-            raise CorruptError(f"progress/{self.manifest.uid}.yaml is missing", hint="art doctor")
-        return Progress(
-            found["value"], found["sequence"], str(found["created"]), found.get("message")
-        )
+        return read_progress(self._store, self.manifest.uid)
 
     @property
     def link(self) -> tuple[str, str] | None:

@@ -25,10 +25,10 @@ from art.backend import explain
 from art.errors import ConflictError, NotFoundError, UsageError
 from art.ignore import Ignore
 from art.memory import FileMemory
-from art.objects import PayloadWriter
 from art.reporter import Reporter
 from art.staging import is_temporary
 from art.tree import Node, check_path, file_line, folders_above
+from art.writer import PayloadWriter
 
 IGNORE_FILE = ".artignore"
 _SEGMENT = 4096
@@ -88,17 +88,39 @@ def find_overlap(sources: list[Source]) -> tuple[Source, Source] | None:
 
 
 def _expand(path: str) -> list[str]:
-    if os.path.lexists(path):
+    if _is_there(path):
         return [path]
     if glob.has_magic(path):
         found = glob.glob(path, recursive=True)
         if matches := sorted(match for match in found if not _leads_through_link(match, path)):
             return _outermost(matches) if "**" in path else matches
+        _refuse_unreadable(path)
         raise NotFoundError(f"glob {path!r} matches nothing in {os.getcwd()}")
     hint = None
     if path.startswith("-"):
         hint = f"options come before the paths; a file named so is ./{path}"
     raise NotFoundError(f"there is no file or folder {path!r} in {os.getcwd()}", hint=hint)
+
+
+def _is_there(path: str) -> bool:
+    """Whether something is at `path`. Raise DeniedError where that may not be looked at."""
+    try:
+        os.lstat(path)
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        return False
+    except OSError as error:
+        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
+            return False
+        explain(error, path)
+    return True
+
+
+def _refuse_unreadable(pattern: str) -> None:
+    """Raise DeniedError where a glob finds nothing because its folder may not be read."""
+    parts = pattern.split(os.sep)
+    folder = os.sep.join(parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))])
+    if os.path.isdir(folder or os.sep) and not os.access(folder or os.sep, os.R_OK | os.X_OK):
+        explain(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), folder)
 
 
 def _leads_through_link(match: str, pattern: str) -> bool:
@@ -165,7 +187,10 @@ class Ingest:
         try:
             found = os.stat(source.path)
         except FileNotFoundError:
-            raise NotFoundError(f"there is no file or folder {source.path!r}") from None
+            is_link = os.path.islink(source.path)
+            why = f", to which {source.path!r} is a link" if is_link else ""
+            path = os.readlink(source.path) if is_link else source.path
+            raise NotFoundError(f"there is no file or folder {path!r}{why}") from None
         except OSError as error:
             explain(error, source.path)
         if stat.S_ISDIR(found.st_mode):

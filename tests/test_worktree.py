@@ -19,13 +19,15 @@ import art
 from art import worktree
 from art.backend import LocalBackend
 from art.errors import ConflictError, DeniedError, NotFoundError, UsageError
+from art.ignore import Ignore
 from art.memory import NoMemory
 from art.model import Chunking
-from art.objects import NoHints, ObjectStore, PayloadWriter
+from art.objects import ObjectStore
 from art.repo import Repo
 from art.reporter import Silent
-from art.tree import Node
+from art.tree import Node, folders_above
 from art.worktree import Ingest, find_sources
+from art.writer import NoHints, PayloadWriter
 from tests.support import disk, get_files, lay_out
 
 posix = pytest.mark.skipif(os.name == "nt", reason="needs a POSIX file system")
@@ -375,6 +377,120 @@ def test_ignore_files_mean_what_gits_mean(
     assert [path for path in found if not path.endswith(".artignore")] == sorted(expected)
 
 
+PATTERNS = [
+    "[a-c]",
+    "[c-a]",
+    "[!a-c]",
+    "[^a-c]",
+    "[]]",
+    "[!]]",
+    "[]-a]",
+    "[a-]",
+    "[-a]",
+    "[\\]]",
+    "[a\\-c]",
+]
+PATTERNS += [
+    "[[:alpha:]]",
+    "[[:digit:]x]",
+    "[![:alnum:]]",
+    "[[:nope:]]",
+    "[[:alpha:]-z]",
+    "[[:]",
+    "[[:]]",
+]
+PATTERNS += [
+    "[[:alpha]",
+    "[a",
+    "a[",
+    "[",
+    "[]",
+    "[!]",
+    "\\",
+    "a\\",
+    "\\a",
+    "\\[",
+    "[a]]",
+    "[[]",
+    "[a&&b]",
+]
+PATTERNS += [
+    "*",
+    "**",
+    "***",
+    "a*",
+    "*a",
+    "?",
+    "??",
+    "a/*",
+    "a/**",
+    "**/a",
+    "a/**/b",
+    "a/**/**/b",
+    "/**/b",
+]
+PATTERNS += [
+    "a**/b",
+    "**a/b",
+    "a/***",
+    "***/b",
+    "/",
+    "//",
+    "/*",
+    "/**",
+    "**/",
+    "*/",
+    "/a/",
+    "a/b/",
+    "/b",
+    "a//b",
+]
+PATTERNS += [
+    "!a",
+    "#a",
+    "\\#a",
+    "\\!a",
+    "a ",
+    "a\\ ",
+    "a\\  ",
+    "a\\\\ ",
+    " a",
+    "[/]",
+    "a[/]b",
+    "a[!x]b",
+    "a?b",
+]
+MATCHED = [
+    *"bcdxz-]\\[&:1Z! ",
+    "a/a",
+    "a/b",
+    "a/c/b",
+    "a/c/c/b",
+    "a/x/a",
+    "a ",
+    "ab",
+    "#a",
+    "!a",
+    "a[",
+    "a\\",
+]
+MATCHED += ["[a", "[]", "q/b", "q/a", "aa/b", " a", "[[:nope:]]"]
+
+
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_a_pattern_matches_what_git_matches(
+    git: Callable[[Path], list[str]], workplace: Path, pattern: str
+) -> None:
+    folder = lay_out(workplace / "data", dict.fromkeys(MATCHED, "x"))
+    for name in (".gitignore", ".artignore"):
+        (folder / name).write_text(pattern + "\n")
+    ignore = Ignore().with_file(str(folder / ".artignore"), "")
+    theirs = set(git(folder))
+    for path in MATCHED:
+        folders = [f"{above}/" for above in folders_above(path)]
+        assert any(map(ignore.matches, [*folders, path])) == (path not in theirs), path
+
+
 pieces = st.sampled_from(
     [
         "a",
@@ -388,6 +504,11 @@ pieces = st.sampled_from(
         "!",
         "[ab]",
         "[!a]",
+        "[a-b]",
+        "[[:alpha:]]",
+        "[",
+        "]",
+        "\\",
         ".x",
         "#",
         "\\*",
@@ -430,7 +551,7 @@ def git(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Path], list[str]]
     return kept
 
 
-@settings(max_examples=60)
+@settings(max_examples=100)
 @given(rule_files, rule_files, rule_files, file_sets)
 @example("aa\na[!a]", "", "", {"a/a"})
 @example("[!]a]", "", "", {"a/b", "b", "]"})
@@ -748,10 +869,11 @@ def test_two_walks_over_one_folder_at_once_do_not_mix_up_what_is_stored(
     folder = lay_out(workplace / "data", {"f": "old", "g": "g"})
     beside = lay_out(workplace / "beside", {"h": "h"})
     repo.create("k", folder)
-    first = repo._publisher().files(find_sources((folder, beside)), "both")
+    draft, publisher = repo._draft("both", {})
+    first = publisher.files(find_sources((folder, beside)), "both")
     (folder / "f").write_text("new")
     repo.create("k", folder)
-    repo._publish("both", first, {})
+    repo._publish(draft, publisher, first)
     repo.create("both", folder, beside)
     assert content(repo, "both") == {"beside/h": b"h", "data/f": b"new", "data/g": b"g"}
 

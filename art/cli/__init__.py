@@ -53,6 +53,10 @@ def main(words: list[str] | None = None) -> int:
         sys.stdout.flush()
     except BrokenPipeError:
         return _broken_pipe()
+    except SystemExit as stop:  # how Typer answers a closed pipe
+        if isinstance(stop.__context__, BrokenPipeError):
+            return _broken_pipe()
+        code = stop.code if isinstance(stop.code, int) else 1
     except KeyboardInterrupt:
         code = 130
     except Exception as error:  # noqa: BLE001 - the one place where nothing may pass
@@ -213,7 +217,9 @@ def _printable(text: str) -> str:
 def _broken_pipe() -> int:
     """Leave quietly: whoever read the output has gone, such as `head`."""
     devnull = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
+    for stream in (sys.__stdout__, sys.__stderr__):  # Typer may have put others in their place
+        if stream is None:
+            continue
         try:
             stream.flush()
         except BrokenPipeError:

@@ -31,7 +31,9 @@ def command(output: Output, ref: Ref, partition: Partition = None) -> None:
     with version.open(path) as stream:
         parts = iter(lambda: stream.read(1 << 20), b"")
         for part in _printable(parts) if sys.stdout.isatty() else parts:
-            sys.stdout.buffer.write(part)
+            view = memoryview(part)
+            while view:  # with PYTHONUNBUFFERED a part of it may be taken
+                view = view[sys.stdout.buffer.write(view) :]
     sys.stdout.buffer.flush()
 
 

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 import typer
 
 from art import __version__
-from art.errors import ArtError, NotFoundError, NothingToDoError, UsageError
+from art.errors import ArtError, DeniedError, NotFoundError, NothingToDoError, UsageError
 from art.render.plain import count_text, escape, size_text
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from art.version import Version
 
 P = ParamSpec("P")
+_SHELL = frozenset(" '\"\\$`!*?[](){}<>|&;#~^")
 
 
 @dataclass
@@ -75,6 +76,15 @@ def json_text(document: object) -> str:
         return json.dumps(_finite(document), indent=2)
 
 
+def stream_json(documents: Iterable[object]) -> Iterator[str]:
+    """Yield the parts of a JSON list, as `json_text` writes it: it may be too long to be one text."""
+    before = "["
+    for document in documents:
+        yield before + "\n  " + json_text(document).replace("\n", "\n  ")
+        before = ","
+    yield "[]\n" if before == "[" else "\n]\n"
+
+
 def _finite(value: object) -> object:
     """Return `value` with the numbers that JSON does not have as texts."""
     if isinstance(value, dict):
@@ -98,7 +108,8 @@ def _go_to(context: typer.Context, directory: str | None) -> str | None:
             os.chdir(directory)
         except OSError as error:
             if not context.resilient_parsing:
-                raise NotFoundError(f"no folder {directory!r}: {error.strerror}") from error
+                kind = DeniedError if isinstance(error, PermissionError) else NotFoundError
+                raise kind(f"no folder {directory!r}: {error.strerror}") from error
     return directory
 
 
@@ -409,11 +420,16 @@ def complete_ref(incomplete: str) -> list[str]:
 def _paths(repo: "Repo", version: str, start: str) -> list[str]:
     """Return the next step of the paths of a version, folders with a slash behind."""
     steps: dict[str, None] = {}
-    for node in repo.version(version).files:
-        if node.path.startswith(start):
+    for node in repo.version(version).iter_files():
+        if node.path.startswith(start) and _is_plain(node.path):
             name, slash, _ = node.path[len(start) :].partition("/")
             steps[f"{version}/{start}{name}{slash}"] = None
     return list(steps)[:500]
+
+
+def _is_plain(path: str) -> bool:
+    """Whether a shell takes `path` as one word as it is: shells disagree on how to quote."""
+    return path.isprintable() and _SHELL.isdisjoint(path)
 
 
 def complete_tag(context: typer.Context, incomplete: str) -> list[str]:

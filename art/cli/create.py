@@ -1,5 +1,6 @@
 """`art create`: make a version."""
 
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from art.repo import Published, Repo
 
 Texts = list[str] | None
+_STANDARD_INPUT = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 
 Key = Annotated[
     str | None,
@@ -39,9 +41,13 @@ Key = Annotated[
 ]
 Paths = Annotated[
     Texts,
-    typer.Argument(help="Files, folders or globs; - is standard input", metavar="[PATH...|-]"),
+    typer.Argument(
+        help="Files, folders or globs; a pipe; - is standard input", metavar="[PATH...|-]"
+    ),
 ]
-Name = Annotated[str, option("--name", metavar="NAME", help="File name of standard input")]
+Name = Annotated[
+    str, option("--name", metavar="NAME", help="File name of standard input or a pipe")
+]
 Anonymous = Annotated[bool, option("--anonymous", help="No key: the version is reached by its id")]
 Markdown = Annotated[
     str | None, option("--markdown", metavar="TEXT|FILE|-", help="Markdown to keep")
@@ -204,12 +210,26 @@ def _from_paths(
         return repo.create_stream(key, sys.stdin.buffer, name=name, **about)
     if "-" in words:
         raise UsageError("- is standard input and stands alone", hint="a file of that name: ./-")
+    if pipes := [word for word in words if _is_stream(word)]:
+        if len(words) > 1:
+            raise UsageError(f"{pipes[0]!r} is a pipe and stands alone", hint="art create KEY PIPE")
+        with Path(pipes[0]).open("rb") as stream:
+            return repo.create_stream(key, stream, name=name, **about)
     if not words:
         raise _nothing_to_keep(key)
     for word in words:
         if word[:1] in "{[" and not Path(word).exists():
             raise UsageError(f"no file {word!r}", hint=f"a JSON value: art create {key} --data ...")
     return repo.create(key, *words, **about)
+
+
+def _is_stream(word: str) -> bool:
+    """Whether this is a pipe, as `<(command)` and /dev/stdin are."""
+    try:
+        mode = Path(word).stat().st_mode
+    except (OSError, ValueError):
+        return False
+    return stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode) or word in _STANDARD_INPUT
 
 
 def _nothing_to_keep(key: str | None) -> UsageError:
@@ -225,11 +245,14 @@ def _read(word: str, suffixes: tuple[str, ...]) -> str:
     if word == "-":
         return _decoded(sys.stdin.buffer.read(), "standard input")
     try:
-        is_file = Path(word).is_file()
+        is_file = Path(word).is_file() or _is_stream(word)
+        is_link = Path(word).is_symlink()
     except (OSError, ValueError):  # too long for a path, or with a NUL: then it is no path
-        is_file = False
+        is_file = is_link = False
     if is_file:
         return _decoded(Path(word).read_bytes(), word)
+    if is_link and not Path(word).exists():
+        raise NotFoundError(f"{word!r} is a link to nothing")
     if word.endswith(suffixes) and not any(character.isspace() for character in word):
         raise NotFoundError(f"no file {word!r}")
     return word

@@ -1,7 +1,9 @@
 """`art get`: take content out to the disk."""
 
+import sys
 from dataclasses import replace
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -18,7 +20,12 @@ from art.cli.common import (
     shared,
 )
 from art.errors import UsageError
-from art.render.plain import count_text
+from art.render.plain import count_text, escape
+
+if TYPE_CHECKING:
+    from art.version import Version
+
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst")
 
 
 @shared
@@ -52,14 +59,21 @@ def command(
     if as_zip and as_tar:
         raise UsageError("--zip and --tar exclude each other")
     where = parse_ref(ref, partition)
+    if destination == "":
+        raise UsageError("DEST is empty", hint="leave it out, or name a file or folder; here is .")
+    if destination == "-":
+        raise UsageError("DEST - is no file", hint=f"art cat {ref}; a file of that name is ./-")
     version = open_repo(output).version(replace(where, path=""))
     archive = "zip" if as_zip else "tar" if as_tar else None
+    if destination and not archive:
+        _refuse_unmeant_archive(version, destination, where.path)
     got = version.get(destination, path=where.path, force=force, archive=archive)
     output.say(
-        f"{version.ref}: {count_text(got.written, 'file')} written, {got.unchanged} unchanged"
+        f"{version.ref}: {count_text(got.written, 'file')} written, {got.unchanged:,} unchanged"
     )
+    path = str(got.path)
     output.show(
-        str(got.path),
+        escape(path) if sys.stdout.isatty() else path,  # elsewhere it is read by programs
         {
             "ref": version.ref,
             "id": version.id,
@@ -72,3 +86,16 @@ def command(
     )
 
     check_noop(not got.written, f"all of {version.ref} is there already", is_error=error_on_noop)
+
+
+def _refuse_unmeant_archive(version: "Version", destination: str, path: str) -> None:
+    """Raise UsageError where files would come to lie under the name of an archive."""
+    suffix = next((s for s in _ARCHIVES if destination.lower().endswith(s)), None)
+    name = path or (version.payload.file if version.payload else None) or ""
+    if suffix is None or name.lower().endswith(suffix) or Path(destination).is_dir():
+        return
+    option = "--zip" if suffix == ".zip" else "--tar"
+    raise UsageError(
+        f"{destination!r} has the name of an archive, and {version.ref} would be put there as it is",
+        hint=f"{option} makes an archive; {destination}/ is a folder",
+    )

@@ -24,4 +24,5 @@ def command(
       art log sales/report -n 10 -o jsonl
     """
     chosen = parse_columns(columns, _DEFAULT)
-    show_rows(output, open_repo(output).history(key, limit=number), format, chosen)
+    repo = open_repo(output)
+    show_rows(output, repo, repo.history(key, limit=number), format, chosen)

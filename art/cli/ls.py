@@ -66,6 +66,8 @@ def command(
 ) -> None:
     """List artifacts, the latest version of each
 
+    With --label or --partition, the latest version of each that has them.
+
     \b
     Examples:
       art ls
@@ -88,5 +90,6 @@ def command(
         reverse=reverse,
         limit=number,
     )
-    rows = open_repo(output).listing(*(patterns or ()), filter=wanted)
-    show_rows(output, rows, format, chosen)
+    repo = open_repo(output)
+    rows = repo.listing(*(patterns or ()), filter=wanted)
+    show_rows(output, repo, rows, format, chosen)

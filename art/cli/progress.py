@@ -15,7 +15,13 @@ def command(
     clamp: Annotated[bool, option("--clamp", help="Progress forced into 0 to 100")] = False,
     new: Annotated[bool, option("--new", help="New version instead of the present one")] = False,
     message: Annotated[
-        str | None, option("-m", "--message", metavar="TEXT", help="What is being done")
+        str | None,
+        option(
+            "-m",
+            "--message",
+            metavar="TEXT",
+            help="What is being done, else as before; '' for nothing",
+        ),
     ] = None,
 ) -> None:
     """Make a progress artifact, or update it in place

@@ -6,16 +6,17 @@ from collections.abc import Callable, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
 
-from art.cli.common import Output, json_text, option, record_document
-from art.errors import UsageError
+from art.cli.common import Output, option, record_document, stream_json
+from art.errors import ArtError, UsageError
 from art.render import plain
 
 if TYPE_CHECKING:
     from art.index import Record
+    from art.repo import Repo
 
 COLUMNS = [
     "key", "version", "ref", "id", "type", "size", "files", "created", "author", "about", "title",
-    "description", "labels", "partitions", "metadata", "tags", "state",
+    "description", "labels", "partitions", "metadata", "tags", "state", "progress",
 ]  # fmt: skip
 
 
@@ -46,22 +47,26 @@ Form = Annotated[
 
 
 def show_rows(
-    output: Output, rows: Sequence["Record"], format: Format | None, columns: Sequence[str]
+    output: Output,
+    repo: "Repo",
+    rows: Sequence["Record"],
+    format: Format | None,
+    columns: Sequence[str],
 ) -> None:
     """Print rows in the form that was asked for; `--json` is `-o json`."""
     format = format or (Format.JSON if output.is_json else Format.TABLE)
     if format is Format.JSON:
-        print(json_text([record_document(row) for row in rows]))
+        sys.stdout.writelines(stream_json(_document(repo, row) for row in rows))
     elif format is Format.JSONL:
-        sys.stdout.write(plain.jsonl_text(record_document(row) for row in rows))
+        sys.stdout.writelines(plain.json_text(_document(repo, row)) + "\n" for row in rows)
     elif format is Format.IDS:
-        sys.stdout.write("".join(f"{row.id}\n" for row in rows))
+        sys.stdout.writelines(f"{row.id}\n" for row in rows)
     elif format is Format.CSV:
-        documents = [record_document(row) for row in rows]
+        documents = (_document(repo, row) for row in rows)
         cells = [[_value(document, name) for name in columns] for document in documents]
         sys.stdout.write(plain.csv_text(columns, cells))
     else:
-        sys.stdout.write(_table(rows, columns))
+        sys.stdout.write(_table(repo, rows, columns))
 
 
 def parse_columns(text: str | None, default: Sequence[str]) -> Sequence[str]:
@@ -77,10 +82,32 @@ def parse_columns(text: str | None, default: Sequence[str]) -> Sequence[str]:
     return names
 
 
-def _table(rows: Sequence["Record"], columns: Sequence[str]) -> str:
+def _document(repo: "Repo", row: "Record") -> dict[str, Any]:
+    document = record_document(row)
+    if row.type == "progress":
+        from dataclasses import asdict
+
+        try:
+            document["progress"] = asdict(repo.progress_of(row))  # type: ignore[arg-type]
+        except ArtError:  # the version is listed all the same, `inspect` says what is wrong
+            document["progress"] = None
+    return document
+
+
+def _progress_text(repo: "Repo", row: "Record") -> str:
+    """Return such as "42.5 %  epoch 17", nothing for what is no progress."""
+    if row.type != "progress":
+        return ""
+    progress = _document(repo, row)["progress"]
+    if progress is None:
+        return "damaged"
+    return "  ".join(filter(None, [f"{progress['value']:g} %", progress["message"]]))
+
+
+def _table(repo: "Repo", rows: Sequence["Record"], columns: Sequence[str]) -> str:
     is_terminal = sys.stdout.isatty()
     width = shutil.get_terminal_size().columns if is_terminal else None
-    shows = [_show(name, is_terminal=is_terminal) for name in columns]
+    shows = [_show(repo, name, is_terminal=is_terminal) for name in columns]
     cells = [[show(row) for show in shows] for row in rows]
     right = [place for place, name in enumerate(columns) if name in ("size", "files", "version")]
     keep = [place for place, name in enumerate(columns) if name in ("key", "version", "ref", "id")]
@@ -88,8 +115,12 @@ def _table(rows: Sequence["Record"], columns: Sequence[str]) -> str:
     return plain.listing_text(header, cells, right=right, width=width, keep=keep)
 
 
-def _show(name: str, *, is_terminal: bool) -> Callable[["Record"], str]:
+def _show(repo: "Repo", name: str, *, is_terminal: bool) -> Callable[["Record"], str]:
     """Return what makes a record's cell in a column; most columns need one attribute only."""
+    if name == "progress":
+        return lambda row: _progress_text(repo, row)
+    if name == "about":
+        return lambda row: "  ".join(filter(None, [_progress_text(repo, row), _about(row)]))
     if name == "id" and is_terminal:
         return lambda row: row.id[:15]
     return _CELLS.get(name) or (lambda row: _text(_value(record_document(row), name)))
@@ -108,9 +139,15 @@ def _value(document: dict[str, Any], name: str) -> Any:
         return document["created_at"]
     if name == "about":
         return document["title"] or _first_line(document["description"])
+    if name == "progress":
+        return (document.get("progress") or {}).get("value")
     if name.startswith("metadata."):
         return document["metadata"].get(name.removeprefix("metadata."))
     return document[name]
+
+
+def _about(row: "Record") -> str:
+    return row.title or _first_line(row.description)
 
 
 def _first_line(text: str | None) -> str:
@@ -124,7 +161,6 @@ _CELLS: dict[str, Callable[["Record"], str]] = {
     "state": lambda row: row.state,
     "author": lambda row: row.author,
     "title": lambda row: row.title or "",
-    "about": lambda row: row.title or _first_line(row.description),
     "version": lambda row: f"v{row.number}" if row.number else "-",
     "size": lambda row: plain.size_text(row.size),
     "files": lambda row: "-" if row.files is None else str(row.files),
