@@ -161,30 +161,35 @@ class Catalog:
 
         Raise CorruptError where one is damaged or missing.
         """
+        return list(self._listed(key, log, after))
+
+    def _listed(self, key: str | None, log: str, after: int) -> Iterator[Entry]:
         directory = f"{refs_directory(key)}/{log}"
-        result: list[Entry] = []
+        expected = after + 1
         for number in self._numbers(directory):
             if number <= after:
                 continue
-            if number != after + len(result) + 1:
+            if number != expected:
                 raise CorruptError(
-                    f"{directory}/{after + len(result) + 1:08}.yaml is missing, {number:08}.yaml is there",
+                    f"{directory}/{expected:08}.yaml is missing, {number:08}.yaml is there",
                     hint="art doctor",
                 )
-            result.append(self._entry(key, log, number))
-        return result
+            yield self._entry(key, log, number)
+            expected += 1
 
-    def entries_after(self, key: str | None, log: str, number: int) -> list[Entry]:
-        """Return the entries that follow `number`, by asking for one name after the other; all of
+    def has_entry(self, key: str | None, log: str, number: int) -> bool:
+        """Whether a log has this number, whatever is in it."""
+        return self.backend.size(f"{refs_directory(key)}/{log}/{number:08}.yaml") is not None
+
+    def following(self, key: str | None, log: str, number: int) -> Iterator[Entry]:
+        """Yield the entries that follow `number`, by asking for one name after the other; all of
         them, none missing, where `number` is 0."""
         if not number:
-            return self.entries(key, log)
-        directory = f"{refs_directory(key)}/{log}"
-        result: list[Entry] = []
-        while self.backend.size(f"{directory}/{number + 1:08}.yaml") is not None:
+            yield from self._listed(key, log, 0)
+            return
+        while self.has_entry(key, log, number + 1):
             number += 1
-            result.append(self._entry(key, log, number))
-        return result
+            yield self._entry(key, log, number)
 
     def _entry(self, key: str | None, log: str, number: int) -> Entry:
         name = f"{refs_directory(key)}/{log}/{number:08}.yaml"
@@ -211,7 +216,7 @@ class Catalog:
         Where another writer takes the number first, `make` is called again with that entry too.
         """
         entries = list(known)
-        entries += self.entries_after(key, log, len(entries))
+        entries += self.following(key, log, len(entries))
         while True:
             document = make(entries)
             if document is None:
@@ -221,7 +226,7 @@ class Catalog:
             entry = Entry.from_document(document, number, name)
             if self._create(name, documents.encode(document)):
                 return entry
-            entries += self.entries_after(key, log, len(entries))
+            entries += self.following(key, log, len(entries))
             if len(entries) < number:
                 raise CorruptError(f"{name} is there and is no entry", hint="art doctor")
 

@@ -131,7 +131,7 @@ class Changes:
 
     def tag_history(self, key: str, tag: str) -> list[TagMove]:
         """Return all moves of a tag, newest first."""
-        entries = self._index.fresh_log(key, tag_log(tag))
+        entries = self._store.catalog.entries(key, tag_log(tag))
         if not entries:
             self._tag_head(key, tag)
         _, superseded = heads(entries)
@@ -434,6 +434,9 @@ _VERSIONS_PER_ENTRY = (
 def _users(index: Index, records: Iterable[Record]) -> dict[str, list[str]]:
     """Return for each reference those of the live versions that have it as an input."""
     index.refresh_all()
+    for key, _ in _by_key(list(records)):
+        if key is not None:  # a tag that cannot be read may protect one of them
+            index.refresh(key, *index.tag_logs(key))
     return {record.ref: [user.ref for user in index.users(record.id)] for record in records}
 
 

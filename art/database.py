@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from art.errors import ArtError
 
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _BUSY_SECONDS = 10.0
 _IN_MEMORY = ":memory:"
 _UNUSABLE = ("locked", "readonly", "unable to open", "disk I/O", "full", "denied")
@@ -36,7 +36,9 @@ CREATE INDEX inputs_by_input ON inputs (input);
 CREATE TABLE entries (
     key_id INTEGER, log TEXT, number INTEGER, document TEXT, crc INTEGER,
     PRIMARY KEY (key_id, log, number)) WITHOUT ROWID;
-CREATE TABLE packs (number INTEGER PRIMARY KEY, id TEXT UNIQUE);
+CREATE TABLE moves (target TEXT, id TEXT, key_id INTEGER, entry INTEGER, crc INTEGER);
+CREATE INDEX moves_by_target ON moves (target);
+CREATE TABLE packs (number INTEGER PRIMARY KEY, id TEXT UNIQUE, is_whole INTEGER DEFAULT 0);
 CREATE TABLE chunks (prefix INTEGER PRIMARY KEY, pack INTEGER);
 CREATE TABLE files (
     directory BLOB, segment INTEGER, payload TEXT, data BLOB, UNIQUE (directory, segment));
@@ -122,6 +124,8 @@ class Database:
 
     def _connect_or_rebuild(self) -> sqlite3.Connection:
         if self._path is not None:
+            self._remove_links(self._path)
+        if self._path is not None:
             try:
                 return self._connect(self._path)
             except _DAMAGE as error:
@@ -166,6 +170,16 @@ class Database:
         row = connection.execute("SELECT repository FROM identity").fetchone()
         if _schema_version(connection) != _SCHEMA_VERSION or row != (self._repository,):
             raise DamagedError
+
+    def _remove_links(self, path: str) -> None:
+        """Remove links in place of our files: what they lead to is not ours to write."""
+        for name in (path, path + "-journal"):
+            with contextlib.suppress(OSError):
+                if os.path.islink(name):
+                    os.unlink(name)
+                    self.was_rebuilt = True
+        if os.path.islink(path):
+            self._path = None
 
     def _remove(self, path: str) -> None:
         for name in (path, path + "-journal"):

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -83,9 +82,13 @@ class Index:
     they are put through `ask`, which mends it.
     """
 
-    def __init__(self, database: Database, catalog: Catalog) -> None:
+    def __init__(
+        self, database: Database, catalog: Catalog, warn: Callable[[str], None] | None = None
+    ) -> None:
         self._db = database
         self._catalog = catalog
+        self._warn = warn
+        self._warned: set[str] = set()
         self.problems: list[ArtError] = []
 
     @property
@@ -99,29 +102,69 @@ class Index:
 
     # -- staying up to date ----------------------------------------------------------------------
 
-    def refresh(self, key: str) -> None:
+    def refresh(self, key: str, *logs: str) -> None:
         """Take in what the files say of one key, by asking for the numbers that come next.
 
-        Raise CorruptError where an entry of one of its logs is damaged.
+        Raise CorruptError where an entry of its states, or of one of these `logs`, is damaged; what
+        is wrong with another log is warned of.
         """
+        self._forget_what_is_gone(key)
         latest = self.latest_number(key)
         numbers = self._damaged_numbers(key)
         if latest:
             numbers += range(latest + 1, self._catalog.next_number(key, latest))
         else:
             numbers += self._catalog.numbers(key)
-        logs = {
-            log: self._catalog.entries_after(key, log, last) for log, last in self._log_ends(key)
-        }
-        if not numbers and not any(logs.values()):
+        needed = {STATE, *logs}
+        found = {log: self._new(key, log, at, needed) for log, at in self._log_ends(key)}
+        if not numbers and not any(found.values()):
             return
         with self._db.transaction():
             for number in numbers:
                 self._insert(key, number)
-            for log, entries in logs.items():
-                for entry in entries:
-                    self._put_entry(self._key_id(key), log, entry)
+            for log, entries in found.items():
+                self._put_entries(self._key_id(key), log, entries)
             self._apply_logs(key)
+
+    def _new(self, key: str | None, log: str, last: int, needed: set[str]) -> list[Entry]:
+        """Return the entries after the last one known, up to one that is damaged."""
+        found: list[Entry] = []
+        try:
+            found.extend(self._catalog.following(key, log, last))
+        except (CorruptError, NewerFormatError) as error:
+            if log in needed:
+                raise
+            self._note_problem(error)
+        return found
+
+    def _note_problem(self, error: ArtError) -> None:
+        self.problems.append(error)
+        if self._warn and error.message not in self._warned:
+            self._warned.add(error.message)
+            self._warn(f"{error.message}; `{error.hint or 'art doctor'}` says more")
+
+    def _forget_what_is_gone(self, key: str) -> None:
+        """Forget versions and logs whose last file was removed: a backup was restored, say."""
+        latest = self.latest_number(key)
+        gone = [
+            log
+            for log, at in self._log_ends(key)
+            if at and not self._catalog.has_entry(key, log, at)
+        ]
+        is_there = not latest or self._catalog.has(key, latest)
+        if is_there and not gone:
+            return
+        with self._db.transaction():
+            key_id = self._key_id(key)
+            if not is_there:
+                self._drop_versions(key_id, set(self._catalog.numbers(key)))
+            for log in gone:
+                self._drop_log(key_id, log)
+            self._apply_logs(key)
+
+    def tag_logs(self, key: str) -> list[str]:
+        """Return the logs of a key's tags."""
+        return self._catalog.tag_logs(key)
 
     def _log_ends(self, key: str) -> list[tuple[str, int]]:
         """Return the logs that a key has or may have, and the last number known of each."""
@@ -143,7 +186,7 @@ class Index:
     def refresh_all(self) -> None:
         """Take in what the files say of every key.
 
-        A damaged entry of a log goes to `problems`, and the log stays as it was known before.
+        A damaged entry of a log goes to `problems`, and the log counts up to there.
         """
         self.problems = []
         known = dict(self._db.execute("SELECT name, modified FROM directories"))
@@ -169,9 +212,10 @@ class Index:
     def _scan_all(self, pending: list[str]) -> None:
         """Take in these directories, and those in them that are not known yet."""
         keys: set[str | None] = set()
+        now = self._catalog.backend.clock()  # that of the files: this machine's may differ or jump
         while pending:
             name = pending.pop()
-            children = self._scan(name, keys)
+            children = self._scan(name, now, keys)
             known = set(self._known_below(name + "/")) if children else set()
             pending += [child for child in children if child not in known]
         for key in keys:
@@ -183,20 +227,17 @@ class Index:
         )
         return [name for (name,) in rows]
 
-    def _scan(self, name: str, keys: set[str | None]) -> list[str]:
-        """Take in one directory; return the directories in it. Adds to `keys` whose logs grew."""
-        now = time.time_ns()
+    def _scan(self, name: str, now: int, keys: set[str | None]) -> list[str]:
+        """Take in one directory; return the directories in it. Adds to `keys` whose logs changed."""
         modified = _modified(str(self._catalog.backend.path(name)))
         if modified is None:
+            self._take(name, [], keys)
             self._db.execute("DELETE FROM directories WHERE name = ?", (name,))
             return []
         names = self._catalog.backend.names(name)
-        is_settled = now - modified > _SETTLED_NS
-        try:
-            self._take(name, names, keys)
-        except (CorruptError, NewerFormatError) as error:
-            self.problems.append(error)
-            is_settled = False
+        problems = len(self.problems)
+        self._take(name, names, keys)
+        is_settled = now - modified > _SETTLED_NS and len(self.problems) == problems
         self._db.execute(
             "INSERT OR REPLACE INTO directories VALUES (?, ?)",
             (name, modified if is_settled else -1),
@@ -215,21 +256,40 @@ class Index:
     def _take_manifests(self, name: str, names: list[str], keys: set[str | None]) -> None:
         key = unescape(name.removeprefix("manifests/"))
         numbers = {number for child in names if (number := catalogs.parse_number(child))}
-        if key is None or not numbers:
+        if key is None or (not numbers and self._known_key_id(key) < 0):
             return
-        known = self._db.execute(
-            "SELECT number FROM versions WHERE key_id = ?", (self._key_id(key),)
-        )
-        new = sorted(numbers.difference(number for (number,) in known))
-        for number in new:
+        known = self._known_numbers(self._key_id(key))
+        for number in sorted(numbers - known):
             self._insert(key, number)
-        if new:
+        self._drop_versions(self._key_id(key), numbers)
+        if numbers != known:
             keys.add(key)
 
+    def _known_numbers(self, key_id: int) -> set[int]:
+        rows = self._db.execute("SELECT number FROM versions WHERE key_id = ?", (key_id,))
+        return {number for (number,) in rows}
+
+    def _drop_versions(self, key_id: int, numbers: set[int]) -> None:
+        """Forget a key's versions but these."""
+        for number in self._known_numbers(key_id) - numbers:
+            for table in ("versions", "inputs"):
+                self._db.execute(
+                    f"DELETE FROM {table} WHERE key_id = ? AND number = ?", (key_id, number)
+                )
+
+    def _drop_log(self, key_id: int, log: str) -> None:
+        self._db.execute("DELETE FROM entries WHERE key_id = ? AND log = ?", (key_id, log))
+        if log == STATE:
+            self._db.execute("DELETE FROM moves WHERE key_id = ?", (key_id,))
+
     def _take_anonymous(self, names: list[str]) -> None:
-        known = self._db.execute("SELECT uid FROM versions WHERE key_id = 0 AND state != 'damaged'")
+        rows = self._db.execute("SELECT uid, state FROM versions WHERE key_id = 0").fetchall()
         uids = {name[:-5] for name in names if name.endswith(".yaml") and name.isascii()}
-        for uid in uids.difference(uid for (uid,) in known):
+        for uid, _ in rows:
+            if uid not in uids:
+                for table in ("versions", "inputs"):
+                    self._db.execute(f"DELETE FROM {table} WHERE key_id = 0 AND uid = ?", (uid,))
+        for uid in uids.difference(uid for uid, state in rows if state != "damaged"):
             self._db.execute("DELETE FROM versions WHERE key_id = 0 AND uid = ?", (uid,))
             try:
                 self._put(self._catalog.anonymous(uid), None)
@@ -253,16 +313,25 @@ class Index:
     def _take_entries(self, name: str, names: list[str], keys: set[str | None]) -> None:
         owner, log = _split_log(name)
         key = None if owner == ANONYMOUS else unescape(owner)
-        if log is None or not any(catalogs.parse_number(child) for child in names):
+        if log is None or (key is None and owner != ANONYMOUS):
             return
+        numbers = {number for child in names if (number := catalogs.parse_number(child))}
         key_id = _KEYLESS if key is None else self._key_id(key)
+        last = self._last_number(key_id, log)
+        if last and last not in numbers:
+            self._drop_log(key_id, log)
+            keys.add(key)
+            last = 0
+        if numbers and (entries := self._new(key, log, last, set())):
+            self._put_entries(key_id, log, entries)
+            keys.add(key)
+
+    def _last_number(self, key_id: int, log: str) -> int:
         (last,) = self._db.execute(
             "SELECT coalesce(max(number), 0) FROM entries WHERE key_id = ? AND log = ?",
             (key_id, log),
         ).fetchone()
-        for entry in self._catalog.entries(key, log, after=last):
-            self._put_entry(key_id, log, entry)
-            keys.add(key)
+        return int(last)
 
     def _key_id(self, key: str) -> int:
         self._db.execute("INSERT OR IGNORE INTO keys (key) VALUES (?)", (key,))
@@ -321,11 +390,23 @@ class Index:
         )
         return key_id
 
+    def _put_entries(self, key_id: int, log: str, entries: list[Entry]) -> None:
+        """Put the entries that follow the last one known; another process may have put some."""
+        last = self._last_number(key_id, log)
+        for entry in entries:
+            if entry.number == last + 1:
+                self._put_entry(key_id, log, entry)
+                last = entry.number
+
     def _put_entry(self, key_id: int, log: str, entry: Entry) -> None:
         row = (key_id, log, entry.number, json.dumps(entry.document))
-        self._db.execute(
-            "INSERT OR REPLACE INTO entries VALUES (?, ?, ?, ?, ?)", (*row, row_checksum(row))
-        )
+        self._db.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", (*row, row_checksum(row)))
+        for version in entry.document.get("versions") or []:
+            if log == STATE and "to" in version:
+                move = (version["to"]["id"], version["id"], key_id, entry.number)
+                self._db.execute(
+                    "INSERT INTO moves VALUES (?, ?, ?, ?, ?)", (*move, row_checksum(move))
+                )
 
     def _apply_logs(self, key: str | None) -> None:
         """Work out tags, states and notes of a key's versions from its logs."""
@@ -352,11 +433,14 @@ class Index:
                 values[12] = states.get(id, LIVE)
             self._put_row(key, tuple(values))
 
-    def _logs(self, key_id: int) -> dict[str, list[Entry]]:
+    def _logs(self, key_id: int, log: str | None = None) -> dict[str, list[Entry]]:
+        """Return a key's entries by log, or those of one log."""
         logs: dict[str, list[Entry]] = {}
+        which, values = ("", (key_id,)) if log is None else (" AND log = ?", (key_id, log))
         rows = self._db.execute(
-            "SELECT key_id, log, number, document, crc FROM entries WHERE key_id = ? ORDER BY log, number",
-            (key_id,),
+            "SELECT key_id, log, number, document, crc FROM entries "
+            f"WHERE key_id = ?{which} ORDER BY log, number",
+            values,
         )
         for *row, crc in rows:
             if row_checksum(tuple(row)) != crc:
@@ -442,12 +526,15 @@ class Index:
         where = "id >= :low AND id < :high"
         if key is not None:
             where += " AND key_id = (SELECT id FROM keys WHERE key = :key)"
-        return self._records(where, {"low": prefix, "high": prefix + "g", "key": key})
+        return self._records(where, {**_span(prefix), "key": key})
+
+    def has_hidden(self, prefix: str) -> bool:
+        """Whether a version with such an id is found only by looking at all: what finds it is broken."""
+        return bool(self._records("+id >= :low AND +id < :high", _span(prefix)))
 
     def tag(self, key: str, tag: str) -> str | None:
         """Return the id of the version a tag names."""
-        entries = self.log(key, catalogs.tag_log(tag))
-        head, _ = heads(entries)
+        head, _ = heads(self.log(key, catalogs.tag_log(tag)))
         return head.version_id if head else None
 
     def tags(self, key: str) -> dict[str, str]:
@@ -466,7 +553,7 @@ class Index:
             if key is None:
                 index.refresh_all()
             else:
-                index.refresh(key)
+                index.refresh(key, log)
             return index.log(key, log)
 
         return self.ask(question)
@@ -474,10 +561,24 @@ class Index:
     def log(self, key: str | None, log: str) -> list[Entry]:
         """Return the entries of one log."""
         key_id = _KEYLESS if key is None else self._known_key_id(key)
-        return self._logs(key_id).get(log, [])
+        return self._logs(key_id, log).get(log, [])
 
     def users(self, id: str) -> list[Record]:
-        """Return the live versions that list `id` as an input."""
+        """Return the live versions that list `id`, or what was moved to become it, as an input."""
+        names = [id]
+        for name in names:  # which grows meanwhile
+            names += [former for former in self._moved_from(name) if former not in names]
+        return [user for name in names for user in self._direct_users(name)]
+
+    def _moved_from(self, id: str) -> list[str]:
+        rows = self._db.execute(
+            "SELECT target, id, key_id, entry, crc FROM moves WHERE target = ?", (id,)
+        ).fetchall()
+        if any(row_checksum(tuple(row)) != crc for *row, crc in rows):
+            raise DamagedError
+        return [former for _, former, *_ in rows]
+
+    def _direct_users(self, id: str) -> list[Record]:
         rows = self._db.execute(
             "SELECT input, key_id, number, uid, crc FROM inputs WHERE input = ?", (id,)
         ).fetchall()
@@ -511,6 +612,11 @@ class Index:
                 raise DamagedError
             result.append(_record(row))
         return result
+
+
+def _span(prefix: str) -> dict[str, str]:
+    """Return the bounds of what begins so, in hex."""
+    return {"low": prefix, "high": prefix + "g"}
 
 
 def _modified(path: str) -> int | None:

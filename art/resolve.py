@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from art.catalog import NOTES, STATE
+from art.catalog import NOTES, STATE, tag_log
 from art.database import DamagedError
 from art.errors import ArtError, CorruptError, NotFoundError, UsageError
 from art.index import LIVE, Index, Record
@@ -92,7 +92,7 @@ class Resolver:
         and tags at what they mean under the new key today."""
         if ref.is_exact:
             return target
-        self._index.refresh(target.key)
+        self._index.refresh(target.key, *_log_of(ref))
         if ref.back is None and self._index.tag(target.key, ref.selector) is None:
             return target
         return Ref(target.key, ref.selector, partitions=ref.partitions)
@@ -101,7 +101,7 @@ class Resolver:
         if not ref.key:
             self._index.refresh_all()
             return self._one(self._index.by_id(ref.selector), ref)
-        self._index.refresh(ref.key)
+        self._index.refresh(ref.key, *_log_of(ref))
         if ref.number is not None:
             return self._by_number(ref.key, ref.number)
         if ref.back is not None:
@@ -205,6 +205,8 @@ class Resolver:
 
     def _one(self, found: list[Record], ref: Ref) -> Record:
         if not found:
+            if self._index.has_hidden(ref.selector):
+                raise DamagedError
             raise NotFoundError(
                 f"no version has an id that begins with {ref.selector}", hint="art ls -a"
             )
@@ -261,6 +263,11 @@ class Resolver:
             else "`art ls` shows the keys there are"
         )
         return NotFoundError(f"there is no key {key!r}", hint=hint)
+
+
+def _log_of(ref: Ref) -> tuple[str, ...]:
+    """Return the log that must be whole to know what a reference means, beside the states."""
+    return () if ref.is_exact or ref.back is not None else (tag_log(ref.selector),)
 
 
 def _of(ref: Ref, of: str = " of") -> str:

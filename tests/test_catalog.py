@@ -190,14 +190,14 @@ def test_a_log_numbers_its_entries_from_1(catalog: Catalog, backend: LocalBacken
     assert [one.number for one in made] == [1, 2, 3]
     assert catalog.entries("A", NOTES) == made
     assert catalog.entries("A", NOTES, after=1) == made[1:]
-    assert catalog.entries_after("A", NOTES, 2) == made[2:]
+    assert list(catalog.following("A", NOTES, 2)) == made[2:]
     assert catalog.entries("A", NOTES, after=3) == []
     assert sorted(backend.names("refs/!a/_notes")) == [f"{n:08}.yaml" for n in (1, 2, 3)]
 
 
 def test_a_log_that_never_began_is_empty(catalog: Catalog) -> None:
     assert catalog.entries("a", STATE) == []
-    assert catalog.entries_after("a", STATE, 0) == []
+    assert list(catalog.following("a", STATE, 0)) == []
     assert catalog.logs("a") == []
 
 
@@ -285,7 +285,7 @@ def test_an_entry_under_another_keys_name_is_damage(
     with pytest.raises(CorruptError, match="is damaged: it is about something else"):
         catalog.entries(key, log)
     with pytest.raises(CorruptError, match="is damaged: it is about something else"):
-        catalog.entries_after(key, log, 0)
+        list(catalog.following(key, log, 0))
 
 
 @pytest.mark.parametrize("tag", ["dev", "Prod", "", None, 5, "../prod"])

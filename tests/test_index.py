@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import pytest
 import art
 from art.catalog import Catalog
 from art.database import Database
-from art.errors import CorruptError
+from art.errors import ConflictError, CorruptError
 from art.index import Index, Record
 from art.listing import Filter
 from art.model import Entry
@@ -335,8 +336,64 @@ def test_a_damaged_entry_of_a_log_is_reported_and_stops_no_other_key(filled: Rep
     index_path(filled).unlink()
     assert filled.version("b/c@v1").text() == "other 0"
     assert {record.ref for record in filled.listing()} >= {"b/c@v2"}
+    assert filled.version("a@v1").text() == "text 0"
     with pytest.raises(CorruptError, match=r"refs/a/_notes/00000001.yaml"):
-        filled.version("a@v1")
+        filled.version("a@v1").notes  # noqa: B018
+
+
+def test_what_was_removed_from_the_disk_is_forgotten(filled: Repo) -> None:
+    place = filled.root / ".art"
+    view(filled)
+    (place / "manifests/a/v00000003.yaml").unlink()
+    (place / "refs/a/_tags/prod/00000002.yaml").unlink()
+    shutil.rmtree(place / "manifests/gone")
+    shutil.rmtree(place / "refs/gone")
+    next((place / "anonymous").iterdir()).unlink()
+
+    assert view(filled) == fresh_view(filled)
+    assert filled.version("a").number == 2
+    assert filled.version("a@prod").number == 2
+    assert "gone" not in filled.keys()  # noqa: SIM118
+
+
+def test_a_key_that_is_asked_for_alone_shows_no_ghosts_either(filled: Repo) -> None:
+    place = filled.root / ".art"
+    view(filled)
+    (place / "manifests/a/v00000003.yaml").unlink()
+    (place / "refs/a/_tags/prod/00000002.yaml").unlink()
+
+    assert filled.version("a").number == 2
+    assert filled.version("a@prod").number == 2
+    assert filled.markdown("a", "third").version.number == 3
+    filled.tag("a@v3", "prod")
+    assert (place / "refs/a/_tags/prod/00000002.yaml").exists()
+    assert view(filled) == fresh_view(filled)
+
+
+def test_a_moved_input_stays_protected(repo: Repo) -> None:
+    repo.markdown("raw", "bytes")
+    repo.markdown("model", "learned", inputs=["raw@v1"])
+    repo.move("raw", "raw2")
+    repo.move("raw2", "raw3")
+    repo.copy("raw3@v1", "other")
+    with pytest.raises(ConflictError, match="raw3@v1 is not deleted: it is an input of model@v1"):
+        repo.delete("raw3@v1")
+    assert repo.delete("other").versions, "a copy is nobody's input"
+    assert repo.delete("raw3@v1", force=True).versions
+
+
+def test_an_index_that_is_a_link_is_not_followed(filled: Repo) -> None:
+    outside = filled.root / "mine"
+    outside.write_bytes(b"")
+    filled.close()
+    for path in (index_path(filled), filled.root / ".art/index.sqlite-journal"):
+        path.unlink(missing_ok=True)
+        path.symlink_to(outside)
+    with Repo(filled.root) as repo:
+        assert repo.version("a").number == 3
+        repo.listing()
+    assert outside.read_bytes() == b""
+    assert not index_path(filled).is_symlink()
 
 
 # -- two processes -------------------------------------------------------------------------------
