@@ -359,7 +359,7 @@ def _open_archive(
 
 def _add_to_tar(tar: tarfile.TarFile, node: Node, payload: StoredPayload, when: datetime) -> None:
     member = tarfile.TarInfo(node.path)
-    member.mtime = int(when.timestamp())
+    member.mtime = int(when.replace(microsecond=0).timestamp())
     member.mode = node.mode
     if node.link is not None:
         member.type, member.linkname = tarfile.SYMTYPE, node.link

@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from art.backend import explain
 
+_SPECIAL = re.compile(r"[*?\[\\]")
 _FOLDERS = "(?:.*/)?"
 _CLASS = re.compile(r"\[:([^\]]*):\]")
 _CLASSES = {
@@ -121,11 +122,14 @@ def _expression(glob: str) -> str:
 
 
 def _stars(glob: str, at: int) -> tuple[str, int]:
-    """Two stars that stand alone between slashes cross them, any others do not."""
+    """Two stars that stand alone between slashes cross them, any others do not.
+
+    To git, what comes before the first special letter is no part of the pattern, so stars right
+    behind it stand alone, too."""
     end = at
     while end < len(glob) and glob[end] == "*":
         end += 1
-    is_alone = end - at > 1 and (at == 0 or glob[at - 1] == "/")
+    is_alone = end - at > 1 and (glob[at - 1] == "/" or not _SPECIAL.search(glob, 0, at))
     if is_alone and end == len(glob):
         return ".*", end
     if is_alone and glob[end] == "/":
@@ -151,9 +155,7 @@ def _bracket(glob: str, at: int) -> tuple[str, int]:
         member, at = _member(glob, at)
         members.append(member)
     inside = "".join(members)
-    if is_negated:
-        return f"[^/{inside}]", at + 1
-    return f"(?!/)[{inside}]" if inside else "(?!)", at + 1
+    return f"[^/{inside}]" if is_negated else f"(?!/)[{inside}]", at + 1
 
 
 def _member(glob: str, at: int) -> tuple[str, int]:
@@ -167,5 +169,6 @@ def _member(glob: str, at: int) -> tuple[str, int]:
     first, at = _literal(glob, at)
     if glob[at : at + 1] == "-" and glob[at + 1 : at + 2] not in ("", "]"):
         last, at = _literal(glob, at + 1)
-        return (f"{re.escape(first)}-{re.escape(last)}" if first <= last else ""), at
+        if first <= last:
+            return f"{re.escape(first)}-{re.escape(last)}", at
     return re.escape(first), at

@@ -7,13 +7,15 @@ import os
 import tarfile
 import zipfile
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
 
 import pytest
 from blake3 import blake3
 
 import art
-from art.errors import ArtError, CorruptError, UsageError
+from art import staging
+from art.errors import ArtError, ConflictError, CorruptError, StorageError, UsageError
 from art.model import new_uid
 from art.repo import Repo
 from tests.support_hostile import NOW, Forge, document, line
@@ -594,3 +596,92 @@ def test_two_repositories_never_mix_their_indexes(repo: Repo, tmp_path: Path) ->
     (repo.root / ".art/index.sqlite").write_bytes(index)
     with art.open() as again:
         assert again.keys() == ["here"]
+
+
+# -- far ends ------------------------------------------------------------------------------------
+
+
+def test_a_tree_of_folders_in_folders_is_taken_out_or_refused_and_leaves_nothing(
+    repo: Repo, forge: Forge, target: Path
+) -> None:
+    room = 4000 - len(os.fsencode(target))
+    deep = "/".join(["d"] * (room // 2))
+    forge.folder("k", [line(f"{deep}/x", GOOD)], [GOOD])
+    for archive, name in ((None, ""), ("tar", ".tar"), ("zip", ".zip")):
+        place = target.with_name(f"target{name}")
+        try:
+            repo.version("k").get(place, archive=archive)
+            assert place.exists()
+        except StorageError as error:  # its temporary folder goes beyond what the system takes
+            assert "too long" in error.message
+            assert not place.exists()
+        finally:
+            if place.is_dir():
+                staging.remove(str(place))  # pytest cannot
+    assert [path.name for path in target.parent.iterdir() if path.name.startswith(".")] == []
+
+
+@pytest.mark.parametrize("archive", [None, "tar", "zip"])
+@pytest.mark.parametrize(
+    "path", ["d/" * 2_050 + "x", "é" * 2_049, "x" * 4_097, "d/" * 1_000_000 + "x"], ids=len
+)
+def test_a_path_longer_than_any_system_takes_is_damage(
+    repo: Repo, forge: Forge, target: Path, path: str, archive: str | None
+) -> None:
+    forge.folder("k", [line(path, EVIL)], [EVIL])
+    with pytest.raises(CorruptError, match="bytes, more than 4,096"):
+        repo.version("k").get(target, archive=archive)
+    assert everything(target.parent) == {"secret": b"untouched"}
+
+
+@pytest.mark.parametrize(
+    ("created", "expected"),
+    [
+        ("0001-01-01T00:00:00.000000Z", (1980, 1, 1, 0, 0, 0)),
+        ("1979-12-31T23:59:59.000000Z", (1980, 1, 1, 0, 0, 0)),
+        ("1980-02-03T04:05:06.000000Z", (1980, 2, 3, 4, 5, 6)),
+        ("2107-12-31T23:59:59.000000Z", (2107, 12, 31, 23, 59, 58)),
+        ("2108-01-01T00:00:00.000000Z", (2107, 12, 31, 23, 59, 58)),
+        ("9999-12-31T23:59:59.999999Z", (2107, 12, 31, 23, 59, 58)),
+    ],
+)
+def test_times_that_a_zip_file_cannot_tell_are_the_nearest_ones(
+    repo: Repo, forge: Forge, target: Path, created: str, expected: tuple[int, ...]
+) -> None:
+    tree = forge.tree([line("a", GOOD)], [GOOD])
+    forge.manifest("k", 1, payload={"tree": tree, **SIZES}, created=created)
+    repo.version("k").get(target, archive="zip")
+    with zipfile.ZipFile(target) as bundle:
+        assert bundle.getinfo("a").date_time == expected
+        assert bundle.read("a") == GOOD
+    repo.version("k").get(f"{target}.tar", archive="tar")
+    with tarfile.open(f"{target}.tar") as tar:
+        assert (
+            tar.getmember("a").mtime == datetime.fromisoformat(created[:19] + "+00:00").timestamp()
+        )
+
+
+@pytest.mark.parametrize("sequence", [2**63 - 1, 2**63 - 2])
+def test_the_sequence_of_a_progress_ends_with_an_error(
+    repo: Repo, forge: Forge, sequence: int
+) -> None:
+    uid = repo.progress("k", 10).version.manifest.uid
+    fields = {"art": 1, "uid": uid, "key": "k", "created": NOW, "value": 20.0}
+    forge.put(f"progress/{uid}.yaml", document(fields | {"sequence": sequence}))
+    if sequence < 2**63 - 1:
+        repo.progress("k", 30)
+    with pytest.raises(ConflictError, match="nothing goes beyond it"):
+        repo.progress("k", 40)
+    repo.progress("k", 40, new=True)
+    repo.progress("k", 50)
+    found = repo.version("k").progress
+    assert found
+    assert (found.value, found.sequence) == (50, 2)
+
+
+def test_a_sequence_beyond_64_bits_is_damage(repo: Repo, forge: Forge) -> None:
+    uid = repo.progress("k", 10).version.manifest.uid
+    fields = {"art": 1, "uid": uid, "key": "k", "created": NOW, "value": 20.0}
+    forge.put(f"progress/{uid}.yaml", document(fields | {"sequence": 2**63}))
+    with pytest.raises(CorruptError):
+        repo.progress("k", 40)
