@@ -28,13 +28,14 @@ from art.model import (
     new_uid,
     now,
 )
-from art.objects import ChunkHints, NoHints, PayloadWriter, StoredPayload, Written
+from art.objects import StoredPayload
 from art.ref import Ref
 from art.reporter import Reporter
 from art.resolve import Resolver
 from art.store import Store
 from art.tree import Node, folders_above
 from art.worktree import Ingest, Source, find_overlap
+from art.writer import ChunkHints, NoHints, PayloadWriter, Written
 
 _LABEL = re.compile(r"[^\s,\x00-\x1f\ud800-\udfff]{1,200}")
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
@@ -26,6 +28,7 @@ from art.worktree import Ingest, Source, measured_node
 from art.writer import TreeHasher
 
 if TYPE_CHECKING:
+    from art.surplus import Surplus
     from art.tables import Table
 
 _LOOK_BACK = 1000
@@ -296,20 +299,31 @@ class Version:
             if archive:
                 raise UsageError(f"{self.ref} is a {self.type}: only files go into archives")
             return self._get_plain(payload, to, path, force=force)
-        named = list(self._relative(path)) if path else None
+        named = list(islice(self._relative(path), 2)) if path else None  # they may be a million
         if named == [] and next(self.iter_files(path), None) is None:
             raise self._no_path(path)
+        nodes = self._relative(path) if path else self.iter_files()
         if archive:
             target = Path(to) if to is not None else Path(f"{self._name()}.{archive}")
-            nodes = self.iter_files() if named is None else named
             return checkout.archive(self._payload(), nodes, target, archive, self.created)
         single = self._single(path, named)
         if single:
             return self._checkout(_file_target(to, single.path)).file(single, force=force)
         target = Path(to) if to is not None else Path(self._folder_name(path))
-        return self._checkout(target).folder(
-            self.iter_files() if named is None else named, force=force
-        )
+        return self._checkout(target).folder(nodes, force=force)
+
+    def surplus(self, to: str | os.PathLike[str] | None = None, *, path: str = "") -> Surplus:
+        """Return what lies in the folder that `get` takes this out to and is not part of it, to be
+        removed, or not. Raise UsageError where that is no folder, ConflictError where the folder
+        holds a repository."""
+        from art.surplus import find_surplus
+
+        tree = self.payload and self.payload.tree
+        named = list(self._relative(path)) if path and tree else None
+        if not tree or self._single(path, named):
+            raise UsageError(f"{self.ref} is not taken out to a folder, which could be made exact")
+        target = Path(to) if to is not None else Path(self._folder_name(path))
+        return find_surplus(target, self.iter_files() if named is None else named)
 
     def _single(self, path: str, nodes: list[Node] | None) -> Node | None:
         """Return the node that is to be taken out as a file of its own."""
@@ -329,9 +343,9 @@ class Version:
             prefix = os.path.dirname(path)
         else:
             prefix = path if _at_or_below(path)(first.path) else _fixed_folder(path)
-        for node in _chain(first, nodes):
+        for node in itertools.chain([first], nodes):
             if node.path != prefix:  # the folder itself is what it is taken out to
-                yield _renamed(node, node.path[len(prefix) + 1 :]) if prefix else node
+                yield node._replace(path=node.path[len(prefix) + 1 :]) if prefix else node
 
     def _folder_name(self, path: str) -> str:
         if _GLOB.search(path):
@@ -494,24 +508,6 @@ def _fixed_folder(glob: str) -> str:
     """Return the folder that a glob begins with."""
     match = _GLOB.search(glob)
     return glob[: match.start() if match else None].rpartition("/")[0]
-
-
-def _chain(first: Node, rest: Iterable[Node]) -> Iterator[Node]:
-    yield first
-    yield from rest
-
-
-def _renamed(node: Node, path: str) -> Node:
-    return Node(
-        path,
-        node.mode,
-        node.size,
-        node.b3,
-        node.chunks,
-        node.chunks_are_list,
-        node.link,
-        node.is_dir,
-    )
 
 
 def _file_target(to: str | os.PathLike[str] | None, name: str) -> Path:

@@ -91,7 +91,13 @@ def _expand(path: str) -> list[str]:
     if _is_there(path):
         return [path]
     if glob.has_magic(path):
-        found = glob.glob(path, recursive=True)
+        try:
+            found = glob.glob(path, recursive=True)
+        except RecursionError:
+            raise UsageError(
+                f"glob {path!r} leads through too many folders in each other",
+                hint="name the folder",
+            ) from None
         if matches := sorted(match for match in found if not _leads_through_link(match, path)):
             return _outermost(matches) if "**" in path else matches
         _refuse_unreadable(path)

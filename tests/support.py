@@ -16,16 +16,10 @@ from art.catalog import Catalog
 from art.database import Database
 from art.index import Index
 from art.model import Chunking
-from art.objects import (
-    ChunkHints,
-    NoHints,
-    ObjectStore,
-    PayloadWriter,
-    StoredPayload,
-    Written,
-)
+from art.objects import ObjectStore, StoredPayload
 from art.repo import Repo
 from art.tree import Node
+from art.writer import ChunkHints, NoHints, PayloadWriter, Written
 
 UID = "019aa5a8-1f2e-7c3b-9d52-7d9b5e1c2a10"
 ID = "b3:" + "6f1ed002" * 8

@@ -17,10 +17,10 @@ import zstandard
 import art
 from art import document as documents
 from art.model import Entry, Manifest, check_progress, escape, unescape
-from art.objects import cut
 from art.repo import Repo
 from art.store import Store, _chunking
 from art.tree import Node, parse, parse_line
+from art.writer import cut
 from tests.support import lay_out
 
 DOCUMENT = (Path(art.__file__).parent / "FORMAT.md").read_text()
@@ -87,7 +87,7 @@ def test_the_examples_of_escaping_are_right() -> None:
 
 
 def test_the_numbers_in_the_text_are_those_of_the_code() -> None:
-    from art import layout, model, objects, pack, tree
+    from art import layout, model, pack, tree
 
     assert f"more than {tree.INLINE_CHUNKS} of them" in DOCUMENT
     assert f"at most {tree.LINE_LIMIT >> 20} MiB" in DOCUMENT

@@ -18,17 +18,10 @@ from art.backend import LocalBackend
 from art.errors import CorruptError
 from art.layout import Layout
 from art.model import Chunking
-from art.objects import (
-    ChunkHints,
-    NoHints,
-    ObjectStore,
-    PayloadWriter,
-    TreeHasher,
-    cut,
-    layout_directory,
-)
+from art.objects import ObjectStore, layout_directory
 from art.pack import pack_name
 from art.tree import INLINE_CHUNKS, Node
+from art.writer import ChunkHints, NoHints, PayloadWriter, TreeHasher, cut
 from tests.support import (
     SMALL,
     digest_of,
