@@ -67,6 +67,11 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self.was_rebuilt = False
 
+    @property
+    def is_in_memory(self) -> bool:
+        """Whether it ends with this process."""
+        return self._path is None
+
     def ask(self, question: Callable[[], Answer]) -> Answer:
         """Return `question()`, asked again of a new database where this one is damaged, and of one
         in memory where this one cannot be used."""

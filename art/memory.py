@@ -5,9 +5,10 @@ Whoever asks goes on without an answer, so these heal their database by themselv
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
-from itertools import repeat
+from itertools import islice, repeat
 from typing import Protocol
 
 from blake3 import blake3
@@ -17,6 +18,8 @@ from art.errors import CorruptError
 from art.objects import ObjectStore
 
 _SEAL = 16
+_BATCH = 50_000  # chunks in one transaction, which others wait for
+_CHUNKS_IN_MEMORY = 1_000_000
 
 
 class FileMemory(Protocol):
@@ -76,24 +79,41 @@ class Memory:
     def learn_packs(self) -> None:
         """Take in the packs that are not known: of a killed process, of another program, or all of
         them where the database was built anew."""
-        query = "SELECT id FROM packs"
+        query = "SELECT id FROM packs WHERE is_whole"
         known = {pack for (pack,) in self._db.ask(lambda: self._db.execute(query).fetchall())}
+        room = _CHUNKS_IN_MEMORY if self._db.is_in_memory else sys.maxsize
         for pack in self._objects.pack_ids():
             if pack in known:
                 continue
+            if room <= 0:
+                return  # hints less: what is stored twice is still right
             try:
                 digests = self._objects.directory(pack).digests()
             except (CorruptError, FileNotFoundError):
                 continue  # a hint less; reading it will say what is wrong
+            room -= len(digests)
             self.note_chunks(partial(zip, digests, repeat(pack)))
 
     def note_chunks(self, chunks: Callable[[], Iterable[tuple[bytes, str]]]) -> None:
-        """Remember in which packs chunks lie."""
-        statement = "INSERT OR REPLACE INTO chunks VALUES (?, ?)"
-        self._db.ask(lambda: self._db.execute_many(statement, self._chunk_rows(chunks())))
+        """Remember in which packs chunks lie.
 
-    def _chunk_rows(self, chunks: Iterable[tuple[bytes, str]]) -> Iterator[tuple[int, int]]:
+        Others may write in between; a pack of which a part was noted when the process was killed
+        is learned again.
+        """
+        self._db.ask(lambda: self._put_chunks(chunks()))
+
+    def _put_chunks(self, chunks: Iterable[tuple[bytes, str]]) -> None:
+        statement = "INSERT OR REPLACE INTO chunks VALUES (?, ?)"
         numbers: dict[str, int] = {}
+        rows = iter(chunks)
+        while batch := list(islice(rows, _BATCH)):
+            self._db.execute_many(statement, self._chunk_rows(batch, numbers))
+        whole = "UPDATE packs SET is_whole = 1 WHERE number = ?"
+        self._db.execute_many(whole, [(number,) for number in numbers.values()])
+
+    def _chunk_rows(
+        self, chunks: Iterable[tuple[bytes, str]], numbers: dict[str, int]
+    ) -> Iterator[tuple[int, int]]:
         for digest, pack in chunks:
             if pack not in numbers:
                 self._db.execute("INSERT OR IGNORE INTO packs (id) VALUES (?)", (pack,))

@@ -569,10 +569,7 @@ class Repo:
                 raise self._resolver.no_key(pattern)
 
     def _latest(self, key: str) -> Record | None:
-        try:
-            return self._resolver.record(Ref(key))
-        except NotFoundError:
-            return None
+        return self._resolver.latest(key)
 
     def _live(self, ref: str) -> list[Record]:
         """Return what `KEY` (all live versions) or `KEY@SELECTOR` (one) means, newest first."""

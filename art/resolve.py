@@ -36,6 +36,18 @@ class Resolver:
             )
         return self._index.ask(lambda _: self._find(ref, deleted))
 
+    def latest(self, key: str) -> Record | None:
+        """Return a key's latest version, None where it has none. No other key is looked at."""
+
+        def ask(index: Index) -> Record | None:
+            index.refresh(key)
+            return self._find(Ref(key), False) if index.latest_number(key) else None
+
+        try:
+            return self._index.ask(ask)
+        except NotFoundError:
+            return None
+
     def manifest(self, record: Record) -> Manifest:
         """Return the manifest of a record, read from its file and verified.
 
