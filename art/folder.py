@@ -129,6 +129,29 @@ class Folder:
         except OSError as error:
             explain(error, self._full(path))
 
+    def remove(self, path: str, seen: bytes) -> None:
+        """Remove a file or link, where `seen` is the stamp of what is there. Raise ConflictError where
+        that is so no more."""
+        full = self._full(path)
+        try:
+            name, handle = self._at(path)
+            if self._stamp(name, handle) != seen:
+                raise ConflictError(f"{full} has changed meanwhile and stays")
+            os.unlink(name, dir_fd=handle)
+        except OSError as error:
+            explain(error, full)
+
+    def remove_empty(self, path: str) -> bool:
+        """Remove a folder if nothing is in it; return whether that was so."""
+        try:
+            name, handle = self._at(path)
+            os.rmdir(name, dir_fd=handle)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+                return False
+            explain(error, self._full(path))
+        return True
+
     def set_mode(self, path: str, mode: int) -> None:
         """Set the mode of a file or folder, never that of what a link leads to."""
         try:
