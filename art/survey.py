@@ -19,7 +19,8 @@ from art.config import Config
 from art.errors import ArtError, CorruptError
 from art.index import Index, Record
 from art.model import ANONYMOUS, glob_pattern, unescape
-from art.objects import layout_directory
+from art.objects import StoredPayload, layout_directory
+from art.pack import Location
 from art.store import Store
 
 _LOCAL = {
@@ -139,7 +140,8 @@ def usage(store: Store, index: Index, patterns: tuple[str, ...]) -> Usage:
     groups: dict[str, list[Record]] = {}
     for record in index.ask(ask):
         groups.setdefault(str(record.key), []).append(record)
-    weights = {key: _chunks(store, records) for key, records in groups.items()}
+    packs_seen: dict[str, int] = {}
+    weights = {key: _chunks(store, records, packs_seen) for key, records in groups.items()}
     owners = Counter(place for chunks in weights.values() for place in chunks)
     keys = [
         KeyUsage(
@@ -164,14 +166,33 @@ def usage(store: Store, index: Index, patterns: tuple[str, ...]) -> Usage:
     )
 
 
-def _chunks(store: Store, records: list[Record]) -> dict[tuple[str, int], int]:
-    """Return pack, offset and length of everything that these versions need in packs."""
-    found: dict[tuple[str, int], int] = {}
+def _chunks(store: Store, records: list[Record], packs: dict[str, int]) -> dict[int, int]:
+    """Return the lengths of everything that these versions need in packs, by place.
+
+    A place is one number, as there may be millions: that of the pack in `packs`, and the offset.
+    """
+    found: dict[int, int] = {}
     for payload in {record.payload for record in records if record.payload}:
         stored = store.objects.stored(payload)
-        for place in stored.places() if stored else ():
-            found[place.pack, place.offset] = place.length
+        for place in _needed(stored) if stored else ():
+            found[packs.setdefault(place.pack, len(packs)) << 32 | place.offset] = place.length
     return found
+
+
+def _needed(stored: StoredPayload) -> Iterator[Location]:
+    """Yield where the chunks lie that a payload's tree names: a layout that extends another one
+    gives chunks of the other one's tree, too."""
+    if stored.layout is stored.root:
+        yield from stored.places()
+        return
+    yield from (piece.location for piece in stored.layout.pieces())
+    for node in stored.tree():
+        digests = [digest for digest, _ in stored.chunks(node)] if node.is_file else []
+        if node.is_file and node.chunks_are_list:
+            digests += [bytes.fromhex(digest) for digest, _ in node.chunks]
+        for digest in digests:
+            if location := stored.find(digest):
+                yield location
 
 
 def examine(
