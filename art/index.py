@@ -546,6 +546,14 @@ class Index:
                 found[str(head.document.get("tag"))] = head.version_id
         return dict(sorted(found.items()))
 
+    def tagged_keys(self) -> set[str]:
+        """Return the keys that have or had a tag."""
+        rows = self._db.execute(
+            "SELECT DISTINCT key FROM entries JOIN keys ON keys.id = key_id "
+            "WHERE key_id != 0 AND log LIKE '!_tags/%' ESCAPE '!'"
+        )
+        return {key for (key,) in rows}
+
     def fresh_log(self, key: str | None, log: str) -> list[Entry]:
         """Return the entries of one log as the files have it now."""
 

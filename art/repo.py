@@ -328,6 +328,12 @@ class Repo:
         """Return all keys that have a live version, sorted."""
         return [record.key for record in self.listing() if record.key and record.is_live]
 
+    def tagged_keys(self) -> list[str]:
+        """Return the keys with a live version that have or had a tag, sorted."""
+        keys = self.keys()
+        tagged = self._index.ask(lambda index: index.tagged_keys())
+        return [key for key in keys if key in tagged]
+
     def tags(self, key: str) -> dict[str, Version]:
         """Return the versions that a key's tags name, deleted ones too. Raise NotFoundError."""
         return {

@@ -471,6 +471,18 @@ def test_a_tag_does_not_go_back_to_a_deleted_version(repo: Repo) -> None:
     assert repo.version("k@prod").number == 3
 
 
+def test_the_keys_with_tags_are_those_that_tags_are_looked_for_in(repo: Repo) -> None:
+    three(repo)
+    repo.value("other", 1)
+    repo.value("X/tags", 1)
+    repo.tag("X/tags@v1", "Prod")
+    assert repo.tagged_keys() == ["X/tags"]
+    repo.tag("k@v1", "prod")
+    assert repo.tagged_keys() == ["X/tags", "k"]
+    repo.delete("k", force=True)
+    assert repo.tagged_keys() == ["X/tags"]
+
+
 def test_a_tag_that_was_nowhere_else_cannot_go_back(repo: Repo) -> None:
     three(repo)
     repo.tag("k@v1", "prod")

@@ -72,7 +72,7 @@ def list_tags(
       art tag list sales/report
     """
     repo = open_repo(output)
-    keys = repo.keys() if key is None else [key]
+    keys = repo.tagged_keys() if key is None else [key]
     tags = [(each, tag, version) for each in keys for tag, version in repo.tags(each).items()]
     cells = [[each, tag, version.ref, version.id] for each, tag, version in tags]
     output.show(
