@@ -13,7 +13,7 @@ cli         words → one call of Repo → render; the only part that knows Type
 render      values → text; `render.terminal` alone knows rich
 repo        `Repo`, the facade: puts the parts below together, does nothing itself
 version     `Version`: one version of an artifact, to look at and to take out
-worktree    files on disk ↔ trees; checkout, surplus: the way back; diff, tables: what differs, what rows there are
+worktree    files on disk → trees; checkout, surplus: the way back; diff, tables: what differs
 store       one place with the layout of FORMAT.md; index: a cache of it that answers fast
 objects     bytes by digest, in packs; catalog: manifests and the logs beside them
 config      settings; place: where the nearest repository lies

@@ -506,17 +506,22 @@ def _input_text(item: Any) -> str:
 
 
 class LineReporter:
-    """A Reporter for logs: nothing for short jobs, one line a minute for long ones."""
+    """A Reporter for logs: nothing for short jobs, one line a minute for long ones.
+
+    What shows progress otherwise overrides `_show` and `finish`.
+    """
 
     def __init__(
         self,
         stream: TextIO | None = None,
         *,
         every_seconds: float = 60.0,
+        delay_seconds: float | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._stream = stream
         self._every_seconds = every_seconds
+        self._delay_seconds = every_seconds if delay_seconds is None else delay_seconds
         self._clock = clock
         self._begin("", None)
 
@@ -526,9 +531,10 @@ class LineReporter:
         self._files = 0
         self._bytes = 0
         self._started = self._clock()
-        self._next = self._started + self._every_seconds
+        self._next = self._started + self._delay_seconds
 
     def start(self, what: str, *, total_bytes: int | None = None) -> None:
+        self.finish()
         self._begin(what, total_bytes)
 
     def advance(self, *, files: int = 0, size_bytes: int = 0) -> None:
@@ -537,13 +543,17 @@ class LineReporter:
         now = self._clock()
         if now >= self._next:
             self._next = now + self._every_seconds
-            self._say(progress_text(self._what, self._files, self._bytes, self._total_bytes))
+            text = progress_text(self._what, self._files, self._bytes, self._total_bytes)
+            self._show(escape(text), now - self._started)
 
     def finish(self) -> None:
         self._next = float("inf")
 
     def warn(self, message: str) -> None:
         self._say(f"warning: {message}")
+
+    def _show(self, text: str, seconds: float) -> None:
+        self._say(text)
 
     def _say(self, line: str) -> None:
         stream = self._stream or sys.stderr

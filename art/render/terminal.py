@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Any, TextIO
 from art import tables
 from art.errors import UsageError
 from art.render.plain import (
+    LineReporter,
     count_text,
     escape,
     escape_lines,
     json_text,
     manifest_fields,
-    progress_text,
     size_text,
     text_width,
 )
@@ -514,7 +514,7 @@ def _manifest(version: Version) -> Grid:
 # --- progress -------------------------------------------------------------------------------------
 
 
-class TerminalReporter:
+class TerminalReporter(LineReporter):
     """A Reporter with a bar, once a phase takes longer than a moment.
 
     `finish` may be called at any time and gives the terminal back; whoever starts a phase must see
@@ -528,49 +528,22 @@ class TerminalReporter:
         delay_seconds: float = 0.4,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._stream = stream
-        self._delay_seconds = delay_seconds
-        self._clock = clock
         self._bar: Progress | None = None
-        self._begin("", None)
-
-    def _begin(self, what: str, total_bytes: int | None) -> None:
-        self._what = what
-        self._total_bytes = total_bytes
-        self._files = 0
-        self._bytes = 0
-        self._started = self._clock()
-        self._next = self._started + self._delay_seconds
-
-    def start(self, what: str, *, total_bytes: int | None = None) -> None:
-        self.finish()
-        self._begin(what, total_bytes)
-
-    def advance(self, *, files: int = 0, size_bytes: int = 0) -> None:
-        self._files += files
-        self._bytes += size_bytes
-        now = self._clock()
-        if now >= self._next:
-            self._next = now + 0.1
-            self._show(now - self._started)
+        super().__init__(stream, every_seconds=0.1, delay_seconds=delay_seconds, clock=clock)
 
     def finish(self) -> None:
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
-        self._next = float("inf")
+        super().finish()
 
     def warn(self, message: str) -> None:
-        line = f"warning: {message}"
         if self._bar is not None:
-            self._bar.console.print(_text(line, "yellow"))
+            self._bar.console.print(_text(f"warning: {message}", "yellow"))
         else:
-            stream = self._stream or sys.stderr
-            stream.write(escape(line) + "\n")
-            stream.flush()
+            super().warn(message)
 
-    def _show(self, seconds: float) -> None:
-        text = progress_text(escape(self._what), self._files, self._bytes, self._total_bytes)
+    def _show(self, text: str, seconds: float) -> None:
         if seconds > 0 and self._bytes:
             text += f", {size_text(int(self._bytes / seconds))}/s"
         if self._bar is None:
