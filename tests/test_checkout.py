@@ -8,6 +8,7 @@ import stat
 import sys
 import tarfile
 import tempfile
+import tracemalloc
 import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -16,6 +17,7 @@ import pytest
 from blake3 import blake3
 
 from art import checkout
+from art import folder as folders
 from art.backend import LocalBackend
 from art.checkout import Checkout, Got
 from art.errors import (
@@ -737,3 +739,27 @@ def test_many_files_come_out_through_several_batches(objects: ObjectStore, workp
         name for name, entry in disk(workplace / "out").items() if entry[0] == "file"
     )
     assert sorted(files) == names
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_memory_does_not_grow_with_the_number_of_files(
+    objects: ObjectStore, workplace: Path, monkeypatch: pytest.MonkeyPatch, force: bool
+) -> None:
+    """Some are missing, some changed, some right but for their mode, some right."""
+    monkeypatch.setattr(checkout, "_CHANGED_BATCH", 100)
+    monkeypatch.setattr(folders, "_BLOCK", 4096)
+    payload = stored(objects, put_nodes(objects, [evil("a")], [b"evil"]))
+    peaks = {}
+    for turn, count in enumerate((4000, 400, 4000)):  # the first warms up
+        for number in range(0, count, 2):
+            lay_out(
+                workplace / f"out{turn}",
+                {f"{number // 100:04}/{number:08}": b"evil"[: number % 3 + 2]},
+            )
+        tracemalloc.start()
+        Checkout(payload, workplace / f"out{turn}", Silent(), lambda digests: digests, 1).folder(
+            (evil(f"{number // 100:04}/{number:08}") for number in range(count)), force=force
+        )
+        peaks[count] = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+    assert peaks[4000] < peaks[400] + 300_000, peaks

@@ -15,7 +15,7 @@ import pytest
 import art
 from art import checkout, folder, staging
 from art.checkout import Checkout
-from art.errors import ArtError, ConflictError
+from art.errors import ArtError, ConflictError, UsageError
 from art.repo import Repo
 from art.version import Version
 from tests.support import disk, lay_out
@@ -351,6 +351,17 @@ def test_folders_as_deep_as_paths_go_are_stored_and_taken_out(
         version.get(target)
         assert Path(target, deep, "f").read_text() == "deep"
     assert leftovers(workplace) == leftovers(workplace / "existing") == []
+
+
+def test_a_glob_into_folders_as_deep_as_paths_go_is_explained(
+    repo: Repo, workplace: Path, deep: str
+) -> None:
+    path = "data"
+    for part in deep.split("/"):
+        os.mkdir(path)
+        path += f"/{part}"
+    with pytest.raises(UsageError, match="too many folders in each other"):
+        repo.create("k", "data/**")
 
 
 def test_what_was_written_deep_down_is_removed_after_a_failure(

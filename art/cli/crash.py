@@ -8,7 +8,7 @@ from importlib import metadata
 
 from art import __version__
 
-_LIBRARIES = ["typer", "rich", "PyYAML", "blake3", "zstandard", "pyfastcdc", "fsspec", "pathspec"]
+_LIBRARIES = ["typer", "rich", "PyYAML", "blake3", "zstandard", "pyfastcdc", "fsspec"]
 
 
 def write_report(words: list[str]) -> str:
