@@ -16,6 +16,7 @@ from art.cli.common import (
     shared,
 )
 from art.errors import ConflictError, UsageError
+from art.ref import names_key
 from art.render.plain import count_text
 
 if TYPE_CHECKING:
@@ -68,7 +69,7 @@ def command(
         return
     _refuse(output, plan)
     for word in wanted:
-        if "@" not in word and not word.startswith("b3:"):
+        if names_key(word):
             number = sum(record.key == word.removeprefix("art://") for record in plan.versions)
             output.confirm(f"delete all {count_text(number, 'live version')} of {word}?", yes=yes)
     deleted = repo.execute_delete(plan, message=message)
