@@ -37,7 +37,6 @@ _BATCH = 128
 _QUEUE_LENGTH = 16
 _LARGE = 1 << 20
 _BLOCK = 1 << 20
-_PATH_LIMIT = 4096
 _CHANGED_BATCH = 100_000
 _MODE_ONLY = b"mode"  # in place of a stamp
 _WINDOWS_NAMES = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")
@@ -423,7 +422,6 @@ def _checked(nodes: Iterable[Node]) -> Iterator[Node]:
     """Yield the nodes; raise where a path cannot be a name on this system or on any."""
     for node in nodes:
         try:
-            _check_length(node.path)
             check_path(node.path)
         except ValueError as error:
             raise CorruptError(f"the tree is damaged: {error}", hint="art doctor") from None
@@ -432,15 +430,6 @@ def _checked(nodes: Iterable[Node]) -> Iterator[Node]:
                 f"{node.path!r} is no possible name on this system", hint="use --tar"
             )
         yield node
-
-
-def _check_length(path: str) -> None:
-    """Raise ValueError where a path is longer than any system takes; it also bounds all that is done
-    for each folder above it."""
-    if len(path) > _PATH_LIMIT // 4:
-        size = len(path.encode("utf-8", "surrogateescape"))
-        if size > _PATH_LIMIT:
-            raise ValueError(f"path {path[:40]!r}… has {size:,} bytes, more than {_PATH_LIMIT:,}")
 
 
 def _is_refused_by_windows(part: str) -> bool:

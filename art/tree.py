@@ -12,6 +12,7 @@ from art.pack import CHUNK_LIMIT
 
 INLINE_CHUNKS = 128
 LINE_LIMIT = 16 << 20
+PATH_LIMIT = 4096
 
 _SIMPLE = re.compile(
     rb'\{"path":"([ !#-\[\]-~]+)","mode":"([0-7]{1,3})","size":(0|[1-9][0-9]{0,17}),"b3":"([0-9a-f]{64})"\}'
@@ -163,9 +164,12 @@ def unquoted_order(text: str) -> str:
 
 
 def check_path(path: str) -> None:
-    """Raise ValueError where a path of a tree is absolute, empty, goes up or into a repository."""
+    """Raise ValueError where a path of a tree is absolute, empty, goes up or into a repository, or
+    is longer than any system would take."""
     if _IMPOSSIBLE.search(path):
         raise ValueError(f"path {path[:80]!r} is not possible")
+    if len(path) > PATH_LIMIT // 4 and len(path.encode("utf-8", "surrogateescape")) > PATH_LIMIT:
+        raise ValueError(f"path {path[:80]!r}… has more than {PATH_LIMIT} bytes")
 
 
 def folders_above(path: str) -> list[str]:
