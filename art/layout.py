@@ -5,8 +5,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
-
-from blake3 import blake3
+from typing import Protocol
 
 from art.errors import CorruptError
 from art.pack import CHUNK_LIMIT, Location, find_record
@@ -36,24 +35,32 @@ class Link:
     digest: str
 
 
+class Source(Protocol):
+    """The bytes of a layout: all of them, or what fetches the ranges that are asked for."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, part: slice, /) -> bytes: ...
+
+
 class Layout:
     """A parsed layout. `find` knows its own chunks only; `extends` names where to look on.
 
     `depth` is 1 where it extends another, else 0: one that is extended extends nothing itself.
     """
 
-    def __init__(self, data: bytes, name: str) -> None:
+    def __init__(self, data: Source, name: str, digest: str) -> None:
         """Raise CorruptError that names `name` where anything does not fit."""
         self._data = data
         self.name = name
-        self.digest = blake3(data).hexdigest()
+        self.digest = digest
         try:
             self._parse()
         except (struct.error, ValueError, IndexError) as error:
             raise CorruptError(f"{name} is damaged: {error}", hint="art doctor") from error
 
     def _parse(self) -> None:
-        head = _HEAD.unpack_from(self._data)
+        head = _HEAD.unpack(self._data[: _HEAD.size])
         magic, payload, base_payload, base, self.depth, packs, chunks, bits, pieces, paths = head
         if magic != MAGIC or bits > 16 or self.depth > DEPTH_LIMIT:
             raise ValueError("it is not a layout")
@@ -62,73 +69,66 @@ class Layout:
         at = _HEAD.size
         self._packs_at, at = at, at + 32 * packs
         self._fan_at, at = at, at + 4 * 2**bits
-        self._chunks_at, at = at, at + RECORD.size * chunks
         self._pieces_at, at = at, at + RECORD.size * pieces
         self._ends_at, at = at, at + 4 * pieces
-        self._paths_at = at
-        if at + paths != len(self._data):
-            raise ValueError(f"it has {len(self._data)} bytes, expected {at + paths}")
+        self._paths_at, at = at, at + paths
+        self._chunks_at, at = at, at + RECORD.size * chunks
+        if at != len(self._data):
+            raise ValueError(f"it has {len(self._data)} bytes, expected {at}")
         self.payload = payload.hex()
         self.extends = Link(base_payload.hex(), base.hex()) if base != _ZERO else None
-        self._bits, self._piece_count, self.chunk_count, self._pack_count = (
-            bits,
-            pieces,
-            chunks,
-            packs,
-        )
-        self._table = memoryview(self._data)[self._chunks_at : self._pieces_at]
-
-    @property
-    def packs(self) -> list[str]:
+        self._bits, self._piece_count, self.chunk_count = bits, pieces, chunks
+        ids = self._data[self._packs_at : self._fan_at].hex()
+        self.packs = [ids[at : at + 64] for at in range(0, len(ids), 64)]
         """The ids of the packs it points into, in hex."""
-        return [self._pack(number) for number in range(self._pack_count)]
 
     def find(self, digest: bytes) -> Location | None:
         """Return where a chunk lies, None where this layout does not say."""
         prefix = int.from_bytes(digest[:2], "big") >> (16 - self._bits) if self._bits else 0
         low = self._fan(prefix - 1) if prefix else 0
         high = min(self._fan(prefix), self.chunk_count)
-        position = find_record(self._table, RECORD.size, digest, low, high)
-        return None if position is None else self._location(self._chunks_at, position)[1]
+        if low >= high:
+            return None
+        width = RECORD.size
+        at = self._chunks_at
+        table = self._data[at + width * low : at + width * high]
+        position = find_record(table, width, digest, 0, high - low)
+        return None if position is None else self._location(table, width * position)[1]
 
     def pieces(self) -> list[Piece]:
         """Return the pieces of the tree, in order."""
-        ends = struct.unpack_from(f"<{self._piece_count}I", self._data, self._ends_at)
+        table = self._data[self._pieces_at : self._ends_at]
+        ends = struct.unpack(f"<{self._piece_count}I", self._data[self._ends_at : self._paths_at])
+        paths = self._data[self._paths_at : self._chunks_at]
         result = []
         start = 0
         for position, end in enumerate(ends):
-            digest, location = self._location(self._pieces_at, position)
-            path = self._data[self._paths_at + start : self._paths_at + end]
-            result.append(Piece(digest, location, path.decode("ascii", "replace")))
+            digest, location = self._location(table, RECORD.size * position)
+            result.append(Piece(digest, location, paths[start:end].decode("ascii", "replace")))
             start = end
         return result
 
     def records(self) -> Iterator[tuple[bytes, Location]]:
         """Yield all chunks that this layout itself places, those of the pieces as well."""
-        for position in range(self.chunk_count):
-            yield self._location(self._chunks_at, position)
+        table = self._data[self._chunks_at : self._chunks_at + RECORD.size * self.chunk_count]
+        for at in range(0, len(table), RECORD.size):
+            yield self._location(table, at)
 
     def _fan(self, prefix: int) -> int:
-        return int.from_bytes(
-            self._data[self._fan_at + 4 * prefix : self._fan_at + 4 * prefix + 4], "little"
-        )
+        at = self._fan_at + 4 * prefix
+        return int.from_bytes(self._data[at : at + 4], "little")
 
-    def _pack(self, number: int) -> str:
-        if number >= self._pack_count:
-            raise CorruptError(
-                f"{self.name} is damaged: it has no pack {number}", hint="art doctor"
-            )
-        return self._data[self._packs_at + 32 * number : self._packs_at + 32 * number + 32].hex()
-
-    def _location(self, table: int, position: int) -> tuple[bytes, Location]:
-        digest, number, offset, length, size = RECORD.unpack_from(
-            self._data, table + RECORD.size * position
-        )
+    def _location(self, table: bytes, at: int) -> tuple[bytes, Location]:
+        digest, number, offset, length, size = RECORD.unpack_from(table, at)
         if size > CHUNK_LIMIT or length > CHUNK_LIMIT + (1 << 16):
             raise CorruptError(
                 f"{self.name} is damaged: a chunk of {size} bytes", hint="art doctor"
             )
-        return digest, Location(self._pack(number), offset, length, size)
+        if number >= len(self.packs):
+            raise CorruptError(
+                f"{self.name} is damaged: it has no pack {number}", hint="art doctor"
+            )
+        return digest, Location(self.packs[number], offset, length, size)
 
 
 def size_by_head(data: bytes) -> int:
@@ -170,9 +170,9 @@ def encode(
         len(pieces),
         sum(map(len, paths)),
     )
-    parts = [head, *map(bytes.fromhex, packs), _fan_out(chunks, bits), chunks]
+    parts = [head, *map(bytes.fromhex, packs), _fan_out(chunks, bits)]
     parts += [record for record, _ in pieces]
-    parts += [_ends(paths), *paths]
+    parts += [_ends(paths), *paths, chunks]
     return b"".join(parts)
 
 

@@ -25,7 +25,7 @@ from art.tree import Node
 
 _BLOCK_SIZE = 4 << 20
 LIST_RECORD = 36
-_LAYOUT_BEGINNING = 1 << 20  # no more is read of a file that does not say itself how long it is
+_LAYOUT_BEGINNING = 2 << 20  # no more is read of a file that does not say itself how long it is
 
 
 def layout_directory(payload: str) -> str:
@@ -93,7 +93,7 @@ class ObjectStore:
             raise CorruptError(
                 f"{name} is damaged: its content is not what its name says", hint="art doctor"
             )
-        layout = Layout(data, name)
+        layout = Layout(data, name, digest)
         if layout.payload != payload:
             raise CorruptError(f"{name} is damaged: it is about another payload", hint="art doctor")
         return layout

@@ -118,7 +118,9 @@ class Forge:
         self, tree: str, pack_ids: list[str], records: list[bytes], pieces: list[tuple[bytes, str]]
     ) -> str:
         """Write a layout under its digest; return the payload."""
-        self.raw_layout(tree, layouts.encode(tree, pack_ids, layouts.sort_records(b"".join(records)), pieces))
+        self.raw_layout(
+            tree, layouts.encode(tree, pack_ids, layouts.sort_records(b"".join(records)), pieces)
+        )
         return tree
 
     def raw_layout(self, tree: str, data: bytes) -> Path:

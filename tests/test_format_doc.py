@@ -231,8 +231,10 @@ class Reader:
         _, p, c, f, t, s = struct.unpack_from("<6I", data, 104)
         packs = [data[128 + 32 * i : 160 + 32 * i].hex() for i in range(p)]
         table = 128 + 32 * p + 4 * 2**f
-        records = [struct.unpack_from("<32s4I", data, table + 48 * i) for i in range(c + t)]
-        assert len(data) == table + 48 * (c + t) + 4 * t + s
+        chunks = table + 48 * t + 4 * t + s
+        pieces = [struct.unpack_from("<32s4I", data, table + 48 * i) for i in range(t)]
+        records = [struct.unpack_from("<32s4I", data, chunks + 48 * i) for i in range(c)] + pieces
+        assert len(data) == chunks + 48 * c
         for digest_, number, offset, length, size in records:
             self.places.setdefault(digest_, (packs[number], offset, length, size))
         if not self.pieces:

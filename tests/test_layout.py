@@ -6,6 +6,7 @@ import random
 import struct
 
 import pytest
+from blake3 import blake3
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +34,10 @@ def location(place: tuple[int, int, int, int]) -> Location:
     return Location(PACKS[number], offset, length, size)
 
 
+def parsed(data: bytes) -> Layout:
+    return Layout(data, "l", blake3(data).hexdigest())
+
+
 def records_of(table: dict[bytes, tuple[int, int, int, int]]) -> bytes:
     return sort_records(b"".join(record(digest, place) for digest, place in table.items()))
 
@@ -41,7 +46,7 @@ def records_of(table: dict[bytes, tuple[int, int, int, int]]) -> bytes:
 def test_every_chunk_is_found_where_it_is_and_no_other(
     table: dict[bytes, tuple[int, int, int, int]], other: bytes
 ) -> None:
-    layout = Layout(encode(PAYLOAD, PACKS, records_of(table), []), "l")
+    layout = parsed(encode(PAYLOAD, PACKS, records_of(table), []))
     for digest, place in table.items():
         assert layout.find(digest) == location(place)
     assert (layout.find(other) is not None) == (other in table)
@@ -55,7 +60,7 @@ def test_the_fan_out_serves_few_and_many_chunks(count: int) -> None:
     chosen = [digest_of(b"%d" % number) for number in range(count)]
     table = {digest: (0, number, 1, 1) for number, digest in enumerate(chosen)}
     data = encode(PAYLOAD, PACKS, records_of(table), [])
-    layout = Layout(data, "l")
+    layout = parsed(data)
     bits = struct.unpack_from("<I", data, 116)[0]
     assert bits == (0 if count < 16 else count.bit_length() - 5)
     assert all(layout.find(digest) == location(table[digest]) for digest in chosen)
@@ -65,10 +70,10 @@ def test_the_fan_out_serves_few_and_many_chunks(count: int) -> None:
 @pytest.mark.parametrize("edge", [b"\x00" * 32, b"\xff" * 32, b"\x00\xff" * 16, b"\xff\x00" * 16])
 def test_digests_at_the_edges_are_found(edge: bytes) -> None:
     table = {digest_of(b"%d" % number): (0, 0, 1, 1) for number in range(3000)}
-    layout = Layout(encode(PAYLOAD, PACKS, records_of(table), []), "l")
+    layout = parsed(encode(PAYLOAD, PACKS, records_of(table), []))
     assert layout.find(edge) is None
     table[edge] = (2, 7, 7, 7)
-    layout = Layout(encode(PAYLOAD, PACKS, records_of(table), []), "l")
+    layout = parsed(encode(PAYLOAD, PACKS, records_of(table), []))
     assert layout.find(edge) == location((2, 7, 7, 7))
 
 
@@ -80,7 +85,7 @@ def test_the_pieces_of_the_tree_keep_their_order_and_first_paths(
     pieces: list[tuple[bytes, tuple[int, int, int, int], str]],
 ) -> None:
     written = [(record(digest, place), path) for digest, place, path in pieces]
-    layout = Layout(encode(PAYLOAD, PACKS, b"", written), "l")
+    layout = parsed(encode(PAYLOAD, PACKS, b"", written))
     assert [(piece.digest, piece.location, piece.first_path) for piece in layout.pieces()] == [
         (digest, location(place), path) for digest, place, path in pieces
     ]
@@ -94,7 +99,7 @@ def test_a_chain_of_extensions_knows_every_chunk(
     chain: list[Layout] = []
     for depth, table in enumerate(levels):
         base = chain[-1] if chain else None
-        layout = Layout(encode(f"{depth:064x}", PACKS, records_of(table), [], base), "l")
+        layout = parsed(encode(f"{depth:064x}", PACKS, records_of(table), [], base))
         assert layout.depth == depth
         assert layout.extends == (Link(base.payload, base.digest) if base else None)
         chain.append(layout)
@@ -105,9 +110,9 @@ def test_a_chain_of_extensions_knows_every_chunk(
 def test_a_layout_that_would_be_too_deep_is_refused() -> None:
     base = None
     for depth in range(DEPTH_LIMIT + 1):
-        base = Layout(encode(f"{depth:064x}", [], b"", [], base), "l")
+        base = parsed(encode(f"{depth:064x}", [], b"", [], base))
     with pytest.raises(CorruptError, match="not a layout"):
-        Layout(encode(PAYLOAD, [], b"", [], base), "l")
+        parsed(encode(PAYLOAD, [], b"", [], base))
 
 
 SAMPLE = encode(
@@ -121,12 +126,12 @@ SAMPLE = encode(
 @pytest.mark.parametrize("length", [0, 7, 8, 127, 128, 200, len(SAMPLE) - 1])
 def test_a_truncated_layout_is_damage_that_is_named(length: int) -> None:
     with pytest.raises(CorruptError, match="^l is damaged"):
-        Layout(SAMPLE[:length], "l")
+        parsed(SAMPLE[:length])
 
 
 def test_a_longer_layout_is_damaged() -> None:
     with pytest.raises(CorruptError, match="^l is damaged: it has"):
-        Layout(SAMPLE + b"\x00", "l")
+        parsed(SAMPLE + b"\x00")
 
 
 @pytest.mark.parametrize("offset", [*range(8), *range(104, 128)])
@@ -136,7 +141,7 @@ def test_a_changed_head_never_leads_beyond_the_file(offset: int, value: int) -> 
     damaged = bytearray(SAMPLE)
     damaged[offset] ^= value
     with pytest.raises(CorruptError, match="^l is damaged"):
-        use(Layout(bytes(damaged), "l"))
+        use(parsed(bytes(damaged)))
 
 
 def use(layout: Layout) -> None:
@@ -154,7 +159,7 @@ def test_random_damage_raises_corrupt_error_or_nothing() -> None:
         for _ in range(noise.randrange(1, 6)):
             damaged[noise.randrange(len(damaged))] = noise.randrange(256)
         try:
-            layout = Layout(bytes(damaged), "l")
+            layout = parsed(bytes(damaged))
             layout.pieces()
             list(layout.records())
             for number in range(40):
@@ -168,6 +173,6 @@ def test_random_damage_raises_corrupt_error_or_nothing() -> None:
     "place", [(3, 0, 1, 1), (2**32 - 1, 0, 1, 1), (0, 0, 1, CHUNK_LIMIT + 1), (0, 0, 2**32 - 1, 1)]
 )
 def test_a_place_that_cannot_be_is_damage(place: tuple[int, int, int, int]) -> None:
-    layout = Layout(encode(PAYLOAD, PACKS, record(digest_of(b"x"), place), []), "l")
+    layout = parsed(encode(PAYLOAD, PACKS, record(digest_of(b"x"), place), []))
     with pytest.raises(CorruptError, match="^l is damaged"):
         layout.find(digest_of(b"x"))
