@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import yaml
+from blake3 import blake3
 
 from art import document as documents
 from art.cli import main
