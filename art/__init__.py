@@ -13,9 +13,10 @@ cli         words → one call of Repo → render; the only part that knows Type
 render      values → text; `render.terminal` alone knows rich
 repo        `Repo`, the facade: puts the parts below together, does nothing itself
 version     `Version`: one version of an artifact, to look at and to take out
-worktree    files on disk → trees; checkout, surplus: the way back; diff, tables: what differs
+worktree    files on disk → trees (ignore: which not); checkout, with folder, staging and surplus: the
+            way back; diff, tables: what differs
 store       one place with the layout of FORMAT.md; index: a cache of it that answers fast
-objects     bytes by digest, in packs; catalog: manifests and the logs beside them
+writer      payloads into packs; objects: bytes by digest, out of packs; catalog: manifests and logs
 config      settings; place: where the nearest repository lies
 backend     bytes at names, durable and created exclusively; pack, layout, tree, document: formats
 model       what a key, a manifest and an entry are: pure values; ref: references to versions

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import math
 import mimetypes
 import os
 import stat
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -111,7 +109,7 @@ def set_progress(
 ) -> None:
     """Replace the value of a progress artifact, with the next sequence number. Without a message the
     old one stays, an empty one takes it away."""
-    with _alone(backend, f"progress-{uid}"):
+    with backend.alone(f"progress-{uid}"):
         old = catalog.progress(uid)
         document: Document = {
             "art": 1,
@@ -136,17 +134,3 @@ def _next(sequence: int, key: str) -> int:
             hint="create it anew",
         )
     return sequence + 1
-
-
-@contextlib.contextmanager
-def _alone(backend: LocalBackend, name: str) -> Iterator[None]:
-    """Hold a lock of this machine, so that no update of a progress is lost."""
-    try:
-        import fcntl
-    except ImportError:  # Windows: the last writer wins
-        yield
-        return
-    backend.make_directory("locks")
-    with open(backend.path(f"locks/{name}"), "ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
