@@ -81,7 +81,7 @@ def _wide_layout(forge: Forge) -> None:
     tree = "cd" * 32
     for at in range(104, 128, 4):
         for value in (2**31, 2**32 - 1, 17):
-            data = bytearray(layouts.encode(tree, [], [], []))
+            data = bytearray(layouts.encode(tree, [], b"", []))
             data[at : at + 4] = value.to_bytes(4, "little")
             forge.raw_layout(tree, bytes(data))
     forge.manifest("k", 1, payload={"tree": tree, "size": 1, "files": 1})
@@ -159,7 +159,7 @@ BOMBS: dict[str, Callable[[Forge], None]] = {
 
 # What is read does not need what is wrong with them; `doctor` reports it.
 HARMLESS = ("a sparse index", "a sparse pack", "a pack with a huge count")
-HARMLESS += ("a pack that is all directory",)
+HARMLESS += ("a pack that is all directory", "a sparse note")
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="limits address space")

@@ -153,8 +153,7 @@ def test_a_chunk_beyond_the_limit_is_refused_before_anything_is_done() -> None:
 def read_back(backend: Backend, packer: Packer) -> dict[bytes, bytes]:
     """Return every chunk that the packer placed, read from where it says."""
     found = {}
-    for record in packer.records():
-        digest, number, offset, length, size = struct.unpack("<32sIIII", record)
+    for digest, number, offset, length, size in struct.iter_unpack("<32sIIII", packer.records()):
         name = packs.pack_name(packer.pack_ids()[number])
         frame = backend.read(name, offset, length)
         found[digest] = packs.unpack_frame(frame, size, digest, name, DECOMPRESSOR)
