@@ -19,6 +19,7 @@ from art.errors import ArtError, CorruptError, DeniedError, StorageError
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTSUP, errno.EMLINK, errno.EXDEV}
 _NO_SYNC = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EBADF, errno.EACCES}
 _READ_SIZE = 64 << 20
+_COPY_SIZE = 4 << 20
 # Where a pipe lies in place of a file, opening it must not wait for a writer.
 _READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _STALE_SECONDS = 24 * 3600
@@ -69,6 +70,9 @@ class Backend(Protocol):
     def stage(self) -> Staged:
         """Begin a large file."""
 
+    def upload(self, name: str, source: Path) -> None:
+        """Store a copy of a local file. The name must belong to these bytes alone."""
+
     def walk(self, prefix: str) -> Iterator[Item]:
         """Yield all names below the directory `prefix`, in no order; nothing where it is missing."""
 
@@ -90,6 +94,10 @@ class Backend(Protocol):
     def path(self, name: str) -> Path | None:
         """Return where it lies on this machine's disk, None where it does not."""
 
+    @property
+    def where(self) -> str:
+        """The place it is at, as messages may show it."""
+
 
 class LocalBackend:
     """A directory on a disk or shared folder.
@@ -105,6 +113,10 @@ class LocalBackend:
 
     def path(self, name: str) -> Path:
         return self.root / name
+
+    @property
+    def where(self) -> str:
+        return str(self.root)
 
     def _at(self, name: str) -> str:
         return f"{self.root}/{name}"
@@ -162,6 +174,15 @@ class LocalBackend:
             self._made.clear()
             self.make_directory("tmp")
             return LocalStaged(self, path)
+
+    def upload(self, name: str, source: Path) -> None:
+        staged = self.stage()
+        try:
+            for block in _blocks(source):
+                staged.write(block)
+            staged.commit(name)
+        finally:
+            staged.discard()
 
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[None]:
@@ -478,6 +499,15 @@ def _read_all(handle: int, start: int, size: int) -> bytes:
         parts.append(part)
         size -= len(part)
     return parts[0] if len(parts) == 1 else b"".join(parts)
+
+
+def _blocks(source: Path) -> Iterator[bytes]:
+    try:
+        with open(source, "rb", buffering=0) as file:
+            while block := file.read(_COPY_SIZE):
+                yield block
+    except OSError as error:
+        explain(error, str(source))
 
 
 def _item(name: str, entry: os.DirEntry[str]) -> Iterator[Item]:
