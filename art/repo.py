@@ -466,8 +466,9 @@ class Repo:
         Raise NotFoundError where nothing was deleted, ConflictError where the bytes are gone.
         """
         records = [record for ref in refs for record in self._deleted(ref)]
-        records = self._changes().restore(records, message)
-        return [self.version(Ref(record.key or "", record.id)) for record in records]
+        restored = [Ref(r.key or "", r.id) for r in self._changes().restore(records, message)]
+        # Another process may have deleted them again: they were restored all the same.
+        return [self._version(self._resolver.record(ref, deleted=True)) for ref in restored]
 
     def move(self, key: str, new_key: str) -> Moved:
         """Rename a key: its live versions and tags go on under the new one, and references to the old
