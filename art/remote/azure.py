@@ -10,7 +10,7 @@ from typing import Any, BinaryIO
 
 from art.backend import Item
 from art.errors import UsageError
-from art.remote.base import Page, Remote
+from art.remote.base import Page, Remote, silence
 from art.remote.failures import Advice, BrokenAnswerError, answer
 from art.remote.options import Options
 from art.remote.url import Address
@@ -46,6 +46,7 @@ class Azure(Remote):
         if self._opened is None:
             from adlfs import AzureBlobFileSystem
 
+            silence("adlfs", "azure", "asyncio")
             anonymous = {"anon": True} if self._anon else {}
             try:
                 self._opened = AzureBlobFileSystem(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import logging
 import os
 import tempfile
 import time
@@ -23,6 +24,7 @@ from art.remote.url import redact
 
 T = TypeVar("T")
 
+PATIENCE = Patience()
 SMALL_SIZE = 16 << 20  # what is at most so large is sent by one request
 PART_SIZE = 8 << 20
 _PART_COUNT_LIMIT = 10_000
@@ -52,7 +54,7 @@ class Remote(ABC):
         self._url = redact(url)
         self._prefix = f"{prefix}/" if prefix and not prefix.endswith("/") else prefix
         self._advice = advice
-        self._patience = Patience()
+        self._patience = PATIENCE
         self._single_writer = single_writer
 
     # -- single requests, for subclasses; `key` is a name with the prefix before it ---------------
@@ -102,18 +104,20 @@ class Remote(ABC):
         """As the protocol says; but where the name holds exactly `content`, that was this call, whose
         answer was lost: contents are unique."""
         for _ in range(_CREATE_ROUNDS):
-            try:
-                self._create(name, content)
+            if self._create(name, content):
                 return True
-            except TakenError:
-                with contextlib.suppress(FileNotFoundError):  # deleted since
-                    return self.read(name, 0, len(content) + 1) == content
+            with contextlib.suppress(FileNotFoundError):  # deleted since
+                return self.read(name, 0, len(content) + 1) == content
         raise UnavailableError(f"{self.where}/{name} comes and goes", hint="try again later")
 
-    def _create(self, name: str, content: bytes) -> None:
+    def _create(self, name: str, content: bytes) -> bool:
         if self._single_writer and self.size(name) is not None:
-            raise TakenError(name)
-        self._try(name, lambda: self._put(self._key(name), content, only_new=True))
+            return False
+        try:
+            self._try(name, lambda: self._put(self._key(name), content, only_new=True))
+        except TakenError:
+            return False
+        return True
 
     def replace(self, name: str, content: bytes) -> None:
         self._store(name, io.BytesIO(content), len(content))
@@ -237,6 +241,12 @@ class Remote(ABC):
                 threads.shutdown(cancel_futures=True)
                 raise
         return results
+
+
+def silence(*loggers: str) -> None:
+    """Keep what libraries log about failures, which are explained here, off the terminal."""
+    for name in loggers:
+        logging.getLogger(name).addHandler(logging.NullHandler())
 
 
 def _parts(file: BinaryIO, size: int, part_size: int) -> Iterator[bytes]:

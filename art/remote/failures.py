@@ -10,6 +10,7 @@ import enum
 import errno
 import random
 import socket
+import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -94,6 +95,7 @@ _BY_CODE = {
     "RequestTimeout": Trouble.AGAIN,
     "SlowDown": Trouble.AGAIN,
 }
+_NEVER = (501, 505)  # the server cannot do this at all
 _BY_STATUS = {
     301: Trouble.NO_PLACE,
     401: Trouble.LOGIN,
@@ -160,18 +162,20 @@ _BY_CLASS = {
 }
 
 
-def judge(error: BaseException) -> Trouble:
-    """Return what kind of trouble an error of any library is."""
-    for cause in _causes(error):
+def judge(error: BaseException, handled: BaseException | None = None) -> Trouble:
+    """Return what kind of trouble an error of any library is.
+
+    `handled` is what the caller was handling before: Python links it to `error` though it is none
+    of its causes.
+    """
+    causes = list(_causes(error, handled))
+    for cause in causes:
         found = answer(cause)
         if found is not None:
-            return _judge_answer(*found)
-    for cause in _causes(error):  # the class nearest to the caller first, whatever is below it
-        known = _judge_class(cause)
-        if known is not None and known is not Trouble.AGAIN:
-            return known
-    is_passing = any(_judge_class(cause) is Trouble.AGAIN for cause in _causes(error))
-    return Trouble.AGAIN if is_passing else Trouble.UNKNOWN
+            return _judge_answer(*found, str(cause))
+    known = [trouble for cause in causes if (trouble := _judge_class(cause)) is not None]
+    lasting = [trouble for trouble in known if trouble is not Trouble.AGAIN]
+    return (lasting + known + [Trouble.UNKNOWN])[0]
 
 
 def answer(error: BaseException) -> tuple[int, str] | None:
@@ -193,10 +197,11 @@ def answer(error: BaseException) -> tuple[int, str] | None:
     return None
 
 
-def _judge_answer(status: int, code: str) -> Trouble:
+def _judge_answer(status: int, code: str, text: str) -> Trouble:
     if code in _BY_CODE:
         return _BY_CODE[code]
-    if status >= 500:
+    is_damaged = status == 400 and "md5" in text.lower()  # on the way; nobody agrees on the code
+    if is_damaged or (status >= 500 and status not in _NEVER):
         return Trouble.AGAIN
     return _BY_STATUS.get(status, Trouble.UNKNOWN)
 
@@ -212,8 +217,8 @@ def _judge_class(error: BaseException) -> Trouble | None:
     return None
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    seen: set[int] = set()
+def _causes(error: BaseException, handled: BaseException | None) -> Iterator[BaseException]:
+    seen = {id(handled)}
     found: BaseException | None = error
     while found is not None and id(found) not in seen:
         seen.add(id(found))
@@ -235,6 +240,7 @@ def attempt(action: Callable[[], T], where: str, advice: Advice, patience: Patie
     Raise FileNotFoundError, TakenError, or an ArtError in words that help.
     """
     began = time.monotonic()
+    handled = sys.exc_info()[1]
     pause = 0.1
     while True:
         try:
@@ -242,7 +248,7 @@ def attempt(action: Callable[[], T], where: str, advice: Advice, patience: Patie
         except ArtError:
             raise
         except Exception as error:  # noqa: BLE001 - the libraries have no common class
-            trouble = judge(error)
+            trouble = judge(error, handled)
             spent = time.monotonic() - began
             if spent + pause > _limit(trouble, patience):
                 explain(error, trouble, where, advice)

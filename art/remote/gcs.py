@@ -20,13 +20,15 @@ from urllib.parse import quote
 
 from art.backend import Item
 from art.errors import UnavailableError
-from art.remote.base import PART_SIZE, Page, Remote
+from art.remote.base import PART_SIZE, Page, Remote, silence
 from art.remote.failures import Advice, AnswerError, BrokenAnswerError
 from art.remote.options import Options
 from art.remote.url import Address
 
 OPTIONS = ("endpoint_url", "project", "anon", "timeout")
 _CONNECT_SECONDS = 5
+_UPLOAD_ROUNDS = 3
+_SPOILT = (400, 404, 410)  # of an upload in parts that was damaged or forgotten: begin a new one
 
 
 @dataclass(frozen=True)
@@ -38,6 +40,10 @@ class _Answer:
     def json(self) -> dict[str, Any]:
         found = json.loads(self.body)
         return found if isinstance(found, dict) else {}
+
+
+class _SpoiltError(UnavailableError):
+    """An upload in parts that cannot end well."""
 
 
 class GCS(Remote):
@@ -91,6 +97,7 @@ class GCS(Remote):
             os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
             from gcsfs import GCSFileSystem
 
+            silence("gcsfs", "google", "asyncio")
             self._opened = GCSFileSystem(**self._arguments)
         return self._opened
 
@@ -134,24 +141,31 @@ class GCS(Remote):
         return f"/upload/storage/v1/b/{self._bucket}/o?uploadType={kind}{condition}"
 
     def _put_large(self, key: str, file: BinaryIO, size: int) -> None:
+        began = file.tell()
         description = {"name": key, "md5Hash": _md5(_hash_of(file, size))}
-        begun = self._try(
-            "",
-            lambda: self._call(
-                "POST",
-                self._upload_url("resumable", only_new=False),
-                headers={"X-Upload-Content-Length": str(size)},
-                json=description,
-            ),
-        )
-        session = begun.headers["Location"]
+        for rounds_left in reversed(range(_UPLOAD_ROUNDS)):
+            file.seek(began)
+            try:
+                self._upload(description, file, size)
+                return
+            except _SpoiltError:
+                if not rounds_left:
+                    raise
+
+    def _upload(self, description: dict[str, str], file: BinaryIO, size: int) -> None:
+        begun = self._try("", lambda: self._begin(description, size))
         began, offset = file.tell(), 0
         while offset < size:
             file.seek(began + offset)
             part = file.read(min(PART_SIZE, size - offset))
             if not part:
                 raise UnavailableError(f"{self.where}: a file became shorter while uploaded")
-            offset = self._send_part(session, part, offset, size)
+            offset = self._send_part(begun.headers["Location"], part, offset, size)
+
+    def _begin(self, description: dict[str, str], size: int) -> _Answer:
+        url = self._upload_url("resumable", only_new=False)
+        headers = {"X-Upload-Content-Length": str(size)}
+        return self._call("POST", url, headers=headers, json=description)
 
     def _send_part(self, session: str, part: bytes, offset: int, size: int) -> int:
         """Return how many bytes have arrived. Where an answer was lost, the server is asked that."""
@@ -162,7 +176,11 @@ class GCS(Remote):
             span, body = (f"{offset}-{offset + len(part) - 1}", part) if is_first else ("*", b"")
             is_first = False
             headers = {"Content-Range": f"bytes {span}/{size}"}
-            found = self._call("PUT", session, (200, 201, 308), headers=headers, data=body)
+            found = self._call(
+                "PUT", session, (*_SPOILT, 200, 201, 308), headers=headers, data=body
+            )
+            if found.status in _SPOILT:
+                raise _SpoiltError(f"{self.where} keeps refusing an upload ({_refusal(found)})")
             if found.status != 308:
                 return size
             return int(found.headers.get("Range", "bytes=0--1").partition("-")[2]) + 1
@@ -201,8 +219,6 @@ def _refusal(answer: _Answer) -> AnswerError:
     code = ""
     if answer.status == 404 and "bucket" in message.lower() and "object" not in message.lower():
         code = "NoSuchBucket"
-    if answer.status == 400 and ("md5" in message.lower() or "hash" in message.lower()):
-        code = "BadDigest"
     return AnswerError(answer.status, code, message)
 
 

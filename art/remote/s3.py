@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from art.backend import Item
-from art.remote.base import Page, Remote
+from art.remote.base import Page, Remote, silence
 from art.remote.failures import Advice, BrokenAnswerError, answer
 from art.remote.options import Options
 from art.remote.url import Address
@@ -56,6 +56,7 @@ class S3(Remote):
         if self._opened is None:
             from s3fs import S3FileSystem
 
+            silence("s3fs", "botocore", "aiobotocore", "asyncio")
             self._opened = S3FileSystem(**self._arguments)
         return self._opened
 

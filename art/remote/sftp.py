@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from art.backend import Item
-from art.remote.base import Page, Remote
+from art.remote.base import Page, Remote, silence
 from art.remote.failures import Advice, BrokenAnswerError, TakenError
 from art.remote.options import Options
 from art.remote.url import Address
@@ -91,6 +91,7 @@ class SFTP(Remote):
     def _connect(self) -> _Connection:
         from paramiko import SSHClient
 
+        silence("paramiko")
         settings = self._settings()
         ssh = SSHClient()
         if self._known_hosts:

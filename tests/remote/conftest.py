@@ -56,8 +56,11 @@ def connect(monkeypatch: pytest.MonkeyPatch) -> Iterator[Opener]:
             backend.close()
 
 
+Proxied = Callable[[Service], Proxy]
+
+
 @pytest.fixture
-def proxied() -> Iterator[Callable[[Service], Proxy]]:
+def proxied() -> Iterator[Proxied]:
     """Return a function that starts a proxy before a service."""
     with contextlib.ExitStack() as stack:
         yield lambda service: stack.enter_context(proxy_before(service.port))
