@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from blake3 import blake3
 
@@ -27,7 +28,8 @@ from art.model import (
 
 _NUMBER = re.compile(r"v?((?!0{8})[0-9]{8}|[1-9][0-9]{8,17})\.yaml")
 _NUMBER_LIMIT = 10**18
-STATE, NOTES, SETTINGS = "_state", "_notes", "_settings"
+VERSIONS, STATE, NOTES, SETTINGS = "versions", "_state", "_notes", "_settings"
+_TAGS = "_tags/"
 
 
 def manifest_name(key: str, number: int) -> str:
@@ -54,6 +56,89 @@ def parse_number(file_name: str) -> int | None:
     """Return the number in the last part of a name, None where it is not a numbered document."""
     match = _NUMBER.fullmatch(file_name)
     return int(match.group(1)) if match else None
+
+
+@dataclass(frozen=True)
+class Log:
+    """A log of a store: a key's versions, or what was said of them later.
+
+    `key` None stands for all keyless versions, `name` is VERSIONS, STATE, NOTES, SETTINGS or that of
+    a tag's log.
+    """
+
+    key: str | None
+    name: str
+
+    @property
+    def directory(self) -> str:
+        """Where its documents lie."""
+        if self.name == VERSIONS:
+            return manifest_directory(self.key or "")
+        return f"{refs_directory(self.key)}/{self.name}"
+
+    @property
+    def has_heads(self) -> bool:
+        """Whether an entry counts only if its writer saw the one before (FORMAT §9.1)."""
+        return self.name == SETTINGS or self.name.startswith(_TAGS)
+
+    def file(self, number: int) -> str:
+        """Return the name of a document."""
+        return f"{self.directory}/{'v' if self.name == VERSIONS else ''}{number:08}.yaml"
+
+    def parse(self, number: int, data: bytes) -> Manifest | Entry:
+        """Return a document of this log from its bytes. Raise CorruptError where it is none."""
+        name = self.file(number)
+        if self.name == VERSIONS:
+            return _manifest(data, name, self.key)
+        return _entry(data, name, self.key, self.name, number)
+
+    @classmethod
+    def of(cls, name: str) -> tuple[Log, int] | None:
+        """Return log and number of a document by its name in a store, None where it is no such name."""
+        directory, _, file = name.rpartition("/")
+        number = parse_number(file)
+        if number is None:
+            return None
+        if directory.startswith("manifests/"):
+            log = cls(unescape(directory.removeprefix("manifests/")), VERSIONS)
+            return (log, number) if log.key and log.file(number) == name else None
+        head, mark, rest = directory.removeprefix("refs/").partition("/_")
+        key = None if head == ANONYMOUS else unescape(head)
+        log = cls(key, f"_{rest}")
+        is_log = bool(mark) and (key is not None or head == ANONYMOUS) and _is_log(log.name)
+        return (log, number) if is_log and log.file(number) == name else None
+
+
+def _is_log(name: str) -> bool:
+    return name in (STATE, NOTES, SETTINGS) or (
+        name.startswith(_TAGS) and unescape(name.removeprefix(_TAGS)) is not None
+    )
+
+
+def _manifest(data: bytes, name: str, key: str | None) -> Manifest:
+    document = documents.decode(data, name)
+    manifest = Manifest.from_document(document, "b3:" + blake3(data).hexdigest(), name)
+    if manifest.key != key:
+        about = repr(manifest.key) if key and manifest.key else "something else"
+        raise CorruptError(f"{name} is damaged: it is about {about}", hint="art doctor")
+    return manifest
+
+
+def _entry(data: bytes, name: str, key: str | None, log: str, number: int) -> Entry:
+    entry = Entry.from_document(documents.decode(data, name), number, name)
+    is_tag = log.startswith(_TAGS)
+    if entry.key != key or (is_tag and log != f"{_TAGS}{escape(str(entry.tag))}"):
+        raise CorruptError(f"{name} is damaged: it is about something else", hint="art doctor")
+    return entry
+
+
+def parse_anonymous(uid: str, data: bytes) -> Manifest:
+    """Return the manifest of a keyless version from its bytes. Raise CorruptError where it is none."""
+    name = f"anonymous/{uid}.yaml"
+    manifest = _manifest(data, name, None)
+    if manifest.uid != uid:
+        raise CorruptError(f"{name} is damaged: it is about something else", hint="art doctor")
+    return manifest
 
 
 class Catalog:
@@ -96,34 +181,24 @@ class Catalog:
         """Return a verified manifest. Raise NotFoundError or CorruptError."""
         name = manifest_name(key, number)
         try:
-            manifest = self._read_manifest(name)
+            return _manifest(self._read(name), name, key)
         except FileNotFoundError:
             raise NotFoundError(f"{key} has no version v{number}", hint=f"art log {key}") from None
-        if manifest.key != key:
-            raise CorruptError(
-                f"{name} is damaged: it is about {manifest.key!r}", hint="art doctor"
-            )
-        return manifest
 
     def anonymous(self, uid: str) -> Manifest:
         """Return the verified manifest of a keyless version."""
         name = f"anonymous/{uid}.yaml"
         try:
-            manifest = self._read_manifest(name)
+            return parse_anonymous(uid, self._read(name))
         except FileNotFoundError:
             raise NotFoundError(f"there is no {name}", hint="art ls --anonymous") from None
-        if manifest.key is not None or manifest.uid != uid:
-            raise CorruptError(f"{name} is damaged: it is about something else", hint="art doctor")
-        return manifest
 
     def anonymous_uids(self) -> list[str]:
         """Return the uids of all keyless versions."""
         return [name[:-5] for name in self.backend.names("anonymous") if name.endswith(".yaml")]
 
-    def _read_manifest(self, name: str) -> Manifest:
-        data = self.backend.read(name, 0, documents.READ_LIMIT)
-        document = documents.decode(data, name)
-        return Manifest.from_document(document, "b3:" + blake3(data).hexdigest(), name)
+    def _read(self, name: str) -> bytes:
+        return self.backend.read(name, 0, documents.READ_LIMIT)
 
     def create_manifest(self, document: Document, number: int | None) -> Manifest | None:
         """Publish a version under `number`, or keyless; return None where the number is taken.
@@ -194,14 +269,9 @@ class Catalog:
     def _entry(self, key: str | None, log: str, number: int) -> Entry:
         name = f"{refs_directory(key)}/{log}/{number:08}.yaml"
         try:
-            document = documents.decode(self.backend.read(name, 0, documents.READ_LIMIT), name)
+            return _entry(self._read(name), name, key, log, number)
         except FileNotFoundError:
             raise CorruptError(f"{name} is missing", hint="art doctor") from None
-        entry = Entry.from_document(document, number, name)
-        is_tag = log.startswith("_tags/")
-        if entry.key != key or (is_tag and log != f"_tags/{escape(str(entry.tag))}"):
-            raise CorruptError(f"{name} is damaged: it is about something else", hint="art doctor")
-        return entry
 
     def append(
         self,
@@ -234,7 +304,7 @@ class Catalog:
         """Return the value of a progress artifact, None where there is none."""
         name = f"progress/{uid}.yaml"
         try:
-            document = documents.decode(self.backend.read(name, 0, documents.READ_LIMIT), name)
+            document = documents.decode(self._read(name), name)
         except FileNotFoundError:
             return None
         check_progress(document, name)

@@ -6,14 +6,15 @@ time is the one noted, and was two seconds old then. Every row carries a checksu
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from art import catalog as catalogs
-from art.catalog import NOTES, SETTINGS, STATE, Catalog
+from art.catalog import NOTES, SETTINGS, STATE, VERSIONS, Catalog, Log
 from art.database import Answer, DamagedError, Database, row_checksum
 from art.errors import ArtError, CorruptError, NewerFormatError, NotFoundError
 from art.model import ANONYMOUS, Document, Entry, Manifest, apply_notes, heads, unescape
@@ -109,22 +110,28 @@ class Index:
         is wrong with another log is warned of.
         """
         self._forget_what_is_gone(key)
+        needed = {STATE, *logs}
+        if not any(self._news(key, needed)):
+            return
+        with self._db.transaction():
+            # Read within it: what a sync puts in the place of other files, it puts there alone.
+            numbers, found = self._news(key, needed)
+            for number in numbers:
+                self._insert(key, number)
+            for log, entries in found.items():
+                self._put_entries(self._key_id(key), log, entries)
+            self._apply_logs(key)
+
+    def _news(self, key: str, needed: set[str]) -> tuple[list[int], dict[str, list[Entry]]]:
+        """Return the numbers of versions, and the entries of each log, that are not known yet."""
         latest = self.latest_number(key)
         numbers = self._damaged_numbers(key)
         if latest:
             numbers += range(latest + 1, self._catalog.next_number(key, latest))
         else:
             numbers += self._catalog.numbers(key)
-        needed = {STATE, *logs}
         found = {log: self._new(key, log, at, needed) for log, at in self._log_ends(key)}
-        if not numbers and not any(found.values()):
-            return
-        with self._db.transaction():
-            for number in numbers:
-                self._insert(key, number)
-            for log, entries in found.items():
-                self._put_entries(self._key_id(key), log, entries)
-            self._apply_logs(key)
+        return numbers, {log: entries for log, entries in found.items() if entries}
 
     def _new(self, key: str | None, log: str, last: int, needed: set[str]) -> list[Entry]:
         """Return the entries after the last one known, up to one that is damaged."""
@@ -138,7 +145,8 @@ class Index:
         return found
 
     def _note_problem(self, error: ArtError) -> None:
-        self.problems.append(error)
+        if all(error.message != known.message for known in self.problems):
+            self.problems.append(error)
         if self._warn and error.message not in self._warned:
             self._warned.add(error.message)
             self._warn(f"{error.message}; `{error.hint or 'art doctor'}` says more")
@@ -450,6 +458,23 @@ class Index:
 
     # -- taking note of what this process did ----------------------------------------------------
 
+    @contextlib.contextmanager
+    def replacing(self, key: str | None) -> Iterator[None]:
+        """While the files of a key get other content, let no process take them in; afterwards, know
+        nothing of the key, so that all is read again."""
+        with self._db.transaction():
+            yield
+            key_id = _KEYLESS if key is None else self._known_key_id(key)
+            for table in ("versions", "inputs", "entries", "moves"):
+                self._db.execute(f"DELETE FROM {table} WHERE key_id = ?", (key_id,))
+            refs = catalogs.refs_directory(key)
+            manifests = "anonymous" if key is None else catalogs.manifest_directory(key)
+            self._db.execute(
+                "UPDATE directories SET modified = -1 "
+                "WHERE name IN (?, ?) OR (name > ? AND name < ?)",
+                (manifests, refs, f"{refs}/_", f"{refs}/`"),  # what begins with _ are its logs
+            )
+
     def note_version(self, manifest: Manifest, number: int | None) -> None:
         """Take in a version that was just published, unless another process did: it may know more."""
         self.ask(lambda _: self._put_alone(manifest, number))
@@ -468,6 +493,17 @@ class Index:
             (key,),
         ).fetchone()
         return row[0] or 0
+
+    def ends(self) -> dict[Log, int]:
+        """Return every log, those of versions too, with the number of its last document."""
+        rows = self._db.execute(
+            "SELECT key_id, key, ?, max(number) FROM versions JOIN keys ON keys.id = key_id "
+            "WHERE key_id != 0 GROUP BY key_id UNION ALL "
+            "SELECT key_id, key, log, max(number) FROM entries JOIN keys ON keys.id = key_id "
+            "GROUP BY key_id, log",
+            (VERSIONS,),
+        )
+        return {Log(key, log): number for _, key, log, number in rows}
 
     def keys(self) -> list[str]:
         """Return all keys that have a version in any state, sorted."""
