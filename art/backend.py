@@ -8,7 +8,7 @@ import os
 import stat
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,8 @@ _COPY_SIZE = 4 << 20
 # Where a pipe lies in place of a file, opening it must not wait for a writer.
 _READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _STALE_SECONDS = 24 * 3600
+_BATCH = 1000  # files that are made durable together
+_MANY = 32 if sys.platform == "linux" else sys.maxsize  # elsewhere `os.sync` does not wait
 
 
 @dataclass(frozen=True)
@@ -156,6 +158,41 @@ class LocalBackend:
             return staged.publish(name)
         finally:
             staged.discard()
+
+    def create_many(self, items: Sequence[tuple[str, bytes]]) -> int:
+        """Create one name after the other up to the first that is taken; return how many that were.
+
+        All are durable when it returns, for much less than each alone would take.
+        """
+        count = 0
+        for start in range(0, len(items), _BATCH):
+            batch = items[start : start + _BATCH]
+            created = self._create_batch(batch)
+            count += created
+            if created < len(batch):
+                break
+        return count
+
+    def _create_batch(self, items: Sequence[tuple[str, bytes]]) -> int:
+        staged: list[LocalStaged] = []
+        directories: set[str] = set()
+        try:
+            for _, content in items:
+                staged.append(self.stage())
+                staged[-1].write(content)
+                staged[-1].settle(is_alone=len(items) < _MANY)
+            if len(items) >= _MANY:
+                os.sync()
+            for count, (name, _) in enumerate(items):
+                directories.add(os.path.dirname(name))
+                if not staged[count].link(name):
+                    return count
+            return len(items)
+        finally:
+            for file in staged:
+                file.discard()
+            for directory in directories:
+                self.sync(directory)
 
     def replace(self, name: str, content: bytes) -> None:
         staged = self.stage()
@@ -342,17 +379,34 @@ class LocalStaged:
 
     def publish(self, name: str) -> bool:
         """Make it durable under `name` unless that exists; return whether this call created it."""
-        target = self._prepare(name)
+        self.settle(is_alone=True)
+        is_new = self.link(name)
+        # Where the name is taken, too: what others build on must not vanish in a crash.
+        self._backend.sync(os.path.dirname(name))
+        return is_new
+
+    def settle(self, *, is_alone: bool) -> None:
+        """Make what was written durable, or, as one of many, leave that to one `os.sync` for all."""
+        assert self._file is not None
+        if is_alone:
+            try:
+                sync_file(self._file.fileno())
+            except OSError as error:
+                explain(error, self._path)
+        if sys.platform == "win32" or not is_alone:  # else it stays locked until it has its name
+            self._close()
+
+    def link(self, name: str) -> bool:
+        """Give it its name unless that is taken; return whether it has it now."""
+        self._backend.make_directory(os.path.dirname(name))
+        target = f"{self._backend.root}/{name}"
         try:
             create_exclusively(self._path, target)
-            is_new = True
         except FileExistsError:
-            is_new = False
+            return False
         except OSError as error:
             explain(error, target)
-        # Where the name is taken, too: what others build on must not vanish in a crash.
-        self._backend.sync_directory(os.path.dirname(target))
-        return is_new
+        return True
 
     def discard(self) -> None:
         self._close()
@@ -362,13 +416,7 @@ class LocalStaged:
             self._is_here = False
 
     def _prepare(self, name: str) -> str:
-        assert self._file is not None
-        try:
-            sync_file(self._file.fileno())
-        except OSError as error:
-            explain(error, self._path)
-        if sys.platform == "win32":  # elsewhere it stays locked until it has its name
-            self._close()
+        self.settle(is_alone=True)
         self._backend.make_directory(os.path.dirname(name))
         return f"{self._backend.root}/{name}"
 

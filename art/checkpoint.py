@@ -1,0 +1,160 @@
+"""Checkpoints: many documents of one log in one file, so that a clone asks for few (FORMAT §3.3)."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Executor
+
+import zstandard
+from blake3 import blake3
+
+from art import document as documents
+from art.backend import Backend
+from art.catalog import Log
+from art.errors import CorruptError
+
+SIZES = (1024, 64)  # documents in one checkpoint, the largest first
+_MAGIC = b"ARTCHKP\x01"
+_HEAD = len(_MAGIC) + 32
+_NAME = re.compile(r"_([1-9][0-9]{0,17})-([1-9][0-9]{0,17})")
+_PATIENCE = 2  # a document that arrives damaged is asked for once more
+
+
+def name(log: Log, first: int, last: int) -> str:
+    """Return the name of the checkpoint with these documents."""
+    return f"checkpoints/{log.directory}/_{first}-{last}"
+
+
+def due(number: int) -> list[tuple[int, int]]:
+    """Return the checkpoints that can be written once a log has this number: first and last."""
+    return [(number - size + 1, number) for size in SIZES if number % size == 0]
+
+
+def encode(contents: Iterable[bytes]) -> bytes:
+    """Return a checkpoint of these documents, in order."""
+    body = b"".join(len(data).to_bytes(4, "little") + data for data in contents)
+    return _MAGIC + blake3(body).digest() + zstandard.ZstdCompressor().compress(body)
+
+
+def decode(data: bytes, count: int, where: str) -> list[bytes]:
+    """Return the documents. Raise CorruptError where they are not `count` whole ones."""
+    try:
+        if data[: len(_MAGIC)] != _MAGIC:
+            raise ValueError("it is no checkpoint")
+        limit = count * (documents.SIZE_LIMIT + 4)
+        body = zstandard.ZstdDecompressor().decompress(data[_HEAD:], max_output_size=limit)
+        if len(body) > limit or blake3(body).digest() != data[len(_MAGIC) : _HEAD]:
+            raise ValueError("its content does not match")
+        found = list(_parts(body))
+        if len(found) != count:
+            raise ValueError(f"it has {len(found)} documents, expected {count}")
+    except (ValueError, zstandard.ZstdError) as error:
+        raise CorruptError(f"{where} is damaged: {error}", hint="art doctor") from error
+    return found
+
+
+def _parts(body: bytes) -> Iterator[bytes]:
+    at = 0
+    while at < len(body):
+        end = at + 4 + int.from_bytes(body[at : at + 4], "little")
+        if end > len(body):
+            raise ValueError("it ends too early")
+        yield body[at + 4 : end]
+        at = end
+
+
+class LogReader:
+    """Reads the documents of a store's logs, many at once, each verified before it is returned."""
+
+    def __init__(self, backend: Backend, threads: Executor) -> None:
+        self._backend = backend
+        self._threads = threads
+
+    def read(self, log: Log, first: int, last: int) -> list[bytes]:
+        """Return the documents from number `first` to `last`.
+
+        Raise CorruptError where one is damaged or missing.
+        """
+        wanted = range(first, last + 1)
+        found = self._bundled(log, wanted) if len(wanted) > SIZES[-1] else {}
+        single = [number for number in wanted if number not in found]
+        found.update(zip(single, self._threads.map(lambda n: self.one(log, n), single)))
+        return [found[number] for number in wanted]
+
+    def following(self, log: Log, number: int) -> list[bytes]:
+        """Return the documents that follow `number`, found by asking for one after the other."""
+        found = []
+        while True:
+            try:
+                data = self._whole(log, number + 1)
+            except FileNotFoundError:
+                return found
+            found.append(data)
+            number += 1
+
+    def one(self, log: Log, number: int) -> bytes:
+        """Return one document. Raise CorruptError where it is damaged or missing."""
+        try:
+            return self._whole(log, number)
+        except FileNotFoundError:
+            raise CorruptError(
+                f"{self._backend.where}/{log.file(number)} is missing", hint="art remote check"
+            ) from None
+
+    def _whole(self, log: Log, number: int) -> bytes:
+        def fetch() -> bytes:
+            data = self._backend.read(log.file(number), 0, documents.READ_LIMIT)
+            log.parse(number, data)
+            return data
+
+        return self.again(fetch)
+
+    def again(self, fetch: Callable[[], bytes]) -> bytes:
+        """Return what `fetch` returns, asked once more where that was damaged: on the way, perhaps."""
+        for left in reversed(range(_PATIENCE)):
+            try:
+                return fetch()
+            except CorruptError as error:
+                if not left:
+                    message = f"{self._backend.where}: {error.message}"
+                    raise CorruptError(message, hint="art remote check") from error
+        raise AssertionError
+
+    def _bundled(self, log: Log, wanted: range) -> dict[int, bytes]:
+        """Return what checkpoints have of the wanted documents."""
+        blocks = _cover(wanted, self._backend.names(f"checkpoints/{log.directory}"))
+        found: dict[int, bytes] = {}
+        for (first, _), contents in zip(
+            blocks, self._threads.map(lambda block: self._checkpoint(log, *block), blocks)
+        ):
+            found.update(enumerate(contents, first))
+        return {number: data for number, data in found.items() if number in wanted}
+
+    def _checkpoint(self, log: Log, first: int, last: int) -> list[bytes]:
+        """Return the documents of a checkpoint, none where it is not usable: each is there alone."""
+        where = name(log, first, last)
+        for _ in range(_PATIENCE):
+            try:
+                contents = decode(self._backend.read(where), last - first + 1, where)
+                for number, data in enumerate(contents, first):
+                    log.parse(number, data)
+            except FileNotFoundError:
+                return []
+            except CorruptError:
+                continue
+            return contents
+        return []
+
+
+def _cover(wanted: range, names: Iterable[str]) -> list[tuple[int, int]]:
+    """Return the checkpoints that are worth reading for these numbers: none overlaps another."""
+    known = [(int(m[1]), int(m[2])) for n in names if (m := _NAME.fullmatch(n))]
+    chosen: list[tuple[int, int]] = []
+    for size in SIZES:
+        for first, last in sorted(known):
+            is_wanted = len(range(max(first, wanted.start), min(last, wanted[-1]) + 1)) * 2 > size
+            is_free = all(last < low or first > high for low, high in chosen)
+            if last - first + 1 == size and is_wanted and is_free:
+                chosen.append((first, last))
+    return chosen

@@ -1,0 +1,332 @@
+"""Two copies of a log made one (FORMAT §3.3).
+
+The remote's documents keep their numbers, and what only this store has follows them in its order; a
+document that both have counts once, by its uid. Where our own documents have numbers that the
+remote's take, their files are replaced, so that every document is at some name at any moment: first
+the names are created that the log will have more than now, upwards, then the others are replaced,
+downwards. What is begun is noted before, and finished by whoever opens the repository next.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from art import document as documents
+from art.backend import LocalBackend
+from art.catalog import VERSIONS, Log, parse_number
+from art.errors import ConflictError, CorruptError
+from art.index import Index
+from art.model import Document, Manifest
+
+UNFINISHED = "sync/unfinished.json"
+_RENUMBERED = "sync/renumbered.json"
+_LOCK = "sync"
+
+
+class Ledger:
+    """What is known to be at one remote: for each log, up to which number it is the same as here,
+    keyless versions by uid, progress by uid and sequence.
+
+    It is no evidence: where it is lost, the two sides are compared again.
+    """
+
+    def __init__(self, backend: LocalBackend, remote: str) -> None:
+        """`remote` is the uid of the repository there."""
+        self._backend = backend
+        self.directory = f"sync/{remote}"
+        self._known = self._read()
+        self._news: dict[str, dict[str, int]] = {}
+
+    def end(self, log: Log) -> int:
+        """Return up to which number a log is known to be the same on both sides."""
+        return self._number("logs", log.directory)
+
+    def note_end(self, log: Log, number: int) -> None:
+        """Note that a log is the same on both sides up to this number, and no further."""
+        self._note("logs", log.directory, number)
+
+    def has_keyless(self, uid: str) -> bool:
+        """Whether a keyless version is on both sides."""
+        return bool(self._number("keyless", uid))
+
+    def note_keyless(self, uid: str) -> None:
+        """Note that a keyless version is on both sides."""
+        self._note("keyless", uid, 1)
+
+    def progress(self, uid: str) -> int:
+        """Return the sequence number of a progress that both sides had."""
+        return self._number("progress", uid)
+
+    def note_progress(self, uid: str, sequence: int) -> None:
+        """Note which progress both sides have."""
+        self._note("progress", uid, sequence)
+
+    def save(self) -> None:
+        """Keep what is new, beside what other processes noted meanwhile."""
+        if not self._news:
+            return
+        with self._backend.alone(_LOCK):
+            self._known = self._read()
+            for part, numbers in self._news.items():
+                self._known.setdefault(part, {}).update(numbers)
+            self._backend.replace(self._name, json.dumps(self._known).encode())
+        self._news = {}
+
+    @property
+    def _name(self) -> str:
+        return f"{self.directory}/published.json"
+
+    def _read(self) -> dict[str, dict[str, int]]:
+        found = _read_json(self._backend, self._name)
+        return {part: numbers for part, numbers in found.items() if isinstance(numbers, dict)}
+
+    def _number(self, part: str, name: str) -> int:
+        found = self._news.get(part, {}).get(name, self._known.get(part, {}).get(name, 0))
+        return found if isinstance(found, int) else 0
+
+    def _note(self, part: str, name: str, number: int) -> None:
+        if self._number(part, name) != number:
+            self._news.setdefault(part, {})[name] = number
+
+
+@dataclass(frozen=True)
+class Renumbering:
+    """A document that had one number here and has another one now."""
+
+    old: int
+    new: int
+    data: bytes
+
+
+@dataclass
+class Merged:
+    """What merging a log came to: the documents that are new here with their numbers, and which of
+    our own have other numbers now."""
+
+    added: list[tuple[int, bytes]] = field(default_factory=list)
+    renumbered: list[Renumbering] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class _Item:
+    uid: str
+    data: bytes
+    is_stub: bool = False
+
+
+class Merger:
+    """Merges logs of one remote into the local ones."""
+
+    def __init__(
+        self, backend: LocalBackend, index: Index, ledger: Ledger, others: Iterable[Ledger] = ()
+    ) -> None:
+        """`others` are the ledgers of the other remotes: what is published there is final, too."""
+        self._backend = backend
+        self._index = index
+        self._ledger = ledger
+        self._others = list(others)
+
+    def plan(self, log: Log, first: int, contents: list[bytes]) -> Merged:
+        """Return what `merge` would do now."""
+        return self._compared(log, first, contents).merged()
+
+    def merge(self, log: Log, first: int, contents: list[bytes]) -> Merged:
+        """Take in the remote's documents from number `first` on, up to which both sides are the same.
+
+        Raise ConflictError where numbers that are final differ, CorruptError where our log has gaps.
+        """
+        with self._backend.alone(_LOCK):
+            while True:
+                found = self._compared(log, first, contents)
+                if self._apply(found):
+                    break
+            self._ledger.note_end(log, first + len(contents) - 1)
+            return found.merged()
+
+    def local(self, log: Log, after: int) -> list[bytes]:
+        """Return our own documents after a number. Raise CorruptError where there is a gap."""
+        return [item.data for item in self._tail(log, after)]
+
+    def _compared(self, log: Log, first: int, contents: list[bytes]) -> _Comparison:
+        theirs = [_item(log, number, data) for number, data in enumerate(contents, first)]
+        ours = self._tail(log, first - 1)
+        stubs = []
+        agreed = 0
+        for mine, other in zip(ours, theirs):
+            if mine.uid != other.uid:
+                break
+            if mine.data != other.data:
+                if mine.is_stub == other.is_stub:
+                    number = first + agreed
+                    raise CorruptError(
+                        f"{log.file(number)} differs between here and there, with the same uid",
+                        hint="art doctor --data",
+                    )
+                if other.is_stub:
+                    stubs.append((first + agreed, other.data))
+            agreed += 1
+        start = first + agreed
+        final = max((ledger.end(log) for ledger in self._others), default=0)
+        if start <= final and agreed < min(len(ours), len(theirs)):
+            raise ConflictError(
+                f"{_called(log, start)} is published already, and the remote has another one there",
+                hint="it may belong to another repository; art remote ls",
+            )
+        return _Comparison(log, start, ours[agreed:], theirs[agreed:], stubs)
+
+    def _apply(self, found: _Comparison) -> bool:
+        """Write what is new; return False where another process wrote in between."""
+        for number, data in found.stubs:
+            self._backend.replace(found.log.file(number), data)
+        if not found.theirs:
+            return True
+        if not found.ours:
+            items = [(found.log.file(n), item.data) for n, item in found.numbered()]
+            return self._backend.create_many(items) == len(items)
+        renumbered = found.merged().renumbered
+        if renumbered and found.log.name == VERSIONS:
+            note_renumbered(self._backend, found.log, renumbered)
+        target = [item.data.decode() for item in found.target]
+        begun = {"log": found.log.directory, "first": found.start, "target": target}
+        self._backend.replace(UNFINISHED, json.dumps(begun).encode())
+        replace_tail(self._backend, self._index, found.log, found.start, found.target)
+        self._backend.delete(UNFINISHED)
+        return True
+
+    def _tail(self, log: Log, after: int) -> list[_Item]:
+        return read_tail(self._backend, log, after)
+
+
+@dataclass(frozen=True)
+class _Comparison:
+    """Both sides of a log from number `start` on, where they begin to differ."""
+
+    log: Log
+    start: int
+    ours: list[_Item]
+    theirs: list[_Item]
+    stubs: list[tuple[int, bytes]]
+
+    @property
+    def target(self) -> list[_Item]:
+        """The documents that the log is to have from `start` on."""
+        known = {item.uid for item in self.theirs}
+        return self.theirs + [item for item in self.ours if item.uid not in known]
+
+    def numbered(self) -> Iterator[tuple[int, _Item]]:
+        return enumerate(self.target, self.start)
+
+    def merged(self) -> Merged:
+        """Return what is new here, and what gets another number."""
+        if not self.theirs:
+            return Merged()
+        before = {
+            item.uid: number for number, item in reversed(list(enumerate(self.ours, self.start)))
+        }
+        merged = Merged()
+        for number, item in self.numbered():
+            old = before.get(item.uid)
+            if old is None:
+                merged.added.append((number, item.data))
+            elif old != number:
+                merged.renumbered.append(Renumbering(old, number, item.data))
+        return merged
+
+
+def read_tail(backend: LocalBackend, log: Log, after: int) -> list[_Item]:
+    """Return our own documents after a number, each once. Raise CorruptError where there is a gap."""
+    found = map(parse_number, backend.names(log.directory))
+    numbers = sorted(number for number in found if number is not None)
+    if numbers and numbers != list(range(1, numbers[-1] + 1)):
+        missing = min(set(range(1, numbers[-1])) - set(numbers))
+        raise CorruptError(
+            f"{log.file(missing)} is missing, later ones are there", hint="art doctor"
+        )
+    items = []
+    for number in numbers[after:]:
+        data = backend.read(log.file(number), 0, documents.READ_LIMIT)
+        items.append(_item(log, number, data))
+    return items
+
+
+def replace_tail(
+    backend: LocalBackend, index: Index, log: Log, start: int, target: list[_Item]
+) -> None:
+    """Make a log have these documents from number `start` on, and behind them what others appended
+    meanwhile."""
+    with index.replacing(log.key):
+        while True:
+            present = read_tail(backend, log, start - 1)
+            known = {item.uid for item in target}
+            wanted = target + [item for item in _each_once(present) if item.uid not in known]
+            more = [
+                (log.file(number), item.data)
+                for number, item in enumerate(wanted[len(present) :], start + len(present))
+            ]
+            if all(backend.create(*item) for item in more):
+                break
+        for number in reversed(range(start, start + len(present))):
+            if present[number - start].data != wanted[number - start].data:
+                backend.replace(log.file(number), wanted[number - start].data)
+
+
+def finish_interrupted(backend: LocalBackend, index: Index) -> None:
+    """Finish a replacement that was interrupted, if one was."""
+    with backend.alone(_LOCK):
+        begun = _read_json(backend, UNFINISHED)
+        located = Log.of(f"{begun.get('log')}/{_first_file(begun)}")
+        if located:
+            log, start = located
+            contents = [str(text).encode() for text in begun["target"]]
+            target = [_item(log, number, data) for number, data in enumerate(contents, start)]
+            replace_tail(backend, index, log, start, target)
+        backend.delete(UNFINISHED)
+
+
+def note_renumbered(backend: LocalBackend, log: Log, renumbered: list[Renumbering]) -> None:
+    """Remember which numbers went to other versions, for those who have them written down."""
+    known = _read_json(backend, _RENUMBERED)
+    of_key = known.setdefault(str(log.key), [])
+    of_key += [[item.old, item.new, log.parse(item.new, item.data).uid] for item in renumbered]
+    backend.replace(_RENUMBERED, json.dumps(known).encode())
+
+
+def renumbered(backend: LocalBackend) -> dict[str, list[tuple[int, int, str]]]:
+    """Return by key which versions had another number before they were published: old number, new
+    number, uid."""
+    return {
+        key: [(old, new, uid) for old, new, uid in moves]
+        for key, moves in _read_json(backend, _RENUMBERED).items()
+    }
+
+
+def _item(log: Log, number: int, data: bytes) -> _Item:
+    parsed = log.parse(number, data)
+    return _Item(parsed.uid, data, isinstance(parsed, Manifest) and parsed.is_stub)
+
+
+def _each_once(items: list[_Item]) -> list[_Item]:
+    return list({item.uid: item for item in reversed(items)}.values())[::-1]
+
+
+def _called(log: Log, number: int) -> str:
+    return f"{log.key}@v{number}" if log.name == VERSIONS else log.file(number)
+
+
+def _first_file(begun: Document) -> str:
+    prefix = "v" if str(begun.get("log")).startswith("manifests/") else ""
+    number = begun.get("first")
+    return f"{prefix}{number if isinstance(number, int) else 0:08}.yaml"
+
+
+def _read_json(backend: LocalBackend, name: str) -> dict[str, Any]:
+    """Return the mapping in a file that is a help only, an empty one where it is not there or not
+    whole."""
+    try:
+        found = json.loads(backend.read(name))
+    except (FileNotFoundError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
