@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -16,6 +16,7 @@ RECORD = struct.Struct("<32sIIII")  # digest, pack number, offset, length, size
 
 _HEAD = struct.Struct("<8s32s32s32sIIIIII")
 _ZERO = b"\x00" * 32
+_RANGE_LIMIT = 64 << 20
 
 
 @dataclass(frozen=True)
@@ -41,6 +42,30 @@ class Source(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, part: slice, /) -> bytes: ...
+
+
+class Ranges:
+    """The bytes of a layout of which only the beginning was read: `fetch(start, length)` gives the
+    rest. What it gives is not verified by the layout's name."""
+
+    def __init__(self, beginning: bytes, size: int, fetch: Callable[[int, int], bytes]) -> None:
+        self._beginning = beginning
+        self._size = size
+        self._fetch = fetch
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __getitem__(self, part: slice, /) -> bytes:
+        start, end, _ = part.indices(self._size)
+        if end <= len(self._beginning):
+            return self._beginning[start:end]
+        if end - start > _RANGE_LIMIT:
+            raise ValueError(f"it has a part of {end - start} bytes")
+        data = self._fetch(start, end - start)
+        if len(data) != end - start:
+            raise ValueError("it ends too early")
+        return data
 
 
 class Layout:
@@ -82,8 +107,33 @@ class Layout:
         self.packs = [ids[at : at + 64] for at in range(0, len(ids), 64)]
         """The ids of the packs it points into, in hex."""
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether each `find` may be a request of its own."""
+        return isinstance(self._data, Ranges)
+
+    @property
+    def table_size(self) -> int:
+        """Bytes of the table of chunks."""
+        return RECORD.size * int(self.chunk_count)
+
+    def content(self) -> bytes:
+        """Return all its bytes."""
+        return self._data[: len(self._data)]
+
+    def complete(self) -> None:
+        """Read the table of chunks whole, so that each `find` costs nothing."""
+        if isinstance(self._data, Ranges):
+            self._data = _Joined(self._data, self._chunks_at)
+
     def find(self, digest: bytes) -> Location | None:
         """Return where a chunk lies, None where this layout does not say."""
+        try:
+            return self._find(digest)
+        except ValueError as error:
+            raise CorruptError(f"{self.name} is damaged: {error}", hint="art doctor") from error
+
+    def _find(self, digest: bytes) -> Location | None:
         prefix = int.from_bytes(digest[:2], "big") >> (16 - self._bits) if self._bits else 0
         low = self._fan(prefix - 1) if prefix else 0
         high = min(self._fan(prefix), self.chunk_count)
@@ -108,9 +158,13 @@ class Layout:
             start = end
         return result
 
+    def table(self) -> bytes:
+        """Return its `RECORD`s, sorted. The numbers of packs in them are not checked."""
+        return self._data[self._chunks_at : self._chunks_at + self.table_size]
+
     def records(self) -> Iterator[tuple[bytes, Location]]:
         """Yield all chunks that this layout itself places, those of the pieces as well."""
-        table = self._data[self._chunks_at : self._chunks_at + RECORD.size * self.chunk_count]
+        table = self.table()
         for at in range(0, len(table), RECORD.size):
             yield self._location(table, at)
 
@@ -129,6 +183,24 @@ class Layout:
                 f"{self.name} is damaged: it has no pack {number}", hint="art doctor"
             )
         return digest, Location(self.packs[number], offset, length, size)
+
+
+class _Joined:
+    """A layout in two parts: what lies before the table of chunks, and the table."""
+
+    def __init__(self, source: Ranges, start: int) -> None:
+        self._source = source
+        self._start = start
+        self._table = source[start : len(source)]
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, part: slice, /) -> bytes:
+        start, end, _ = part.indices(len(self._source))
+        if start < self._start:
+            return self._source[start:end]
+        return self._table[start - self._start : end - self._start]
 
 
 def size_by_head(data: bytes) -> int:
