@@ -43,24 +43,28 @@ class Azure(Remote):
         self._opened: Any = None
 
     def _files(self) -> Any:
-        if self._opened is None:
-            from adlfs import AzureBlobFileSystem
-
-            silence("adlfs", "azure", "asyncio")
-            anonymous = {"anon": True} if self._anon else {}
-            try:
-                self._opened = AzureBlobFileSystem(
-                    account_name=self._account,
-                    use_listings_cache=False,
-                    skip_instance_cache=True,
-                    **anonymous,
-                )
-            except ValueError as error:
-                raise UsageError(
-                    f"{self.where} does not say in which account the container is: {error}",
-                    hint=f"abfs://{self._container}@ACCOUNT/folder",
-                ) from None
+        with self._opening:
+            if self._opened is None:
+                self._opened = self._open()
         return self._opened
+
+    def _open(self) -> Any:
+        from adlfs import AzureBlobFileSystem
+
+        silence("adlfs", "azure", "asyncio")
+        anonymous = {"anon": True} if self._anon else {}
+        try:
+            return AzureBlobFileSystem(
+                account_name=self._account,
+                use_listings_cache=False,
+                skip_instance_cache=True,
+                **anonymous,
+            )
+        except ValueError as error:
+            raise UsageError(
+                f"{self.where} does not say in which account the container is: {error}",
+                hint=f"abfs://{self._container}@ACCOUNT/folder",
+            ) from None
 
     def _run(self, function: Any, *arguments: Any) -> Any:
         from fsspec.asyn import sync
@@ -83,7 +87,7 @@ class Azure(Remote):
 
     async def _download(self, key: str, start: int, length: int | None) -> tuple[bytes, int]:
         span = {} if not start and length is None else {"offset": start, "length": length}
-        stream = await self._blob(key).download_blob(**span, **self._limits)
+        stream = await self._answer(self._blob(key).download_blob(**span, **self._limits))
         return await stream.readall(), stream.size
 
     def _head(self, key: str) -> tuple[int, float]:
@@ -91,19 +95,20 @@ class Azure(Remote):
         return int(found.size), found.last_modified.timestamp()
 
     async def _properties(self, key: str) -> Any:
-        return await self._blob(key).get_blob_properties(**self._limits)
+        return await self._answer(self._blob(key).get_blob_properties(**self._limits))
 
     def _put(self, key: str, content: bytes, *, only_new: bool) -> None:
         self._run(self._upload, key, content, only_new)
 
     async def _upload(self, key: str, content: bytes, only_new: bool) -> None:
-        await self._blob(key).upload_blob(
+        asked = self._blob(key).upload_blob(
             io.BytesIO(content),  # aiohttp sends a file in parts, bytes at once
             length=len(content),
             overwrite=not only_new,
             validate_content=True,
             **self._limits,
         )
+        await self._answer(asked, len(content))
 
     def _put_large(self, key: str, file: BinaryIO, size: int) -> None:
         writer = uuid.uuid4().hex  # blocks belong to the name: those of two writers must not mix
@@ -136,7 +141,7 @@ class Azure(Remote):
         ask = container.list_blobs if deep else container.walk_blobs
         pages = ask(name_starts_with=prefix, **self._limits).by_page(token)
         items, directories = [], []
-        async for entry in await anext(pages):
+        async for entry in await self._answer(anext(pages)):
             if hasattr(entry, "prefix") and not hasattr(entry, "size"):
                 directories.append(entry.name)
             else:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import io
 import logging
 import os
 import tempfile
+import threading
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,14 +21,17 @@ from typing import BinaryIO, TypeVar
 
 from art.backend import Item, Staged
 from art.errors import DeniedError, UnavailableError
-from art.remote.failures import Advice, Patience, TakenError, attempt
+from art.remote.failures import Advice, Patience, SilentError, TakenError, attempt
 from art.remote.url import redact
 
 T = TypeVar("T")
 
 PATIENCE = Patience()
+FIRST_ANSWER_SECONDS = 10.0  # an address that is wrong is told soon
 SMALL_SIZE = 16 << 20  # what is at most so large is sent by one request
 PART_SIZE = 8 << 20
+CONNECTIONS = 64  # more than there are threads that share a remote
+_QUICK_SIZE = 1 << 20
 _PART_COUNT_LIMIT = 10_000
 _PARALLEL_PARTS = 4
 _CREATE_ROUNDS = 5
@@ -56,6 +61,8 @@ class Remote(ABC):
         self._advice = advice
         self._patience = PATIENCE
         self._single_writer = single_writer
+        self._has_answered = False
+        self._opening = threading.Lock()
 
     # -- single requests, for subclasses; `key` is a name with the prefix before it ---------------
 
@@ -75,7 +82,8 @@ class Remote(ABC):
 
     @abstractmethod
     def _list(self, prefix: str, token: str | None, *, deep: bool) -> Page:
-        """Return a part of what begins with `prefix`; directories are left together unless `deep`."""
+        """Return a part of what begins with `prefix`, which may be nothing; directories are left
+        together unless `deep`."""
 
     @abstractmethod
     def _delete(self, key: str) -> None: ...
@@ -114,7 +122,7 @@ class Remote(ABC):
         if self._single_writer and self.size(name) is not None:
             return False
         try:
-            self._try(name, lambda: self._put(self._key(name), content, only_new=True))
+            self._in_place(name, lambda: self._put(self._key(name), content, only_new=True))
         except TakenError:
             return False
         return True
@@ -134,7 +142,7 @@ class Remote(ABC):
             self._put_large(self._key(name), file, size)
             return
         content = file.read(size)
-        self._try(name, lambda: self._put(self._key(name), content, only_new=False))
+        self._in_place(name, lambda: self._put(self._key(name), content, only_new=False))
 
     def walk(self, prefix: str) -> Iterator[Item]:
         for page in self._pages(prefix, deep=True):
@@ -186,24 +194,41 @@ class Remote(ABC):
         where = f"{self.where}/{name}" if name else self.where
         return attempt(action, where, self._advice, self._patience)
 
+    def _in_place(self, name: str, action: Callable[[], T]) -> T:
+        """As `_try`, for what needs no name to be there: what is missing is the place."""
+        try:
+            return self._try(name, action)
+        except FileNotFoundError as error:
+            raise UnavailableError(
+                f"{self.where}: {self._advice.place} does not exist",
+                hint="make it, or correct the URL",
+            ) from error
+
+    async def _answer(self, asked: Awaitable[T], sent: int = 0) -> T:
+        """Wait for a server's answer: not for long before it has ever given one, but where many bytes
+        are `sent`, which takes its time."""
+        if self._has_answered or sent > _QUICK_SIZE:
+            return await asked
+        try:
+            answered = await asyncio.wait_for(asked, FIRST_ANSWER_SECONDS)
+        except asyncio.TimeoutError:
+            raise SilentError(f"no answer within {FIRST_ANSWER_SECONDS:g} seconds") from None
+        self._has_answered = True
+        return answered
+
     def _pages(self, directory: str, *, deep: bool) -> Iterator[Page]:
         directory = directory.strip("/")
         below = f"{directory}/" if directory else ""
         token = None
         while True:
             page = self._list_page(self._key(below), token, deep=deep)
-            if page is None:
-                return
             yield self._cleaned(page, below)
             if page.next is None:
                 return
             token = page.next
 
-    def _list_page(self, prefix: str, token: str | None, *, deep: bool) -> Page | None:
-        try:
-            return self._try("", lambda: self._list(prefix, token, deep=deep))
-        except FileNotFoundError:
-            return None
+    def _list_page(self, prefix: str, token: str | None, *, deep: bool) -> Page:
+        return self._in_place("", lambda: self._list(prefix, token, deep=deep))
 
     def _cleaned(self, page: Page, below: str) -> Page:
         """Return the page with names relative to the root, without what is no name below `below`."""

@@ -10,6 +10,7 @@ import enum
 import errno
 import random
 import socket
+import ssl
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -59,6 +60,14 @@ class AnswerError(Exception):
 
 class BrokenAnswerError(Exception):
     """An answer that ended before the bytes that it promised."""
+
+
+class StrangerError(Exception):
+    """An answer that no store of this kind gives."""
+
+
+class SilentError(Exception):
+    """A server that has never answered, and does not now."""
 
 
 class TakenError(Exception):
@@ -144,6 +153,10 @@ _BY_CLASS = {
     "ServiceRequestTimeoutError": Trouble.UNREACHABLE,
     "ServiceRequestError": Trouble.UNREACHABLE,
     "gaierror": Trouble.UNREACHABLE,
+    "SSLError": Trouble.UNREACHABLE,
+    "TooManyRedirects": Trouble.UNREACHABLE,
+    "TooManyRedirectsError": Trouble.UNREACHABLE,
+    "SilentError": Trouble.UNREACHABLE,
     "BrokenAnswerError": Trouble.AGAIN,
     "TakenError": Trouble.TAKEN,
     "HTTPClientError": Trouble.AGAIN,
@@ -198,6 +211,8 @@ def answer(error: BaseException) -> tuple[int, str] | None:
 
 
 def _judge_answer(status: int, code: str, text: str) -> Trouble:
+    if code == "AuthenticationFailed" and "date header" in text.lower():  # Azure's only sign of it
+        return Trouble.SKEWED
     if code in _BY_CODE:
         return _BY_CODE[code]
     is_damaged = status == 400 and "md5" in text.lower()  # on the way; nobody agrees on the code
@@ -207,6 +222,8 @@ def _judge_answer(status: int, code: str, text: str) -> Trouble:
 
 
 def _judge_class(error: BaseException) -> Trouble | None:
+    if isinstance(error, ssl.SSLError):  # its numbers are not those of the system
+        return Trouble.UNREACHABLE
     if isinstance(error, OSError) and error.errno in _BY_ERRNO:
         return _BY_ERRNO[error.errno]
     if isinstance(error, socket.gaierror):
@@ -288,7 +305,9 @@ def explain(error: Exception, trouble: Trouble, where: str, advice: Advice) -> N
         ) from error
     if trouble is Trouble.AGAIN:
         raise UnavailableError(f"{where} keeps failing ({said})", hint="try again later") from error
-    raise UnavailableError(f"{where} failed ({said})") from error
+    raise UnavailableError(
+        f"{where} failed ({said})", hint="check the URL and the options of the remote"
+    ) from error
 
 
 def _one_line(error: BaseException) -> str:

@@ -21,7 +21,7 @@ from urllib.parse import quote
 from art.backend import Item
 from art.errors import UnavailableError
 from art.remote.base import PART_SIZE, Page, Remote, silence
-from art.remote.failures import Advice, AnswerError, BrokenAnswerError
+from art.remote.failures import Advice, AnswerError, BrokenAnswerError, StrangerError
 from art.remote.options import Options
 from art.remote.url import Address
 
@@ -38,7 +38,10 @@ class _Answer:
     body: bytes
 
     def json(self) -> dict[str, Any]:
-        found = json.loads(self.body)
+        try:
+            found = json.loads(self.body)
+        except ValueError:
+            raise StrangerError("what answers there is no Google Cloud Storage") from None
         return found if isinstance(found, dict) else {}
 
 
@@ -71,15 +74,16 @@ class GCS(Remote):
     def _call(self, method: str, url: str, ok: tuple[int, ...] = (200,), **more: Any) -> _Answer:
         from fsspec.asyn import sync
 
-        answer: _Answer = sync(self._files().loop, self._send, method, url, more)
+        files = self._files()
+        answer: _Answer = sync(files.loop, self._send, files, method, url, more)
         if answer.status not in ok:
             raise _refusal(answer)
         return answer
 
-    async def _send(self, method: str, url: str, more: dict[str, Any]) -> _Answer:
+    async def _send(self, files: Any, method: str, url: str, more: dict[str, Any]) -> _Answer:
         from aiohttp import ClientTimeout
 
-        files = self._files()
+        sent = len(more.get("data", b""))
         if "data" in more:  # aiohttp sends a file in parts, bytes at once
             more["data"] = io.BytesIO(more["data"])
         session = await files._set_session()
@@ -88,17 +92,23 @@ class GCS(Remote):
             sock_connect=min(_CONNECT_SECONDS, self._timeout), sock_read=self._timeout
         )
         url = url if url.startswith("http") else files._location + url
-        async with session.request(method, url, headers=headers, timeout=timeout, **more) as found:
+        asked = session.request(method, url, headers=headers, timeout=timeout, **more)
+        async with await self._answer(asked, sent) as found:
             return _Answer(found.status, found.headers, await found.read())
 
     def _files(self) -> Any:
-        if self._opened is None:
-            # Else each bucket is asked for its kind, over another protocol, for up to a minute.
-            os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
-            from gcsfs import GCSFileSystem
+        from fsspec.asyn import sync
 
-            silence("gcsfs", "google", "asyncio")
-            self._opened = GCSFileSystem(**self._arguments)
+        with self._opening:
+            if self._opened is None:
+                # Else each bucket is asked for its kind, over another protocol, for up to a minute.
+                os.environ.setdefault("GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT", "false")
+                from gcsfs import GCSFileSystem
+
+                silence("gcsfs", "google", "asyncio")
+                files = GCSFileSystem(**self._arguments)
+                sync(files.loop, files._set_session)  # by one thread: each would make its own
+                self._opened = files
         return self._opened
 
     def _object(self, key: str) -> str:
@@ -134,7 +144,7 @@ class GCS(Remote):
             self._upload_url("multipart", only_new=only_new),
             headers={"Content-Type": f"multipart/related; boundary={boundary}"},
             data=parts.encode() + content + f"\r\n--{boundary}--\r\n".encode(),
-        )
+        ).json()
 
     def _upload_url(self, kind: str, *, only_new: bool) -> str:
         condition = "&ifGenerationMatch=0" if only_new else ""
@@ -212,7 +222,7 @@ def _refusal(answer: _Answer) -> AnswerError:
     """Return the error that an answer is, with a code where the status alone says too little."""
     try:
         error = answer.json().get("error", {})
-    except ValueError:
+    except StrangerError:
         error = {}
     error = error if isinstance(error, dict) else {"message": str(error)}
     message = str(error.get("message", "")) or answer.body[:200].decode("utf-8", "replace")

@@ -76,7 +76,10 @@ class Other(Remote):
             )
 
     def _list(self, prefix: str, token: str | None, *, deep: bool) -> Page:
-        found = self._files.find(prefix, detail=True).values() if deep else self._look(prefix)
+        try:
+            found = self._files.find(prefix, detail=True).values() if deep else self._look(prefix)
+        except FileNotFoundError:
+            found = []
         items, directories = [], []
         for entry in found:
             if entry["type"] == "directory":

@@ -7,18 +7,22 @@ operations: those cache listings, ask twice, and repeat a write whose answer was
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
 from art.backend import Item
-from art.remote.base import Page, Remote, silence
-from art.remote.failures import Advice, BrokenAnswerError, answer
+from art.remote.base import CONNECTIONS, Page, Remote, silence
+from art.remote.failures import Advice, BrokenAnswerError, StrangerError, answer
 from art.remote.options import Options
 from art.remote.url import Address
 
 OPTIONS = ("endpoint_url", "profile", "region", "anon", "addressing_style", "timeout")
 _CONNECT_SECONDS = 5
+# What every S3 puts into these answers: other servers say yes to anything, too.
+_PROOF = {"get_object": "ETag", "head_object": "ETag", "put_object": "ETag", "upload_part": "ETag"}
+_PROOF |= {"list_objects_v2": "IsTruncated"}
 
 
 class S3(Remote):
@@ -33,7 +37,6 @@ class S3(Remote):
         )
         super().__init__(str(address), address.path, advice, single_writer=single_writer)
         self._bucket = address.host
-        self._has_answered = False
         self._timeout = options.seconds("timeout", 60)
         self._arguments = _arguments(options, self._timeout)
         self._opened: Any = None
@@ -41,23 +44,29 @@ class S3(Remote):
     def _call(self, operation: str, **arguments: Any) -> Any:
         from fsspec.asyn import sync
 
-        return sync(self._files().loop, self._send, operation, arguments)
+        files = self._files()
+        return sync(files.loop, self._send, files, operation, arguments)
 
-    async def _send(self, operation: str, arguments: dict[str, Any]) -> Any:
-        client = await self._files().set_session()
-        response = await getattr(client, operation)(Bucket=self._bucket, **arguments)
+    async def _send(self, files: Any, operation: str, arguments: dict[str, Any]) -> Any:
+        client = await files.set_session()
+        asked = getattr(client, operation)(Bucket=self._bucket, **arguments)
+        response = await self._answer(asked, len(arguments.get("Body", b"")))
         if "Body" in response:
             async with response["Body"] as stream:
                 response["Body"] = await stream.read()
-        self._has_answered = True
+        if _PROOF.get(operation, "ResponseMetadata") not in response:
+            raise StrangerError("what answers there is no S3")
         return response
 
     def _files(self) -> Any:
-        if self._opened is None:
-            from s3fs import S3FileSystem
+        with self._opening:
+            if self._opened is None:
+                from s3fs import S3FileSystem
 
-            silence("s3fs", "botocore", "aiobotocore", "asyncio")
-            self._opened = S3FileSystem(**self._arguments)
+                silence("s3fs", "botocore", "aiobotocore", "asyncio")
+                files = S3FileSystem(**self._arguments)
+                files.connect()  # by one thread: each would make a client of its own
+                self._opened = files
         return self._opened
 
     def _get(self, key: str, start: int, length: int | None) -> bytes:
@@ -137,8 +146,6 @@ class S3(Remote):
 
     def _abort(self, upload: dict[str, Any]) -> None:
         """Free the parts that were sent, which cost money as long as they lie there."""
-        import contextlib
-
         with contextlib.suppress(Exception):  # what went wrong before is what counts
             self._call("abort_multipart_upload", **upload)
 
@@ -168,7 +175,7 @@ def _arguments(options: Options, timeout: float) -> dict[str, Any]:
         "connect_timeout": min(_CONNECT_SECONDS, timeout),
         "read_timeout": timeout,
         "retries": {"total_max_attempts": 1, "mode": "standard"},
-        "max_pool_connections": 32,
+        "max_pool_connections": CONNECTIONS,
         "s3": {"addressing_style": style},
         # Uploads name their digests themselves, in headers that every server takes.
         "request_checksum_calculation": "when_required",

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import os
-import queue
 import stat
+import threading
+from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,14 +18,16 @@ from typing import Any, BinaryIO
 
 from art.backend import Item
 from art.remote.base import Page, Remote, silence
-from art.remote.failures import Advice, BrokenAnswerError, TakenError
+from art.remote.failures import Advice, BrokenAnswerError, SilentError, TakenError
 from art.remote.options import Options
 from art.remote.url import Address
 
 OPTIONS = ("key_file", "known_hosts", "timeout")
 _CONNECT_SECONDS = 5
 _BLOCK = 1 << 20
-_READ_AHEAD = 64
+_REQUEST = 32 << 10  # what every server gives at once
+_REQUESTS_AT_ONCE = 64
+_CONNECTION_COUNT = 8  # a server of OpenSSH turns away who opens more than ten at once
 
 
 class UnknownHostError(Exception):
@@ -38,9 +41,15 @@ class _Connection:
     ssh: Any
     files: Any
 
+    @property
+    def is_open(self) -> bool:
+        transport = self.ssh.get_transport()
+        return transport is not None and transport.is_active() and not self.files.sock.closed
+
 
 class SFTP(Remote):
-    """A folder on a machine. Each request has a connection for itself, kept for later ones."""
+    """A folder on a machine. Each request has a connection for itself, kept for later ones; where all
+    are in use, a thread waits."""
 
     def __init__(self, address: Address, given: Mapping[str, str], *, single_writer: bool) -> None:
         options = Options(given, OPTIONS, "sftp://")
@@ -58,35 +67,49 @@ class SFTP(Remote):
         self._key_file = options.text("key_file")
         self._known_hosts = options.text("known_hosts")
         self._timeout = options.seconds("timeout", 60)
-        self._idle: queue.SimpleQueue[_Connection] = queue.SimpleQueue()
+        self._idle: deque[_Connection] = deque()
+        self._free = threading.BoundedSemaphore(_CONNECTION_COUNT)
         self._made: set[str] = set()
 
     def close(self) -> None:
-        with contextlib.suppress(queue.Empty):
+        with contextlib.suppress(IndexError):
             while True:
-                self._idle.get_nowait().ssh.close()
+                self._idle.pop().ssh.close()
 
     # -- connections ---------------------------------------------------------------------------
 
     @contextlib.contextmanager
     def _connection(self) -> Iterator[Any]:
         """Give a client to one thread: they do not work in two. One that failed is not used again."""
-        try:
-            connection = self._idle.get_nowait()
-        except queue.Empty:
-            connection = self._connect()
-        is_usable = False
-        try:
-            yield connection.files
-            is_usable = True
-        except (FileNotFoundError, PermissionError, TakenError):
-            is_usable = True  # that was the server's answer
-            raise
-        finally:
-            if is_usable:
-                self._idle.put(connection)
-            else:
-                connection.ssh.close()
+        with self._free:
+            connection = self._idle_one() or self._connect()
+            is_usable = False
+            try:
+                yield connection.files
+                is_usable = True
+            except (FileNotFoundError, PermissionError, TakenError):
+                is_usable = True  # that was the server's answer
+                raise
+            except OSError as error:
+                if connection.is_open:
+                    raise
+                raise BrokenAnswerError(f"the connection ended: {error}") from error
+            finally:
+                if is_usable:
+                    self._idle.append(connection)
+                else:
+                    connection.ssh.close()
+
+    def _idle_one(self) -> _Connection | None:
+        """Return a connection that the server has not ended meanwhile, None where there is none."""
+        while True:
+            try:
+                connection = self._idle.pop()
+            except IndexError:
+                return None
+            if connection.is_open:
+                return connection
+            connection.ssh.close()
 
     def _connect(self) -> _Connection:
         from paramiko import SSHClient
@@ -106,9 +129,12 @@ class SFTP(Remote):
             )
             files: Any = ssh.open_sftp()
             files.get_channel().settimeout(self._timeout)
-        except BaseException:
+        except BaseException as error:
             ssh.close()
+            if not self._has_answered and "banner" in str(error) and "reset" not in str(error):
+                raise SilentError("nothing there speaks SSH") from error
             raise
+        self._has_answered = True
         return _Connection(ssh, files)
 
     def _settings(self) -> dict[str, Any]:
@@ -138,12 +164,7 @@ class SFTP(Remote):
             end = size if length is None else min(size, start + length)
             if end <= start:
                 return b""
-            content = b"".join(
-                file.readv(_spans(start, end), max_concurrent_prefetch_requests=_READ_AHEAD)
-            )
-            if len(content) != end - start:
-                raise BrokenAnswerError(f"{len(content)} of {end - start} bytes")
-            return content
+            return _Reading(client, file.handle, start, end).finish()
 
     def _head(self, key: str) -> tuple[int, float]:
         with self._connection() as client:
@@ -250,8 +271,53 @@ def _refuse_unknown() -> Any:
     return Refuse()
 
 
-def _spans(start: int, end: int) -> list[tuple[int, int]]:
-    return [(at, min(_BLOCK, end - at)) for at in range(start, end, _BLOCK)]
+class _Reading:
+    """Bytes that are read by several requests at once. Paramiko's own way to do that sleeps between
+    them, or forgets that it asked and then asks one by one."""
+
+    def __init__(self, client: Any, handle: bytes, start: int, end: int) -> None:
+        self._client, self._handle, self._start = client, handle, start
+        self._content = bytearray(end - start)
+        self._to_ask = deque((at, min(_REQUEST, end - at)) for at in range(start, end, _REQUEST))
+        self._asked: dict[int, tuple[int, int]] = {}
+        self._error: Exception | None = None
+
+    def finish(self) -> bytes:
+        """Return the bytes when all have come."""
+        while self._to_ask or self._asked:
+            while self._to_ask and len(self._asked) < _REQUESTS_AT_ONCE:
+                self._ask(*self._to_ask.popleft())
+            self._client._read_response()
+        if self._error:
+            raise self._error
+        return bytes(self._content)
+
+    def _ask(self, at: int, length: int) -> None:
+        from paramiko.sftp import CMD_READ, int64
+
+        number = self._client._async_request(self, CMD_READ, self._handle, int64(at), length)
+        self._asked[number] = (at, length)
+
+    def _async_response(self, kind: int, message: Any, number: int) -> None:
+        """Take an answer; paramiko calls this."""
+        from paramiko.sftp import CMD_DATA
+
+        at, length = self._asked.pop(number)
+        if kind != CMD_DATA:
+            self._fail(message)
+            return
+        data = message.get_binary()
+        self._content[at - self._start : at - self._start + len(data)] = data
+        if 0 < len(data) < length:  # a server may give less than it was asked for
+            self._to_ask.append((at + len(data), length - len(data)))
+
+    def _fail(self, message: Any) -> None:
+        """Keep the error until all answers have come, so that the connection can be used again."""
+        self._to_ask.clear()
+        try:
+            self._client._convert_status(message)
+        except (OSError, EOFError) as error:
+            self._error = error
 
 
 def _copy(source: BinaryIO, target: Any, size: int) -> None:

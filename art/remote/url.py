@@ -15,7 +15,8 @@ _SECRET_WORD = (
     r"[\w.-]*(?:sig|signature|token|secret|password|passwd|credential|accesskey|accountkey)[\w.-]*"
 )
 _SECRET_QUERY = re.compile(rf"(?i)(?:^|[?&;])(?:{_SECRET_WORD}|key|api_?key|code)=")
-_USER_INFO = re.compile(r"(?<=://)[^/@\s'\"]*@")
+_USER_INFO = re.compile(r"(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<user>[^/@\s'\"]*)@")
+_PLAIN_USERS = {"sftp", "ssh", "abfs", "abfss", "az"}  # elsewhere a user may be a key or token
 _QUERY = re.compile(r"(?P<url>[a-z][a-z0-9+.-]*://[^\s'\"<>?#]*)[?#][^\s'\"<>]*")
 _ASSIGNMENT = re.compile(
     rf"(?i)\b({_SECRET_WORD}|key)(['\"]?\s*=\s*['\"]?|['\"]\s*:\s*['\"])[^\s'\"&;,)]+"
@@ -45,7 +46,7 @@ class Address:
 def is_remote(text: str) -> bool:
     """Whether `text` is a URL of something else than a folder; `C:` is a drive."""
     scheme, separator, _ = text.partition("://")
-    is_url = bool(separator) and len(scheme) > 1 and re.fullmatch(r"[\w+.-]+", scheme) is not None
+    is_url = bool(separator) and len(scheme) > 1 and re.fullmatch(r"[\w+.:-]+", scheme) is not None
     return is_url and scheme.lower() != "file"
 
 
@@ -71,7 +72,7 @@ def check_url(url: str) -> str:
 
 def parse(url: str) -> Address:
     """Return the parts of a remote's URL; raise UsageError as `check_url` does."""
-    if any(ord(character) <= 32 for character in url) or "::" in url:
+    if any(ord(character) <= 32 for character in url) or ":" in url.partition("://")[0]:
         raise UsageError(f"{redact(url)!r} is not the URL of a remote", hint="s3://bucket/folder")
     try:
         parts = urlsplit(url)
@@ -98,7 +99,7 @@ def parse(url: str) -> Address:
 
 def _refuse_secrets(url: str, scheme: str) -> None:
     parts = urlsplit(url)
-    has_user = scheme in ("s3", "gs") and "@" in parts.netloc
+    has_user = scheme in ("s3", "gs", "http", "https") and "@" in parts.netloc
     if parts.password is not None or has_user or _SECRET_QUERY.search(f"?{parts.query}"):
         raise UsageError(
             f"{redact(url)} was given with a password, key or signature, which would be stored readably",
@@ -133,12 +134,12 @@ def _absolute(path: str, url: str) -> str:
 
 def redact(text: str) -> str:
     """Return a URL, or a message with URLs in it, without users' passwords, queries and tokens."""
-    text = _USER_INFO.sub(_without_password, text)
+    text = _USER_INFO.sub(_without_user, text)
     text = _QUERY.sub(r"\g<url>", text)
     text = _ASSIGNMENT.sub(r"\1\2***", text)
     return _BEARER.sub(r"\1 ***", text)
 
 
-def _without_password(match: re.Match[str]) -> str:
-    user, separator, _ = match.group()[:-1].partition(":")
-    return "***@" if separator else f"{user}@"
+def _without_user(match: re.Match[str]) -> str:
+    is_plain = match["scheme"] in _PLAIN_USERS and ":" not in match["user"]
+    return match.group() if is_plain else f"{match['scheme']}://***@"

@@ -15,9 +15,11 @@ import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.remote.answering import QuietServer
 
 _PAGE_SIZE = 1000
 
@@ -237,8 +239,7 @@ def serve_google() -> Iterator[tuple[Google, int]]:
     """Run the server; give what it holds, and its port."""
     google = Google()
     handler = type("Handler", (_Handler,), {"google": google})
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.daemon_threads = True
+    server = QuietServer(("127.0.0.1", 0), handler)
     threading.Thread(target=server.serve_forever, daemon=True).start()
     try:
         yield google, server.server_address[1]

@@ -115,6 +115,7 @@ def serve_sftp(folder: Path) -> Iterator[Sftp]:
         with contextlib.suppress(OSError):
             while True:
                 client, _ = listener.accept()
+                client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
                 threading.Thread(target=welcome, args=(client,), daemon=True).start()
 
     def welcome(client: socket.socket) -> None:
@@ -122,7 +123,7 @@ def serve_sftp(folder: Path) -> Iterator[Sftp]:
         transports.append(transport)
         transport.add_server_key(host_key)
         transport.set_subsystem_handler("sftp", SFTPServer, _Files)
-        with contextlib.suppress(paramiko.SSHException, EOFError):
+        with contextlib.suppress(paramiko.SSHException, EOFError, OSError):
             transport.start_server(server=_Door(user_key))
 
     threading.Thread(target=accept, daemon=True).start()

@@ -48,6 +48,7 @@ def test_a_url_has_one_normal_form(given: str, normal: str) -> None:
         "sftp://ana:@host/a",
         "https://host/a?token=hunter2",
         "https://ana:hunter2@host/a",
+        "https://hunter2@host/a",
     ],
 )
 def test_a_url_with_a_secret_is_refused_without_repeating_it(url: str) -> None:
@@ -81,7 +82,9 @@ def test_what_names_no_place_is_refused(url: str) -> None:
     ("text", "shown"),
     [
         ("https://ana:hunter2@host/a", "https://***@host/a"),
-        ("s3://ana@host/a", "s3://ana@host/a"),
+        ("sftp://ana@host/a", "sftp://ana@host/a"),
+        ("s3://hunter2@bucket/a", "s3://***@bucket/a"),
+        ("https://hunter2@host/a", "https://***@host/a"),
         ("GET https://h/a?X-Amz-Signature=hunter2&b=1 failed", "GET https://h/a failed"),
         ("AccountName=a;AccountKey=hunter2;b", "AccountName=a;AccountKey=***;b"),
         ('{"access_token": "hunter2"}', '{"access_token": "***"}'),
