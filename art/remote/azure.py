@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import uuid
+import warnings
 from collections.abc import Mapping
 from typing import Any, BinaryIO
 
@@ -52,6 +53,8 @@ class Azure(Remote):
         from adlfs import AzureBlobFileSystem
 
         silence("adlfs", "azure", "asyncio")
+        # The library takes small uploads out of the stream that aiohttp asks for.
+        warnings.filterwarnings("ignore", "Sending a large body", ResourceWarning)
         anonymous = {"anon": True} if self._anon else {}
         try:
             return AzureBlobFileSystem(
@@ -102,7 +105,7 @@ class Azure(Remote):
 
     async def _upload(self, key: str, content: bytes, only_new: bool) -> None:
         asked = self._blob(key).upload_blob(
-            io.BytesIO(content),  # aiohttp sends a file in parts, bytes at once
+            io.BytesIO(content),
             length=len(content),
             overwrite=not only_new,
             validate_content=True,

@@ -203,11 +203,10 @@ def answer(error: BaseException) -> tuple[int, str] | None:
         return status, str(getattr(code, "value", code) or "")
     if isinstance(error, OSError):
         return None
-    for field in ("status", "code"):  # aiohttp, gcsfs
-        status = getattr(error, field, None)
-        if isinstance(status, int) and 100 <= status < 600:
-            return status, ""
-    return None
+    status = getattr(error, "status", None)  # aiohttp
+    if status is None:
+        status = getattr(error, "code", None)  # gcsfs
+    return (status, "") if isinstance(status, int) and 100 <= status < 600 else None
 
 
 def _judge_answer(status: int, code: str, text: str) -> Trouble:

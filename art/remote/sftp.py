@@ -10,6 +10,7 @@ import contextlib
 import os
 import stat
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -112,7 +113,7 @@ class SFTP(Remote):
             connection.ssh.close()
 
     def _connect(self) -> _Connection:
-        from paramiko import SSHClient
+        from paramiko import SSHClient, SSHException
 
         silence("paramiko")
         settings = self._settings()
@@ -123,6 +124,7 @@ class SFTP(Remote):
             ssh.load_system_host_keys()
         ssh.set_missing_host_key_policy(_refuse_unknown())
         seconds = min(_CONNECT_SECONDS, self._timeout)
+        began = time.monotonic()
         try:
             ssh.connect(
                 **settings, timeout=seconds, banner_timeout=seconds, auth_timeout=2 * seconds
@@ -131,7 +133,9 @@ class SFTP(Remote):
             files.get_channel().settimeout(self._timeout)
         except BaseException as error:
             ssh.close()
-            if not self._has_answered and "banner" in str(error) and "reset" not in str(error):
+            is_late = time.monotonic() - began > 0.9 * seconds
+            is_strange = is_late or "banner" in str(error)
+            if type(error) is SSHException and is_strange and not self._has_answered:
                 raise SilentError("nothing there speaks SSH") from error
             raise
         self._has_answered = True

@@ -26,8 +26,22 @@ class Proxy:
     requests: list[str] = field(default_factory=list)
     lost: int = 0
     flipped: int = 0
+    _together: threading.Barrier = field(default_factory=lambda: threading.Barrier(1))
+    _to_gather: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
     _chance: random.Random = field(default_factory=lambda: random.Random(7))
+
+    def gather(self, count: int) -> None:
+        """Hold the next so many requests back until all of them have come."""
+        self._together = threading.Barrier(count)
+        self._to_gather = count
+
+    def _hold(self, data: bytes) -> None:
+        with self._lock:
+            is_held = self._to_gather > 0 and _REQUEST.match(data) is not None
+            self._to_gather -= is_held
+        if is_held:
+            self._together.wait(20)
 
     @contextlib.contextmanager
     def counted(self) -> Iterator[list[str]]:
@@ -63,7 +77,7 @@ class Proxy:
 @contextlib.contextmanager
 def proxy_before(port: int) -> Iterator[Proxy]:
     """Run a proxy before the server at this port."""
-    listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+    listener = socket.create_server(("127.0.0.1", 0), backlog=128)
     proxy = Proxy(listener.getsockname()[1])
     open_sockets: list[socket.socket] = [listener]
 
@@ -93,8 +107,9 @@ class _Connection:
             threading.Thread(target=target, daemon=True).start()
 
     def _up(self) -> None:
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, threading.BrokenBarrierError):
             while data := self._client.recv(1 << 16):
+                self._proxy._hold(data)
                 self._is_lost = self._proxy._note(data) or self._is_lost
                 self._server.sendall(self._proxy._flip(data, is_up=True))
         with contextlib.suppress(OSError):

@@ -13,11 +13,19 @@ from pathlib import Path
 import paramiko
 from paramiko import SFTPAttributes, SFTPHandle, SFTPServer, SFTPServerInterface
 
+_WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
 
 class _Files(SFTPServerInterface):
-    """The disk of this machine."""
+    """The disk of this machine. Who logs in as `reader` may not write."""
+
+    def __init__(self, server: _Door, *values: object, **more: object) -> None:
+        super().__init__(server, *values, **more)
+        self._may_write = server.user != "reader"
 
     def open(self, path: str, flags: int, attr: SFTPAttributes) -> SFTPHandle | int:
+        if flags & _WRITING and not self._may_write:
+            return paramiko.SFTP_PERMISSION_DENIED
         try:
             handle = os.open(path, flags, 0o644)
         except OSError as error:
@@ -63,6 +71,8 @@ class _Files(SFTPServerInterface):
         return self._do(lambda: os.mkdir(path))
 
     def _do(self, action: object) -> int:
+        if not self._may_write:
+            return paramiko.SFTP_PERMISSION_DENIED
         try:
             action()  # type: ignore[operator]
         except OSError as error:
@@ -79,8 +89,10 @@ class _Handle(SFTPHandle):
 class _Door(paramiko.ServerInterface):
     def __init__(self, key: paramiko.PKey) -> None:
         self._key = key
+        self.user = ""
 
     def check_auth_publickey(self, username: str, key: paramiko.PKey) -> int:
+        self.user = username
         is_right = key == self._key
         return paramiko.AUTH_SUCCESSFUL if is_right else paramiko.AUTH_FAILED
 
@@ -98,6 +110,12 @@ class Sftp:
     port: int
     key_file: Path
     known_hosts: Path
+    transports: list[paramiko.Transport]
+
+    def hang_up(self) -> None:
+        """End all connections."""
+        while self.transports:
+            self.transports.pop().close()
 
 
 @contextlib.contextmanager
@@ -128,7 +146,7 @@ def serve_sftp(folder: Path) -> Iterator[Sftp]:
 
     threading.Thread(target=accept, daemon=True).start()
     try:
-        yield Sftp(port, key_file, known_hosts)
+        yield Sftp(port, key_file, known_hosts, transports)
     finally:
         listener.shutdown(socket.SHUT_RDWR)
         listener.close()

@@ -146,6 +146,38 @@ def test_a_file_of_20_mb_is_uploaded(backend: Backend, tmp_path: Path) -> None:
     assert backend.read("packs/ab/large.pack") == content
 
 
+def test_parts_of_a_large_file_are_read_by_32_threads(backend: Backend) -> None:
+    content = os.urandom(8 << 20)
+    backend.replace("packs/ab/large.pack", content)
+    start = threading.Barrier(32)
+
+    def read(number: int) -> bytes:
+        start.wait()
+        return backend.read("packs/ab/large.pack", number << 18, 1 << 18)
+
+    with ThreadPoolExecutor(32) as threads:
+        assert b"".join(threads.map(read, range(32))) == content
+
+
+def test_32_threads_do_everything_at_once_from_the_first_request_on(backend: Backend) -> None:
+    start = threading.Barrier(32)
+
+    def work(number: int) -> list[str]:
+        start.wait()
+        name = f"folder-{number % 3}/{number}"
+        assert backend.create(name, name.encode())
+        assert not backend.create(name, b"another's")
+        assert backend.size(name) == len(name)
+        assert backend.read(name) == name.encode()
+        backend.replace(f"{name}-replaced", b"content")
+        return [name, f"{name}-replaced"]
+
+    with ThreadPoolExecutor(32) as threads:
+        made = {name for names in threads.map(work, range(32)) for name in names}
+
+    assert {item.name for item in backend.walk("")} == made
+
+
 def test_names_of_a_directory_tell_directories_apart(backend: Backend) -> None:
     for name in ("a/one", "a/two", "a/b/three", "a/b/four", "ab/five", "top"):
         backend.replace(name, b"content")

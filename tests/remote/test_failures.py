@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import socket
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -14,7 +16,9 @@ from art.remote import base, open_backend
 from art.remote.failures import Patience
 from tests.remote.answering import Answer, azure_error, s3_error, serve_answers
 from tests.remote.conftest import Opener, Proxied, Services
-from tests.remote.servers import HTTP_KINDS, free_port
+from tests.remote.fake_gcs import serve_google
+from tests.remote.servers import HTTP_KINDS, Service, free_port
+from tests.remote.sftp_server import serve_sftp
 
 _HANG_SECONDS = 15
 _SECRETS = ("artsecretkey", "Eby8vdM02xNOcq")
@@ -105,6 +109,102 @@ def test_a_name_without_an_address_cannot_be_reached(
     assert "cannot be reached" in error.message
 
 
+HTML = (("Content-Type", "text/html"),)
+STRANGERS = {
+    "says yes to anything": Answer(200, b"<html><body>Welcome</body></html>", HTML),
+    "knows no such page": Answer(404, b"<html><body>Not found</body></html>", HTML),
+    "sends everybody to itself": Answer(302, b"", (("Location", "/login"),)),
+}
+
+
+@pytest.mark.parametrize("call", ["names", "create"])
+@pytest.mark.parametrize("stranger", STRANGERS)
+@pytest.mark.parametrize("kind", ["moto", "gcs", "azure"])
+def test_another_server_at_the_address_is_no_empty_remote(
+    services: Services, connect: Opener, kind: str, stranger: str, call: str
+) -> None:
+    with serve_answers(STRANGERS[stranger]) as (_, port):
+        error = failure(connect(services(kind).at(port)), call)
+
+    assert isinstance(error, UnavailableError)
+    assert error.hint is not None
+
+
+@pytest.mark.parametrize("kind", ["moto", "gcs", "azure", "sftp"])
+def test_a_server_that_never_answers_is_given_up_soon(
+    services: Services, connect: Opener, kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(base, "FIRST_ANSWER_SECONDS", 2.0)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        error = failure(connect(services(kind).at(silent.getsockname()[1])))
+
+    assert isinstance(error, UnavailableError)
+    assert "cannot be reached" in error.message
+
+
+@pytest.mark.parametrize("kind", ["moto", "gcs"])
+def test_http_where_https_is_expected_is_no_matter_of_permission(
+    services: Services, connect: Opener, kind: str
+) -> None:
+    service = services(kind)
+    options = {**service.options, "endpoint_url": "https://127.0.0.1:{port}"}
+
+    error = failure(connect(dataclasses.replace(service, options=options)))
+
+    assert isinstance(error, UnavailableError)
+    assert "SSL" in error.message
+
+
+# -- writing where one may only read -------------------------------------------------------------
+
+
+@pytest.mark.parametrize("call", ["create", "replace"])
+def test_who_may_only_read_is_told_so(services: Services, connect: Opener, call: str) -> None:
+    with serve_google() as (google, port):
+        google.buckets["tests"] = {}
+        writer = connect(services("gcs").at(port), "folder")
+        writer.create("b", b"content")
+        google.is_read_only = True
+
+        error = failure(writer, call)
+
+        assert isinstance(error, DeniedError)
+        assert "access denied" in error.message
+        assert writer.read("b") == b"content"
+        assert abs(writer.clock() - time.time_ns()) < 5e9
+
+
+@pytest.mark.parametrize("call", ["create", "replace"])
+def test_who_may_only_read_over_sftp_is_told_so(
+    services: Services, connect: Opener, call: str
+) -> None:
+    service = services("sftp")
+    connect(service, "shared").replace("b", b"content")
+    reader = connect(
+        dataclasses.replace(service, url=service.url.replace("someone@", "reader@")), "shared"
+    )
+
+    error = failure(reader, call)
+
+    assert isinstance(error, DeniedError)
+    assert "access denied" in error.message
+    assert reader.read("b") == b"content"
+
+
+def test_a_connection_of_sftp_that_the_server_ended_is_made_again(
+    connect: Opener, tmp_path: Path
+) -> None:
+    with serve_sftp(tmp_path) as server:
+        options = {"key_file": str(server.key_file), "known_hosts": str(server.known_hosts)}
+        backend = connect(
+            Service("sftp", f"sftp://someone@127.0.0.1:{{port}}{tmp_path}", server.port, options)
+        )
+        for number in range(4):
+            backend.replace("a", f"content {number}".encode())
+            server.hang_up()
+            assert backend.read("a") == f"content {number}".encode()
+
+
 # -- credentials ---------------------------------------------------------------------------------
 
 
@@ -165,6 +265,7 @@ S3_REFUSALS = {
     (403, "InvalidAccessKeyId"): (DeniedError, "no valid credentials"),
     (403, "SignatureDoesNotMatch"): (DeniedError, "no valid credentials"),
     (400, "ExpiredToken"): (DeniedError, "no valid credentials"),
+    (400, "AuthorizationHeaderMalformed"): (UnavailableError, "failed"),
     (403, "RequestTimeTooSkewed"): (DeniedError, "the clock of this machine is off"),
     (404, "NoSuchBucket"): (UnavailableError, "does not exist"),
     (400, "SomethingElse"): (UnavailableError, "SomethingElse"),

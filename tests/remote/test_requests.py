@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -58,6 +59,15 @@ def test_each_call_is_one_request(backend: Backend, proxy: Proxy, tmp_path: Path
         with proxy.counted() as requests:
             call()
         assert len(requests) == 1, f"{name}: {requests}"
+
+
+def test_requests_of_32_threads_are_under_way_at_once(backend: Backend, proxy: Proxy) -> None:
+    proxy.gather(32)
+
+    with ThreadPoolExecutor(32) as threads:
+        contents = list(threads.map(lambda _: backend.read("a/b"), range(32)))
+
+    assert contents == [b"content"] * 32
 
 
 def test_a_creation_that_was_too_late_is_read_back(backend: Backend, proxy: Proxy) -> None:
