@@ -224,6 +224,7 @@ class StoredPayload:
         self._is_remote = backend.path("packs") is None
         self._local = threading.local()
         self._directories: OrderedDict[str, packs.Directory] = OrderedDict()
+        self._piece_places: dict[bytes, Location] = {}
         self.digest = chain[0].payload
         self.name = chain[0].name
         pieces = (chunk_record(piece.digest, piece.location.size) for piece in self._pieces)
@@ -266,10 +267,19 @@ class StoredPayload:
                 return location
         return None
 
+    def find_piece(self, digest: bytes) -> Location | None:
+        """Return where a piece of the tree lies, None where it is none of this payload's."""
+        if not self._piece_places:
+            self._piece_places = {piece.digest: piece.location for piece in self._pieces}
+        return self._piece_places.get(digest)
+
+    def place(self, digest: bytes) -> Location:
+        """Return where a chunk lies. Raise CorruptError where no layout says."""
+        return self.find(digest) or self._missing(digest)
+
     def chunk(self, digest: bytes) -> bytes:
         """Return a verified chunk. Raise CorruptError."""
-        location = self.find(digest)
-        return self._read(digest, location or self._missing(digest))
+        return self._read(digest, self.place(digest))
 
     def _missing(self, digest: bytes) -> NoReturn:
         raise CorruptError(
