@@ -180,7 +180,7 @@ class SFTP(Remote):
             with client.open(name, "wxb") as file:
                 file.set_pipelined(True)
                 file.write(content)
-                _flush(client, file)
+                _flush(client, file, len(content))
             self._rename(client, name, key, only_new=only_new)
 
     def _put_large(self, key: str, file: BinaryIO, size: int) -> None:
@@ -192,7 +192,7 @@ class SFTP(Remote):
                 with client.open(name, "wxb") as output:
                     output.set_pipelined(True)
                     _copy(file, output, size)
-                    _flush(client, output)
+                    _flush(client, output, size)
                 self._rename(client, name, key, only_new=False)
 
         self._try("", send)
@@ -330,13 +330,16 @@ def _copy(source: BinaryIO, target: Any, size: int) -> None:
         size -= len(block)
 
 
-def _flush(client: Any, file: Any) -> None:
-    """Wait for the answers to all writes, and make them durable where the server can do that."""
+def _flush(client: Any, file: Any, size: int) -> None:
+    """Wait for the answers to all writes, which must have come to `size` bytes, and make them durable
+    where the server can do that."""
     from paramiko.sftp import CMD_EXTENDED
 
     file.set_pipelined(False)
     file.flush()
-    file.stat()  # answered after all writes, whose errors it raises
+    found = file.stat().st_size  # answered after all writes, whose errors it raises
+    if found != size:
+        raise BrokenAnswerError(f"{found} of {size} bytes")
     with contextlib.suppress(OSError):  # the server does not know the extension
         client._request(CMD_EXTENDED, "fsync@openssh.com", file.handle)
 
