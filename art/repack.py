@@ -66,27 +66,24 @@ class Places:
         _, pack, *place = layouts.RECORD.unpack_from(self._records, _WIDTH * (number - 1))
         return Location(self.packs[pack], *place)
 
-    def record(self, digest: bytes) -> bytes:
-        """Return the record of a chunk that is here."""
-        at = _WIDTH * (self._slots[self._slot(digest)] - 1)
-        return bytes(self._records[at : at + _WIDTH])
-
     def add(self, digest: bytes, location: Location) -> bool:
         """Note where a chunk lies unless that is known; return whether it was not."""
         slot = self._slot(digest)
         if self._slots[slot]:
             return False
-        number = self._numbers.get(location.pack)
-        if number is None:
-            number = self._numbers[location.pack] = len(self.packs)
-            self.packs.append(location.pack)
-        self._records += layouts.RECORD.pack(
-            digest, number, location.offset, location.length, location.size
-        )
+        self._records += self.record(digest, location)
         self._slots[slot] = len(self)
         if 2 * len(self) > len(self._slots):
             self._grow()
         return True
+
+    def record(self, digest: bytes, location: Location) -> bytes:
+        """Return the record that a layout has for a chunk, with the number of its pack here."""
+        number = self._numbers.get(location.pack)
+        if number is None:
+            number = self._numbers[location.pack] = len(self.packs)
+            self.packs.append(location.pack)
+        return layouts.RECORD.pack(digest, number, location.offset, location.length, location.size)
 
     def _slot(self, digest: bytes) -> int:
         """Return where the digest is, or where it belongs."""

@@ -335,7 +335,11 @@ class Courier:
             size = self._scratch.size(pack_name(pack))
             try:
                 directory = store.directory(pack)
-            except (CorruptError, FileNotFoundError):
+                check_file(self._scratch.path(pack_name(pack)), pack)
+            except CorruptError:
+                self._scratch.delete(pack_name(pack))
+                continue
+            except FileNotFoundError:
                 continue
             found = {
                 digest: place
@@ -396,7 +400,7 @@ class Courier:
         assert isinstance(local, LocalBackend)
         yield from ((pack, local, True) for pack in work.whole)
         work.made += work.staged
-        yield from ((pack, self._scratch, True) for pack in work.staged)
+        yield from ((pack, self._scratch, False) for pack in work.staged)
         for new in self._repacked(work, self._scratch, readers):
             pack = new.commit()
             self._open.remove(new)
@@ -540,10 +544,11 @@ class Courier:
         return place
 
     def _piece(self, work: _Work, piece: Piece, places: Places) -> tuple[bytes, str]:
-        """Return the record of a piece of the tree, which is in this layout in any case."""
+        """Return the record of a piece of the tree. The table of chunks has it, too, or that of the
+        root has."""
         place = work.base.find_piece(piece.digest) if work.base else None
-        places.add(piece.digest, place or self._place(work, piece.digest, piece.location))
-        return places.record(piece.digest), piece.first_path
+        place = place or self._place(work, piece.digest, piece.location)
+        return places.record(piece.digest, place), piece.first_path
 
     def _create(self, name: str, data: bytes) -> None:
         backend = self._target.backend

@@ -77,6 +77,7 @@ class Ends:
 
     def __init__(self, root: Path, far: object) -> None:
         self.root = root
+        root.mkdir(exist_ok=True)
         self.here = ObjectStore(LocalBackend(root / "here"), SMALL)
         self.far = ObjectStore(far, SMALL)  # type: ignore[arg-type]
         self.scratch = LocalBackend(root / "scratch")
@@ -134,11 +135,323 @@ def test_what_goes_comes_back(ends: Ends, files: dict[str, bytes]) -> None:
     assert get_files(back, payload) == files
     assert ends.push().plan(payload) is None
     assert courier.plan(payload) is None
-    assert ends.scratch.names("packs") in ([], [name + "/" for name in ()]) or not list(
-        ends.scratch.walk("packs")
-    )
+    assert not list(ends.scratch.walk("packs")), "nothing is left on the way"
 
 
 def test_what_the_source_does_not_have_is_not_found(ends: Ends) -> None:
     with pytest.raises(NotFoundError, match="abab"):
         ends.push().plan("ab" * 32)
+
+
+# -- only what is new ----------------------------------------------------------------------------
+
+
+def test_of_an_edited_version_only_the_edit_goes(counted: Ends) -> None:
+    files = {f"{n:04}": noise(300, n) for n in range(1000)}
+    first = put_files(counted.here, files).payload
+    send(counted.push(), first)
+    before = counted.far.backend.sent
+    base = stored(counted.here, first)
+    second = put_files(counted.here, files | {"0500": noise(300, 9999)}, base=base).payload
+    shipment, shipped = send(counted.push(), second, first)
+    assert counted.far.backend.sent - before == shipped.size_bytes == shipment.size_bytes < 4000
+    assert (shipment.packs, shipment.repacked, shipped.packs) == (1, 0, 1)
+    assert get_files(counted.far, second) == files | {"0500": noise(300, 9999)}
+    names = {item.name for item in counted.far.backend.walk("layouts")}
+    assert names == {item.name for item in counted.here.backend.walk("layouts")}, "as they are"
+    received = counted.far.backend.received
+    courier, back = counted.pull()
+    send(courier, first)
+    received = counted.far.backend.received
+    send(courier, second, first)
+    assert counted.far.backend.received - received < 12_000
+    assert get_files(back, second) == files | {"0500": noise(300, 9999)}
+
+
+def test_a_base_of_another_origin_saves_what_it_has(ends: Ends) -> None:
+    """The source never had the base, whose packs and layouts are others."""
+    files = {f"{n:04}": noise(300, n) for n in range(1000)}
+    old = {path: data for path, data in files.items() if path < "0700"}
+    base = put_files(ends.far, old).payload
+    payload = put_files(ends.here, files).payload
+    shipment, shipped = send(ends.push(), payload, "cd" * 32, base)
+    assert (shipment.packs, shipment.repacked, shipped.packs) == (0, 1, 1)
+    assert 300 * 300 < shipped.size_bytes < 300 * 300 * 1.5
+    assert get_files(ends.far, payload) == files
+    assert get_files(ends.far, base) == old
+    for pack in ends.far.pack_ids():
+        ends.far.check_pack(pack)
+
+
+def test_a_small_change_to_a_base_of_another_origin_extends_its_layout(ends: Ends) -> None:
+    files = {f"{n:04}": noise(300, n) for n in range(1000)}
+    old = {path: data for path, data in files.items() if path != "0700"}
+    base = put_files(ends.far, old).payload
+    payload = put_files(ends.here, files).payload
+    _, shipped = send(ends.push(), payload, base)
+    assert shipped.size_bytes < 4000
+    found = stored(ends.far, payload)
+    assert found.layout.depth == 1
+    assert found.layout.chunk_count < 20
+    assert found.layout.extends
+    assert found.layout.extends.payload == base
+    assert get_files(ends.far, payload) == files
+
+
+def test_what_a_root_has_and_the_version_does_not_need_stays(ends: Ends) -> None:
+    files = {f"{n:04}": noise(300, n) for n in range(1000)}
+    base = stored(ends.here, put_files(ends.here, files).payload)
+    few = {path: data for path, data in files.items() if path < "0300"} | {"new": b"new"}
+    payload = put_files(ends.here, few, base=base).payload
+    assert stored(ends.here, payload).layout.depth == 1
+    shipment, shipped = send(ends.push(), payload)
+    assert (shipment.packs, shipment.repacked) == (1, 1)
+    assert shipped.size_bytes < 300 * 300 * 1.5
+    assert get_files(ends.far, payload) == few
+
+
+def test_a_chain_of_versions_goes_over_and_comes_back(ends: Ends) -> None:
+    files = {f"{n:04}": noise(100, n) for n in range(400)}
+    last = put_files(ends.here, files).payload
+    payloads = [last]
+    contents = [dict(files)]
+    for turn in range(1, 25):
+        files |= {f"{n:04}": noise(100, 1000 * turn + n) for n in range(7 * turn, 7 * turn + 12)}
+        last = put_files(ends.here, files, base=stored(ends.here, last)).payload
+        payloads.append(last)
+        contents.append(dict(files))
+    courier = ends.push()
+    sent = [
+        send(courier, payload, *payloads[max(0, at - 1) : at])[1]
+        for at, payload in enumerate(payloads)
+    ]
+    assert max(shipped.size_bytes for shipped in sent[1:]) < 10_000
+    back_courier, back = ends.pull()
+    for at in (24, 0, 12, 13, 5):
+        send(back_courier, payloads[at])
+        assert get_files(back, payloads[at]) == contents[at]
+    for payload, content in zip(payloads, contents, strict=True):
+        assert get_files(ends.far, payload) == content
+
+
+def test_what_one_courier_sent_is_not_sent_again(counted: Ends) -> None:
+    files = {f"{n:04}": noise(300, n) for n in range(1000)}
+    put_files(counted.here, files)  # all in one pack, of which each version needs a part
+    one = put_files(
+        counted.here, {path: files[path] for path in list(files)[:300]}, hints=_hint(counted)
+    ).payload
+    two = put_files(
+        counted.here, {path: files[path] for path in list(files)[:310]}, hints=_hint(counted)
+    ).payload
+    courier = counted.push()
+    plans = [courier.plan(one), courier.plan(two)]
+    assert plans[0]
+    assert plans[1]
+    assert plans[1].size_bytes < 10_000, "what is planned counts"
+    shipped = [courier.ship(plan) for plan in plans if plan]
+    assert shipped[1].size_bytes < 10_000
+    for payload in (one, two):
+        assert len(get_files(counted.far, payload)) in (300, 310)
+
+
+def test_a_plan_that_counts_on_one_that_was_not_carried_out_still_sends_everything(
+    counted: Ends,
+) -> None:
+    files = {f"{n:04}": noise(300, n) for n in range(100)}
+    one = put_files(counted.here, files).payload
+    two = put_files(counted.here, files | {"new": b"new"}, base=stored(counted.here, one)).payload
+    courier = counted.push()
+    assert courier.plan(one)
+    plan = courier.plan(two)
+    assert plan
+    assert plan.size_bytes < 10_000
+    assert courier.ship(plan).size_bytes > 30_000
+    assert get_files(counted.far, two) == files | {"new": b"new"}
+
+
+class _Everything:
+    """Hints at the first pack for every chunk."""
+
+    def __init__(self, pack: str) -> None:
+        self._pack = pack
+
+    def find(self, digest: bytes) -> str:
+        return self._pack
+
+
+def _hint(ends: Ends) -> _Everything:
+    return _Everything(
+        max(ends.here.pack_ids(), key=lambda pack: ends.here.backend.size(pack_name(pack)) or 0)
+    )
+
+
+def test_hints_at_the_target_are_believed_after_its_packs(counted: Ends) -> None:
+    files = {f"{n:04}": noise(300, n) for n in range(100)}
+    put_files(counted.here, files | {"zzzz": b"more"})
+    payload = put_files(counted.far, files).payload
+    courier = Courier(counted.far, counted.here, counted.scratch, Silent(), hints=_hint(counted))
+    _, shipped = send(courier, payload)
+    assert shipped.size_bytes < 20_000, "the tree alone"
+    assert get_files(counted.here, payload) == files
+
+
+# -- interruptions -------------------------------------------------------------------------------
+
+
+def assert_consistent(objects: ObjectStore) -> None:
+    """Everything that has a name is whole."""
+    for pack in objects.pack_ids():
+        objects.check_pack(pack)
+    root = Path(getattr(objects.backend, "inner", objects.backend).root)
+    for item in LocalBackend(root).walk("layouts"):
+        get_files(objects, item.name.split("/")[2])
+    assert not list(LocalBackend(root).walk("tmp"))
+
+
+def mixed(ends: Ends, source: ObjectStore, target: ObjectStore) -> tuple[str, str]:
+    """Make a payload of a whole pack and a part of another; return it and a base at the target."""
+    files = {f"{n:04}": noise(300, n) for n in range(60)}
+    base = put_files(target, {path: data for path, data in files.items() if path < "0040"}).payload
+    first = stored(source, put_files(source, files).payload)
+    more = files | {f"n{n:04}": noise(300, 100 + n) for n in range(60)}
+    return put_files(source, more, base=first).payload, base
+
+
+def test_a_push_that_is_interrupted_anywhere_goes_on(tmp_path: Path) -> None:
+    k = 0
+    while True:
+        k += 1
+        ends = Ends(tmp_path / str(k), Counting(tmp_path / str(k) / "far"))
+        far = ends.far.backend
+        payload, base = mixed(ends, ends.here, ends.far)
+        far.calls.clear()
+        far.fail_at = k
+        threads = threading.active_count()
+        try:
+            send(ends.push(), payload, base)
+            break
+        except KeyboardInterrupt:
+            pass
+        assert threading.active_count() == threads
+        assert not list(ends.here.backend.walk("tmp"))
+        assert not list(ends.scratch.walk("tmp"))
+        done = {name for what, name in far.calls[: k - 1] if what == "upload"}
+        assert_consistent(ends.far)
+        far.fail_at = 0
+        far.calls.clear()
+        if shipment := ends.push().plan(payload, [base]):
+            ends.push().ship(shipment)
+        again = {name for what, name in far.calls if what == "upload"}
+        assert not again & done
+        assert len(again | done) <= 2, "what was repacked is used"
+        assert len(get_files(ends.far, payload)) == 120
+        assert_consistent(ends.far)
+        assert not list(ends.scratch.walk("packs"))
+    assert k > 8
+
+
+def test_a_pull_that_is_interrupted_anywhere_goes_on(tmp_path: Path) -> None:
+    k = 0
+    while True:
+        k += 1
+        ends = Ends(tmp_path / str(k), Counting(tmp_path / str(k) / "far"))
+        far = ends.far.backend
+        payload, base = mixed(ends, ends.far, ends.here)
+        far.calls.clear()
+        far.fail_at = k
+        threads = threading.active_count()
+        courier = Courier(ends.far, ends.here, ends.scratch, Silent())
+        try:
+            send(courier, payload, base)
+            break
+        except KeyboardInterrupt:
+            pass
+        assert threading.active_count() == threads
+        assert_consistent(ends.here)
+        far.fail_at = 0
+        send(courier, payload, base)
+        assert len(get_files(ends.here, payload)) == 120
+        assert_consistent(ends.here)
+    assert k > 8
+
+
+# -- damage --------------------------------------------------------------------------------------
+
+
+class Flipping(Counting):
+    """Gives other bytes than it holds: of each name, or of the n-th reading only."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.at = 0
+        self.lasts = False
+        self._reads = 0
+
+    def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+        data = super().read(name, start, length)
+        with self._lock:
+            self._reads += 1
+            is_hit = self.at and (self._reads >= self.at if self.lasts else self._reads == self.at)
+        if not is_hit or not data:
+            return data
+        changed = bytearray(data)
+        changed[len(changed) // 2] ^= 1
+        return bytes(changed)
+
+
+@pytest.mark.parametrize("lasts", [False, True])
+def test_bytes_that_change_on_the_way_get_no_name(tmp_path: Path, lasts: bool) -> None:
+    refused = k = 0
+    while True:
+        k += 1
+        far = Flipping(tmp_path / str(k) / "far")
+        ends = Ends(tmp_path / str(k), far)
+        payload, base = mixed(ends, ends.far, ends.here)
+        far._reads = 0
+        far.at, far.lasts = k, lasts
+        try:
+            send(Courier(ends.far, ends.here, ends.scratch, Silent()), payload, base)
+            assert len(get_files(ends.here, payload)) == 120
+        except CorruptError:
+            refused += 1
+            assert ends.here.stored(payload) is None
+        assert_consistent(ends.here)
+        if far._reads < k:
+            break
+    assert (refused >= 1) if not lasts else (refused == k - 1)
+
+
+def test_a_damaged_pack_is_refused_at_the_source(tmp_path: Path) -> None:
+    for k in range(0, 40_000, 1597):
+        ends = Ends(tmp_path / str(k), Counting(tmp_path / str(k) / "far"))
+        payload, base = mixed(ends, ends.here, ends.far)
+        known = set(ends.far.pack_ids())
+        for pack in ends.here.pack_ids():
+            path = ends.here.backend.path(pack_name(pack))
+            assert path
+            data = bytearray(path.read_bytes())
+            data[k % len(data)] ^= 16
+            path.write_bytes(data)
+        with pytest.raises(CorruptError):
+            send(ends.push(), payload, base)
+        assert ends.far.stored(payload) is None
+        for pack in set(ends.far.pack_ids()) - known:
+            ends.far.check_pack(pack)
+
+
+def test_a_staged_pack_that_was_damaged_is_made_again(counted: Ends) -> None:
+    far = counted.far.backend
+    payload, base = mixed(counted, counted.here, counted.far)
+    real, far.upload = far.upload, None  # type: ignore[method-assign, assignment]
+    with pytest.raises(TypeError):
+        send(counted.push(), payload, base)
+    far.upload = real  # type: ignore[method-assign]
+    (staged,) = counted.scratch.walk("packs")
+    path = counted.scratch.path(staged.name)
+    data = bytearray(path.read_bytes())
+    data[100] ^= 1
+    path.write_bytes(data)
+    send(counted.push(), payload, base)
+    assert len(get_files(counted.far, payload)) == 120
+    assert_consistent(counted.far)
+    assert not list(counted.scratch.walk("packs"))
