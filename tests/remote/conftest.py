@@ -14,6 +14,7 @@ from tests.remote.proxy import Proxy, proxy_before
 from tests.remote.servers import SERVERS, Service
 
 Services = Callable[[str], Service]
+_ATTEMPTS = 3
 
 
 @pytest.fixture(scope="session")
@@ -23,9 +24,15 @@ def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
     with contextlib.ExitStack() as stack:
 
         def start(kind: str) -> Service:
-            if kind not in started:
+            for attempts_left in reversed(range(_ATTEMPTS)):
+                if kind in started:
+                    break
                 folder = tmp_path_factory.mktemp(kind)
-                started[kind] = stack.enter_context(SERVERS[kind](folder))
+                try:
+                    started[kind] = stack.enter_context(SERVERS[kind](folder))
+                except AssertionError:  # another process took the port meanwhile
+                    if not attempts_left:
+                        raise
             return started[kind]
 
         yield start

@@ -57,6 +57,14 @@ def free_port() -> int:
 
 
 @contextlib.contextmanager
+def silent_port() -> Iterator[int]:
+    """Give a port that nobody listens at, nor can until the block ends."""
+    with socket.socket() as held:
+        held.bind(("127.0.0.1", 0))
+        yield int(held.getsockname()[1])
+
+
+@contextlib.contextmanager
 def running(
     command: list[str], port: int, folder: Path, environment: Mapping[str, str] | None = None
 ) -> Iterator[None]:

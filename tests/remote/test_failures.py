@@ -17,7 +17,7 @@ from art.remote.failures import Patience
 from tests.remote.answering import Answer, azure_error, s3_error, serve_answers
 from tests.remote.conftest import Opener, Proxied, Services
 from tests.remote.fake_gcs import serve_google
-from tests.remote.servers import HTTP_KINDS, Service, free_port
+from tests.remote.servers import HTTP_KINDS, Service, silent_port
 from tests.remote.sftp_server import serve_sftp
 
 _HANG_SECONDS = 15
@@ -81,7 +81,8 @@ def test_a_bucket_that_is_missing_is_named(
 def test_where_nobody_listens_it_says_so_soon(
     services: Services, connect: Opener, kind: str
 ) -> None:
-    error = failure(connect(services(kind).at(free_port())))
+    with silent_port() as port:
+        error = failure(connect(services(kind).at(port)))
 
     assert isinstance(error, UnavailableError)
     assert "cannot be reached" in error.message
