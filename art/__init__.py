@@ -28,6 +28,7 @@ errors      every way things go wrong; reporter: how long jobs say how far they 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from art import errors as errors
+    from art.cloning import clone, open_remote
     from art.errors import (
         ArtError,
         BusyError,
@@ -69,9 +70,11 @@ __all__ = [
     "UsageError",
     "Version",
     "__version__",
+    "clone",
     "errors",
     "init",
     "open",
+    "open_remote",
 ]
 
 _MODULES = {
@@ -79,8 +82,10 @@ _MODULES = {
     "Ref": "ref",
     "Repo": "repo",
     "Version": "version",
+    "clone": "cloning",
     "init": "repo",
     "open": "repo",
+    "open_remote": "cloning",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor
+from concurrent.futures import ThreadPoolExecutor
 
 import zstandard
 from blake3 import blake3
@@ -67,9 +67,13 @@ def _parts(body: bytes) -> Iterator[bytes]:
 class LogReader:
     """Reads the documents of a store's logs, many at once, each verified before it is returned."""
 
-    def __init__(self, backend: Backend, threads: Executor) -> None:
+    def __init__(self, backend: Backend, threads: int) -> None:
         self._backend = backend
-        self._threads = threads
+        self._threads = ThreadPoolExecutor(threads, "documents")
+
+    def close(self) -> None:
+        """End its threads."""
+        self._threads.shutdown(cancel_futures=True)
 
     def read(self, log: Log, first: int, last: int) -> list[bytes]:
         """Return the documents from number `first` to `last`.
@@ -79,12 +83,13 @@ class LogReader:
         wanted = range(first, last + 1)
         found = self._bundled(log, wanted) if len(wanted) > SIZES[-1] else {}
         single = [number for number in wanted if number not in found]
-        found.update(zip(single, self._threads.map(lambda n: self.one(log, n), single)))
+        contents = self._threads.map(lambda number: self.one(log, number), single)
+        found.update(zip(single, contents, strict=True))
         return [found[number] for number in wanted]
 
     def following(self, log: Log, number: int) -> list[bytes]:
         """Return the documents that follow `number`, found by asking for one after the other."""
-        found = []
+        found: list[bytes] = []
         while True:
             try:
                 data = self._whole(log, number + 1)
@@ -125,9 +130,8 @@ class LogReader:
         """Return what checkpoints have of the wanted documents."""
         blocks = _cover(wanted, self._backend.names(f"checkpoints/{log.directory}"))
         found: dict[int, bytes] = {}
-        for (first, _), contents in zip(
-            blocks, self._threads.map(lambda block: self._checkpoint(log, *block), blocks)
-        ):
+        bundles = self._threads.map(lambda block: self._checkpoint(log, *block), blocks)
+        for (first, _), contents in zip(blocks, bundles, strict=True):
             found.update(enumerate(contents, first))
         return {number: data for number, data in found.items() if number in wanted}
 

@@ -532,6 +532,10 @@ class Index:
             {},
         )
 
+    def of_type(self, word: str) -> list[Record]:
+        """Return every version of one type, the keyless ones too."""
+        return self._records("type = :type", {"type": word})
+
     def everything(self) -> list[Record]:
         """Return every version of every key, not the keyless ones."""
         return self._records("key_id != 0", {})

@@ -20,8 +20,8 @@ from art.catalog import VERSIONS, Log, parse_number
 from art.errors import ConflictError, CorruptError
 from art.index import Index
 from art.model import Document, Manifest
+from art.place import UNFINISHED
 
-UNFINISHED = "sync/unfinished.json"
 _RENUMBERED = "sync/renumbered.json"
 _LOCK = "sync"
 
@@ -84,12 +84,16 @@ class Ledger:
         return {part: numbers for part, numbers in found.items() if isinstance(numbers, dict)}
 
     def _number(self, part: str, name: str) -> int:
-        found = self._news.get(part, {}).get(name, self._known.get(part, {}).get(name, 0))
+        found: object = self._news.get(part, {}).get(name, self._known.get(part, {}).get(name))
         return found if isinstance(found, int) else 0
 
     def _note(self, part: str, name: str, number: int) -> None:
         if self._number(part, name) != number:
             self._news.setdefault(part, {})[name] = number
+
+
+class DivergedError(Exception):
+    """The first document that was compared differs already: compare from number 1 on."""
 
 
 @dataclass(frozen=True)
@@ -131,12 +135,16 @@ class Merger:
 
     def plan(self, log: Log, first: int, contents: list[bytes]) -> Merged:
         """Return what `merge` would do now."""
+        if first > 1 and not self._tail(log, first - 1):  # what comes before is planned, too
+            return Merged(added=list(enumerate(contents[1:], first + 1)))
         return self._compared(log, first, contents).merged()
 
     def merge(self, log: Log, first: int, contents: list[bytes]) -> Merged:
-        """Take in the remote's documents from number `first` on, up to which both sides are the same.
+        """Take in the remote's documents from number `first` on: the last that both sides are known
+        to have, or 1.
 
-        Raise ConflictError where numbers that are final differ, CorruptError where our log has gaps.
+        Raise DivergedError where that one differs, ConflictError where numbers that are final do,
+        CorruptError where our log has gaps.
         """
         with self._backend.alone(_LOCK):
             while True:
@@ -155,7 +163,7 @@ class Merger:
         ours = self._tail(log, first - 1)
         stubs = []
         agreed = 0
-        for mine, other in zip(ours, theirs):
+        for mine, other in zip(ours, theirs, strict=False):
             if mine.uid != other.uid:
                 break
             if mine.data != other.data:
@@ -168,6 +176,8 @@ class Merger:
                 if other.is_stub:
                     stubs.append((first + agreed, other.data))
             agreed += 1
+        if not agreed and first > 1:
+            raise DivergedError
         start = first + agreed
         final = max((ledger.end(log) for ledger in self._others), default=0)
         if start <= final and agreed < min(len(ours), len(theirs)):
@@ -214,7 +224,7 @@ class _Comparison:
     def target(self) -> list[_Item]:
         """The documents that the log is to have from `start` on."""
         known = {item.uid for item in self.theirs}
-        return self.theirs + [item for item in self.ours if item.uid not in known]
+        return self.theirs + [item for item in _each_once(self.ours) if item.uid not in known]
 
     def numbered(self) -> Iterator[tuple[int, _Item]]:
         return enumerate(self.target, self.start)
@@ -262,6 +272,7 @@ def replace_tail(
             present = read_tail(backend, log, start - 1)
             known = {item.uid for item in target}
             wanted = target + [item for item in _each_once(present) if item.uid not in known]
+            wanted += present[len(wanted) :]
             more = [
                 (log.file(number), item.data)
                 for number, item in enumerate(wanted[len(present) :], start + len(present))

@@ -10,6 +10,7 @@ from art.backend import LocalBackend, explain
 from art.errors import ConflictError, CorruptError
 
 DIRECTORY = ".art"
+UNFINISHED = "sync/unfinished.json"  # what a killed process began and whoever comes next finishes
 _FORMAT = "format.yaml"
 _IGNORED = ".gitignore"
 # What `make` leaves where it is killed: with nothing else, there never was a repository.

@@ -10,6 +10,7 @@ import contextlib
 import os
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
@@ -21,7 +22,7 @@ from art.errors import ConflictError, NoRepositoryError, NotFoundError, NothingT
 from art.index import Index, Record
 from art.listing import Filter
 from art.model import Document, Payload, check_key, check_tag, parse_progress
-from art.place import DIRECTORY
+from art.place import DIRECTORY, UNFINISHED
 from art.ref import Ref, names_key
 from art.reporter import Reporter, Silent
 from art.resolve import Resolver
@@ -33,9 +34,14 @@ if TYPE_CHECKING:
 
     from art.changes import Changes, DeletePlan, Moved, TagMove
     from art.diff import Comparison
+    from art.exchange import Exchange
     from art.publish import About, Content, Draft, Publisher
+    from art.pull import Supply
+    from art.remotes import Remotes
     from art.survey import Finding, Status, Usage
+    from art.sync import Fetched, Pulled, PullPlan, Pushed, PushPlan, RemoteStatus
     from art.version import Progress, Version
+    from art.writer import ChunkHints
 
 
 class Published(NamedTuple):
@@ -99,6 +105,10 @@ class Repo:
         self._index = Index(self._database, self._store.catalog, self._warn)
         self._resolver = Resolver(self._store, self._index)
         self.config = Config(self._backend)
+        if self._backend.size(UNFINISHED) is not None:
+            from art.merge import finish_interrupted
+
+            self._index.ask(lambda index: finish_interrupted(self._backend, index))
 
     def __repr__(self) -> str:
         return f"<Repo {self.root}>"
@@ -117,6 +127,13 @@ class Repo:
     def id(self) -> str:
         """The repository's own id, a UUID."""
         return self._store.id
+
+    @cached_property
+    def remotes(self) -> Remotes:
+        """The other places that versions are pushed to and fetched from, by name."""
+        from art.remotes import Remotes
+
+        return Remotes(self.config, self._warn)
 
     # -- publish ---------------------------------------------------------------------------------
 
@@ -483,6 +500,58 @@ class Repo:
         """Copy one version (`KEY@SELECTOR`), or all live ones of a key, under another key."""
         return self._changes().copy(self._live(ref)[::-1], check_key(new_key), self._publisher())
 
+    # -- exchange --------------------------------------------------------------------------------
+
+    def plan_push(
+        self, *patterns: str, remote: str | None = None, payload: bool = True
+    ) -> PushPlan:
+        """Return what `push` would send, and how much that is."""
+        return self._exchange.plan_push(patterns, remote, payload=payload)
+
+    def push(self, *patterns: str, remote: str | None = None, payload: bool = True) -> Pushed:
+        """Publish at a remote, by default the authority, all that it does not have of the keys that
+        match, or of everything: payloads before versions, versions before what was said of them.
+
+        A number that another writer took first is replaced by the next free one, as the result says.
+        Without `payload`, only versions go whose payload is there already. Raise UnavailableError,
+        DeniedError or ConflictError; what was published until then stays published.
+        """
+        return self._exchange.push(patterns, remote, payload=payload)
+
+    def plan_fetch(self, *patterns: str, remote: str | None = None) -> Fetched:
+        """Return what `fetch` would bring."""
+        return self._exchange.plan_fetch(patterns, remote)
+
+    def fetch(self, *patterns: str, remote: str | None = None) -> Fetched:
+        """Bring a remote's history here, no payloads: those come when they are needed."""
+        return self._exchange.fetch(patterns, remote)
+
+    def plan_pull(
+        self, *patterns: str, remote: str | None = None, depth: int = 1, all: bool = False
+    ) -> PullPlan:
+        """Return which payloads `pull` would bring of the versions that are known here."""
+        from art.pull import Depth
+
+        return self._exchange.plan_pull(patterns, remote, Depth(depth, all))
+
+    def pull(
+        self,
+        *patterns: str,
+        remote: str | None = None,
+        depth: int = 1,
+        all: bool = False,
+        payload: bool = True,
+    ) -> Pulled:
+        """Fetch, then bring the payloads of the `depth` newest live versions of each key and of what
+        its tags name, or of `all` versions that are live or can be restored."""
+        from art.pull import Depth
+
+        return self._exchange.pull(patterns, remote, Depth(depth, all), payload=payload)
+
+    def sync_status(self, remote: str | None = None, *, ask: bool = False) -> list[RemoteStatus]:
+        """Return what is on one side only, for one remote or all. They are asked only with `ask`."""
+        return self._exchange.status(remote, ask=ask)
+
     # -- inside ----------------------------------------------------------------------------------
 
     def _warn(self, message: str) -> None:
@@ -553,7 +622,24 @@ class Repo:
 
         self._store.objects.jobs = self.config.get("jobs").value
         manifest = self._resolver.manifest(record)
-        return Version(self._store, self._index, self.reporter, record, manifest)
+        return Version(self._store, self._index, self.reporter, record, manifest, self._elsewhere)
+
+    def _elsewhere(self) -> Supply | None:
+        """Return what brings payloads that are not here, None where there is no remote."""
+        return self._exchange.supply() if self.remotes.all() else None
+
+    @cached_property
+    def _exchange(self) -> Exchange:
+        from art.exchange import Exchange
+
+        return Exchange(self._store, self._index, self.remotes, lambda: self.reporter, self._hints)
+
+    def _hints(self) -> ChunkHints:
+        from art.memory import Memory
+
+        memory = Memory(self._database, self._store.objects)
+        memory.learn_packs()
+        return memory
 
     def _tag_ids(self, key: str) -> dict[str, str]:
         self.history(key, limit=1)

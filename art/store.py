@@ -27,14 +27,14 @@ class Store:
         self.id = str(format["uid"])
         self.is_bare = bool(format["bare"])
         self.catalog = Catalog(backend)
-        self._chunking = _chunking(format)
+        self.chunking = _chunking(format)
 
     @cached_property
     def objects(self) -> ObjectStore:
         """Its packs and layouts. Listings never need them, so they are loaded when asked for."""
         from art.objects import ObjectStore
 
-        return ObjectStore(self.backend, self._chunking)
+        return ObjectStore(self.backend, self.chunking)
 
     @classmethod
     def open(cls, backend: Backend, where: str) -> Store:
@@ -55,9 +55,11 @@ class Store:
         return cls(backend, document)
 
     @classmethod
-    def init(cls, backend: Backend, *, bare: bool = False) -> Store:
+    def init(
+        cls, backend: Backend, *, bare: bool = False, chunking: Chunking | None = None
+    ) -> Store:
         """Create the repository. Raise ConflictError where there is one."""
-        chunking = Chunking()
+        chunking = chunking or Chunking()
         document: Document = {
             "art": FORMAT,
             "uid": new_uid(),

@@ -1,12 +1,26 @@
-"""Two stores brought together: push, fetch and pull, as plans that are executed.
+"""Two stores brought together: what push, fetch and pull have in common.
 
-Catalogs are merged by `art.merge`, payloads are moved by `art.transfer`; this says what of both is
-to be done, in which order, and what came of it.
+Catalogs are merged by `art.merge`, payloads are moved by `art.transfer`; `art.fetch`, `art.push` and
+`art.pull` say what of both is to be done, and in which order.
 """
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+
+from art.backend import LocalBackend
+from art.catalog import Log
+from art.checkpoint import LogReader
+from art.index import Index
+from art.merge import Ledger, Merger
+from art.model import Entry, check_key, glob_pattern, heads
+from art.reporter import Reporter
+from art.store import Store
+
+_THREADS = 32  # of requests for small things at once
+_GLOB = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True)
@@ -51,6 +65,7 @@ class Left:
     ref: str
     reason: str
     hint: str | None = None
+    is_conflict: bool = False
 
 
 @dataclass(frozen=True)
@@ -117,3 +132,100 @@ class Pulled:
     packs: int
     size_bytes: int
     left: list[Left]
+
+
+@dataclass(frozen=True)
+class RemoteStatus:
+    """What is here and not at a remote, and the other way round, as far as is known.
+
+    `remote_only` is None where the remote was not asked.
+    """
+
+    remote: str
+    url: str
+    local_only: list[Sent]
+    entries: int
+    remote_only: int | None
+    renumbered: list[Renumbered]
+    missing_payload: int
+
+
+class Selection:
+    """Which keys a transfer is about: globs, as listings take them, or everything."""
+
+    def __init__(self, patterns: Iterable[str] = ()) -> None:
+        self.patterns = tuple(pattern.rstrip("/") for pattern in patterns)
+        self._globs = [re.compile(glob_pattern(pattern)) for pattern in self.patterns]
+
+    def has(self, key: str | None) -> bool:
+        """Whether a key is meant; None stands for the keyless versions, which only everything means."""
+        if not self._globs:
+            return True
+        return key is not None and any(glob.fullmatch(key) for glob in self._globs)
+
+    @property
+    def exact(self) -> list[str] | None:
+        """The keys, where each is named as it is, else None."""
+        is_exact = self.patterns and not any(_GLOB.search(pattern) for pattern in self.patterns)
+        return [check_key(pattern) for pattern in self.patterns] if is_exact else None
+
+
+class Pairing:
+    """One repository here and one remote, with what is known of both."""
+
+    def __init__(
+        self, local: Store, index: Index, remote: Store, name: str, reporter: Reporter
+    ) -> None:
+        """`local` is a repository on this machine's disk, `name` what people call the remote."""
+        backend = local.backend
+        assert isinstance(backend, LocalBackend), "only what lies on a disk is synced"
+        self.backend = backend
+        self.local = local
+        self.index = index
+        self.remote = remote
+        self.name = name
+        self.reporter = reporter
+        self.ledger = Ledger(backend, remote.id)
+        self.merger = Merger(backend, index, self.ledger, self._other_ledgers())
+        self.reader = LogReader(remote.backend, _THREADS)
+
+    @property
+    def scratch(self) -> LocalBackend:
+        """Where layouts of the remote are kept, and packs on their way to it."""
+        return LocalBackend(self.backend.root / self.ledger.directory)
+
+    def close(self) -> None:
+        """End what works in the background."""
+        self.reader.close()
+
+    def _other_ledgers(self) -> list[Ledger]:
+        names = self.backend.names("sync")
+        uids = [name[:-1] for name in names if name.endswith("/")]
+        return [Ledger(self.backend, uid) for uid in uids if uid != self.remote.id]
+
+    def superseded(self, log: Log, uids: set[str]) -> list[Superseded]:
+        """Return which of these entries of ours have no effect in the log as it is now."""
+        if not log.has_heads or not uids:
+            return []
+        entries = self.local.catalog.entries(log.key, log.name)
+        _, without_effect = heads(entries)
+        return [
+            _superseded(log, entry)
+            for entry in entries
+            if entry.uid in without_effect and entry.uid in uids
+        ]
+
+
+def _superseded(log: Log, entry: Entry) -> Superseded:
+    key = str(log.key)
+    if entry.tag is None:
+        return Superseded(key, log.name, f"a change of the settings of {key}", "art config --help")
+    if entry.version_id is None:
+        what, command = (
+            f"taking away tag {entry.tag!r} of {key}",
+            f"art tag delete {key} {entry.tag}",
+        )
+    else:
+        ref = f"{key}@{entry.version_id[:15]}"
+        what, command = f"tag {entry.tag!r} on {ref}", f"art tag set {ref} {entry.tag}"
+    return Superseded(key, log.name, what, command)

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 from art import checkout, reference
 from art.catalog import NOTES
@@ -53,6 +53,16 @@ def read_progress(store: Store, uid: str) -> Progress:
     return Progress(found["value"], found["sequence"], str(found["created"]), found.get("message"))
 
 
+class Elsewhere(Protocol):
+    """Where payloads are that are not here."""
+
+    def bring(self, record: Record) -> None:
+        """Bring the payload of a version here. Raise NotFoundError where it is nowhere."""
+
+    def peek(self, record: Record) -> StoredPayload:
+        """Return it to read parts of it where it is. Raise NotFoundError where it is nowhere."""
+
+
 class Version:
     """An immutable version. Its description has later notes applied; `manifest` is as published.
 
@@ -61,9 +71,16 @@ class Version:
     """
 
     def __init__(
-        self, store: Store, index: Index, reporter: Reporter, record: Record, manifest: Manifest
+        self,
+        store: Store,
+        index: Index,
+        reporter: Reporter,
+        record: Record,
+        manifest: Manifest,
+        elsewhere: Callable[[], Elsewhere | None] = lambda: None,
     ) -> None:
         self._store = store
+        self._elsewhere = elsewhere
         self._index = index
         self._reporter = reporter
         self._stored: StoredPayload | None = None
@@ -211,20 +228,22 @@ class Version:
 
     def node(self, path: str | None = None) -> Node:
         """Return one file's node; without a path, that of the only file."""
-        is_wanted = _at_or_below(path or "")
-        nodes = [node for node in self.iter_files() if is_wanted(node.path)]
+        return self._node_of(self._part, path)
+
+    def _node_of(self, payload: Callable[[], StoredPayload], path: str | None) -> Node:
+        if not self.payload or self.payload.tree is None:
+            raise self._no_path(path or "")
         if path is None:
-            files = [node for node in nodes if node.is_file]
+            files = [node for node in payload().tree() if node.is_file]
             if len(files) == 1:
                 return files[0]
             raise UsageError(
                 f"{self.ref} has {len(files)} files, one must be named",
                 hint=f"art cat {self.ref}/PATH",
             )
-        for node in nodes:
-            if node.path == path:
-                return node
-        if nodes:
+        if node := payload().node(path):
+            return node
+        if next(self.iter_files(path), None):
             raise UsageError(f"{self.ref}/{path} is a folder", hint=f"art get {self.ref}/{path}")
         raise self._no_path(path)
 
@@ -242,10 +261,11 @@ class Version:
         elif payload.url is not None:
             yield from self._referenced()
         else:
-            node = self.node(path)
+            part = self._part()
+            node = self._node_of(lambda: part, path)
             if not node.is_file:
                 raise UsageError(f"{self.ref}/{node.path} is no file", hint=f"art get {self.ref}")
-            yield from self._payload().content(node)
+            yield from part.content(node)
 
     def read(self, path: str | None = None) -> bytes:
         """Return the content of one file, or the text."""
@@ -299,6 +319,13 @@ class Version:
             if archive:
                 raise UsageError(f"{self.ref} is a {self.type}: only files go into archives")
             return self._get_plain(payload, to, path, force=force)
+        if path and not archive and not self.is_here and not _GLOB.search(path):
+            part = self._part()  # one file need not bring all others here
+            found = part.node(path)
+            if found and found.is_file:
+                found = found._replace(path=os.path.basename(path))
+                target = _file_target(to, found.path)
+                return self._checkout(target, part).file(found, force=force)
         named = list(islice(self._relative(path), 2)) if path else None  # they may be a million
         if named == [] and next(self.iter_files(path), None) is None:
             raise self._no_path(path)
@@ -355,9 +382,10 @@ class Version:
     def _name(self) -> str:
         return self.key.rpartition("/")[2] if self.key else self.id[3:15]
 
-    def _checkout(self, target: Path) -> Checkout:
+    def _checkout(self, target: Path, payload: StoredPayload | None = None) -> Checkout:
         jobs = self._store.objects.jobs
-        return Checkout(self._payload(), target, self._reporter, self._find_stored, jobs)
+        stored = payload or self._payload()
+        return Checkout(stored, target, self._reporter, self._find_stored, jobs)
 
     def _get_plain(
         self, payload: Payload, to: str | os.PathLike[str] | None, path: str, *, force: bool
@@ -447,16 +475,30 @@ class Version:
             raise CorruptError(f"{self.ref} is damaged: its text does not match", hint="art doctor")
         return data
 
-    def _payload(self) -> StoredPayload:
-        if self._stored is None:
-            tree = self.payload.tree if self.payload else None
-            assert tree is not None
+    @property
+    def is_here(self) -> bool:
+        """Whether the payload is in this repository, or there is none that would have to be."""
+        tree = self.payload.tree if self.payload else None
+        if self._stored is None and tree is not None:
             self._stored = self._store.objects.stored(tree)
-        if self._stored is None:
+        return tree is None or self._stored is not None
+
+    def _payload(self) -> StoredPayload:
+        """Return the payload, brought here first where it is at a remote only."""
+        if not self.is_here and (elsewhere := self._elsewhere()):
+            elsewhere.bring(self.record)
+        if not self.is_here:
             raise CorruptError(
                 f"the payload of {self.ref} is not in this repository", hint="art doctor"
             )
+        assert self._stored is not None
         return self._stored
+
+    def _part(self) -> StoredPayload:
+        """Return the payload to read one file of it, which need not bring all others here."""
+        if not self.is_here and (elsewhere := self._elsewhere()):
+            return elsewhere.peek(self.record)
+        return self._payload()
 
     def _find_stored(self, digests: set[str]) -> set[str]:
         """Return which of these digests of files some version of this key holds."""

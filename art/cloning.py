@@ -1,0 +1,95 @@
+"""Repositories out of remotes: a clone that stays, and one that is forgotten after use."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from art import place
+from art.backend import LocalBackend
+from art.errors import ConflictError
+from art.place import DIRECTORY
+from art.remotes import open_url
+from art.repo import Repo
+from art.reporter import Reporter
+from art.store import Store
+
+_ORIGIN = "origin"
+
+
+def clone(
+    url: str,
+    path: str | os.PathLike[str] | None = None,
+    *,
+    options: Mapping[str, str] | None = None,
+    depth: int | None = None,
+    all: bool = False,
+    payload: bool = False,
+    reporter: Reporter | None = None,
+) -> Repo:
+    """Make a repository in `path`, by default a folder named as the end of the URL, with the history
+    of the remote at `url`, which becomes its `origin`.
+
+    Payloads come when they are needed; with `payload`, `depth` or `all` those that `Repo.pull` brings
+    come at once. Raise ConflictError where there is a repository already, or what the remote raises;
+    then nothing is left behind.
+    """
+    remote = open_url(url, options)
+    root = Path(path if path is not None else _name(url)).absolute()
+    if os.path.lexists(root / DIRECTORY):
+        raise ConflictError(f"{root} has a repository already", hint=f"art -C {root} pull")
+    is_new = not root.exists()
+    try:
+        repo = _new(root, remote, url, options, reporter)
+        if payload or all or depth is not None:
+            repo.pull(depth=depth or 1, all=all)
+        else:
+            repo.fetch()
+    except BaseException:
+        shutil.rmtree(root if is_new else root / DIRECTORY, ignore_errors=True)
+        raise
+    return repo
+
+
+@contextlib.contextmanager
+def open_remote(
+    url: str,
+    *patterns: str,
+    options: Mapping[str, str] | None = None,
+    reporter: Reporter | None = None,
+) -> Iterator[Repo]:
+    """Yield a repository in a temporary folder with the history of the keys that match, or of all,
+    whose payloads come from the remote. What is changed in it is lost."""
+    remote = open_url(url, options)
+    with tempfile.TemporaryDirectory(prefix="art-") as folder:
+        repo = _new(Path(folder), remote, url, options, reporter)
+        try:
+            repo.fetch(*patterns)
+            yield repo
+        finally:
+            repo.close()
+
+
+def _new(
+    root: Path,
+    remote: Store,
+    url: str,
+    options: Mapping[str, str] | None,
+    reporter: Reporter | None,
+) -> Repo:
+    """Make a repository that cuts files as the remote does, so that their chunks are the same."""
+    place.make(root / DIRECTORY)
+    Store.init(LocalBackend(root / DIRECTORY), chunking=remote.chunking)
+    repo = Repo(root, reporter)
+    repo.remotes.add(_ORIGIN, url, options, probe=False)
+    return repo
+
+
+def _name(url: str) -> str:
+    """Return the last part of a URL, without what fsspec or a bare folder puts behind it."""
+    name = url.rstrip("/").rpartition("/")[2]
+    return name.removesuffix(".art") or "clone"

@@ -1,0 +1,195 @@
+"""What a repository and its remotes exchange: the facade's part for push, fetch, pull and clone."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+from art.backend import LocalBackend
+from art.catalog import VERSIONS, Log
+from art.errors import ArtError
+from art.fetch import Fetcher
+from art.index import Index, Record
+from art.merge import Ledger, renumbered
+from art.pull import Depth, Puller, Supply
+from art.push import Authority, Pusher
+from art.remotes import Remotes, RemoteSetting, is_place
+from art.reporter import Reporter
+from art.store import Store
+from art.sync import (
+    Fetched,
+    Pairing,
+    Pulled,
+    PullPlan,
+    Pushed,
+    PushPlan,
+    RemoteStatus,
+    Renumbered,
+    Selection,
+    Sent,
+)
+from art.writer import ChunkHints
+
+
+class Exchange:
+    """One repository and its remotes. Each method is one transfer, or the plan for one."""
+
+    def __init__(
+        self,
+        store: Store,
+        index: Index,
+        remotes: Remotes,
+        reporter: Callable[[], Reporter],
+        hints: Callable[[], ChunkHints],
+    ) -> None:
+        self._store = store
+        self._index = index
+        self._remotes = remotes
+        self._reporter = reporter
+        self._hints = hints
+        self._backend = LocalBackend(Path(store.backend.where))
+
+    def plan_push(self, patterns: Iterable[str], remote: str | None, *, payload: bool) -> PushPlan:
+        """Return what `push` would do now."""
+        with self._pair(remote) as pair:
+            return self._pusher(pair).plan(Selection(patterns), payload=payload)
+
+    def push(self, patterns: Iterable[str], remote: str | None, *, payload: bool) -> Pushed:
+        """Publish at a remote what it does not have; one push of this repository at a time."""
+        setting = self._remotes.get(remote)
+        store = self._remotes.open_shared(setting)
+        with self._backend.alone(f"push-{store.id}"), self._paired(store, setting.name) as pair:
+            return self._pusher(pair).push(Selection(patterns), payload=payload)
+
+    def plan_fetch(self, patterns: Iterable[str], remote: str | None) -> Fetched:
+        """Return what `fetch` would do now."""
+        with self._pair(remote) as pair:
+            return Fetcher(pair).plan(Selection(patterns))
+
+    def fetch(self, patterns: Iterable[str], remote: str | None) -> Fetched:
+        """Take in what a remote has of the history."""
+        with self._pair(remote) as pair:
+            return Fetcher(pair).fetch(Selection(patterns))
+
+    def plan_pull(self, patterns: Iterable[str], remote: str | None, depth: Depth) -> PullPlan:
+        """Return which payloads `pull` would bring of what is known here."""
+        with self._pair(remote) as pair:
+            return Puller(pair, self._hints()).plan(Selection(patterns), depth)
+
+    def pull(
+        self, patterns: Iterable[str], remote: str | None, depth: Depth, *, payload: bool
+    ) -> Pulled:
+        """Fetch, then bring payloads."""
+        selection = Selection(patterns)
+        with self._pair(remote) as pair:
+            fetched = Fetcher(pair).fetch(selection)
+            if not payload:
+                return Pulled(fetched, [], 0, 0, [])
+            return Puller(pair, self._hints()).pull(selection, depth, fetched)
+
+    def supply(self) -> Supply:
+        """Return what gives payloads that are not here, from all remotes, the authority first."""
+        return Supply(self._pairs, self._hints())
+
+    def status(self, remote: str | None, *, ask: bool) -> list[RemoteStatus]:
+        """Return for each remote, or one, what is on one side only. Remotes are asked with `ask`."""
+        settings = [self._remotes.get(remote)] if remote else self._remotes.all()
+        ends = self._index.ask(_ends)
+        return [self._status_of(setting, ends, ask=ask) for setting in settings]
+
+    # -- inside ----------------------------------------------------------------------------------
+
+    def _status_of(
+        self, setting: RemoteSetting, ends: dict[Log, int], *, ask: bool
+    ) -> RemoteStatus:
+        ledger = Ledger(self._backend, setting.repository or "unknown")
+        records = self._index.ask(lambda index: [*index.everything(), *index.versions(None)])
+        versions = [_sent(record) for record in records if not _is_published(ledger, record)]
+        others = [log for log in ends if log.name != VERSIONS]
+        entries = sum(max(0, ends[log] - ledger.end(log)) for log in others)
+        there = len(self.plan_fetch((), setting.name).versions) if ask else None
+        return RemoteStatus(
+            setting.name,
+            setting.where,
+            versions,
+            entries,
+            there,
+            self._renumbered(),
+            self._missing(),
+        )
+
+    def _renumbered(self) -> list[Renumbered]:
+        moves = renumbered(self._backend)
+        records = self._index.ask(
+            lambda index: [record for key in moves for record in index.versions(key)]
+        )
+        ids = {record.uid: record.id for record in records}
+        return [
+            Renumbered(key, old, new, ids[uid])
+            for key, found in moves.items()
+            for old, new, uid in found
+            if uid in ids
+        ]
+
+    def _missing(self) -> int:
+        """Return how many live versions have no payload here."""
+        records = self._index.ask(lambda index: [*index.everything(), *index.versions(None)])
+        trees = [record.payload for record in records if record.payload and record.is_live]
+        stored = {tree: bool(self._backend.names(_layouts(tree))) for tree in set(trees)}
+        return sum(not stored[tree] for tree in trees)
+
+    def _pusher(self, pair: Pairing) -> Pusher:
+        authority = self._remotes.get()
+        if authority.repository in (None, pair.remote.id):
+            return Pusher(pair)
+        ledger = Ledger(self._backend, str(authority.repository))
+        return Pusher(pair, Authority(authority.name, ledger))
+
+    @contextlib.contextmanager
+    def _pair(self, remote: str | None) -> Iterator[Pairing]:
+        name = remote if remote and is_place(remote) else self._remotes.get(remote).name
+        with self._paired(self._remotes.open(name), name) as pair:
+            yield pair
+
+    @contextlib.contextmanager
+    def _paired(self, store: Store, name: str) -> Iterator[Pairing]:
+        pair = Pairing(self._store, self._index, store, name, self._reporter())
+        try:
+            yield pair
+        finally:
+            pair.close()
+
+    def _pairs(self) -> Iterator[Pairing]:
+        problem: ArtError | None = None
+        for setting in sorted(self._remotes.all(), key=lambda each: not each.is_authority):
+            try:
+                store = self._remotes.open(setting.name)
+            except ArtError as error:
+                problem = problem or error
+                continue
+            with self._paired(store, setting.name) as pair:
+                yield pair
+        if problem:
+            raise problem
+
+
+def _is_published(ledger: Ledger, record: Record) -> bool:
+    if record.key is None:
+        return ledger.has_keyless(record.uid)
+    return (record.number or 0) <= ledger.end(Log(record.key, VERSIONS))
+
+
+def _ends(index: Index) -> dict[Log, int]:
+    index.refresh_all()
+    return index.ends()
+
+
+def _layouts(tree: str) -> str:
+    from art.objects import layout_directory
+
+    return layout_directory(tree)
+
+
+def _sent(record: Record) -> Sent:
+    return Sent(record.key, record.number, record.id)
