@@ -31,17 +31,20 @@ def _count(value: str) -> int:
 
 @dataclass(frozen=True)
 class Setting:
-    """One known setting: how its text is read, and what it means."""
+    """One known setting: how its text is read, and what it means. One that `is_local` is only in the
+    repository's own file."""
 
     name: str
     parse: Callable[[str], Any]
     help: str
+    is_local: bool = False
 
 
 SETTINGS = {
     setting.name: setting
     for setting in (
         Setting("author", _text, "who makes versions, instead of user@host"),
+        Setting("authority", _text, "the remote that gives versions their numbers", is_local=True),
         Setting("jobs", _count, "how many threads read and write files"),
     )
 }
@@ -60,7 +63,7 @@ class Config:
     """The settings that hold in one repository."""
 
     def __init__(self, backend: LocalBackend, environment: Mapping[str, str] | None = None) -> None:
-        self._backend = backend
+        self.backend = backend
         self._environment = os.environ if environment is None else environment
         self._user_path = _user_path(self._environment)
 
@@ -68,11 +71,12 @@ class Config:
         """Return the value that holds. Raise UsageError for an unknown name or a bad value."""
         setting = _known(name)
         variable = "ART_" + name.upper().replace(".", "_").replace("-", "_")
-        if text := self._environment.get(variable):
+        text = self._environment.get(variable)
+        if text and not setting.is_local:
             return Value(name, _parsed(setting, text, variable), "environment")
         for origin, document, where in (
-            ("repository", self._repository(), _NAME),
-            ("user", self._user(), str(self._user_path)),
+            ("repository", self.document(), _NAME),
+            ("user", {} if setting.is_local else self._user(), str(self._user_path)),
         ):
             if name in document:
                 return Value(name, _parsed(setting, str(document[name]), where), origin)
@@ -85,29 +89,47 @@ class Config:
     def set(self, name: str, text: str) -> Value:
         """Write a setting into the repository's file."""
         value = _parsed(_known(name), text, "command line")
-        self._write({**self._repository(), name: value})
+        if name == "authority":
+            self._check_remote(text)
+        self.change(lambda document: {**document, name: value})
         return self.get(name)
 
     def unset(self, name: str) -> Value:
         """Take a setting out of the repository's file."""
         _known(name)
-        self._write({other: value for other, value in self._repository().items() if other != name})
+        self.change(lambda document: {key: document[key] for key in document if key != name})
         return self.get(name)
 
-    def _repository(self) -> Document:
+    @property
+    def path(self) -> str:
+        """The repository's file, as messages name it."""
+        return str(self.backend.path(_NAME))
+
+    def change(self, edit: Callable[[Document], Document]) -> None:
+        """Write what `edit` makes of the repository's file. Others who change it wait meanwhile."""
+        with self.backend.alone("config"):
+            before = self.document()
+            after = edit(before)
+            if after != before:
+                self.backend.replace(_NAME, documents.dump_plain(after))
+
+    def document(self) -> Document:
+        """Return all that the repository's file says, known or not."""
         try:
-            return documents.load_plain(self._backend.read(_NAME, 0, documents.READ_LIMIT), _NAME)
+            return documents.load_plain(self.backend.read(_NAME, 0, documents.READ_LIMIT), _NAME)
         except FileNotFoundError:
             return {}
+
+    def _check_remote(self, name: str) -> None:
+        remotes = self.document().get("remotes")
+        if not isinstance(remotes, dict) or name not in remotes:
+            raise UsageError(f"there is no remote {name!r}", hint="art remote ls")
 
     def _user(self) -> Document:
         try:
             return documents.load_plain(self._user_path.read_bytes(), str(self._user_path))
         except OSError:
             return {}
-
-    def _write(self, document: Document) -> None:
-        self._backend.replace(_NAME, documents.dump_plain(document))
 
 
 def _known(name: str) -> Setting:
@@ -128,6 +150,8 @@ def _parsed(setting: Setting, text: str, where: str) -> Any:
 
 
 def _default(name: str) -> Any:
+    if name == "authority":
+        return None
     if name == "author":
         import socket
 
