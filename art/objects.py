@@ -15,6 +15,7 @@ from typing import NoReturn, TypeVar
 import zstandard
 from blake3 import blake3
 
+from art import layout as layouts
 from art import pack as packs
 from art import tree as trees
 from art.backend import Backend
@@ -244,6 +245,17 @@ class StoredPayload:
     def root(self) -> Layout:
         """The layout that another may extend."""
         return self._chain[-1]
+
+    def root_payload(self) -> StoredPayload:
+        """Return the payload whose layout the root is."""
+        return StoredPayload(self._backend, [self.root])
+
+    @property
+    def size(self) -> int:
+        """Bytes of all frames that its layouts place."""
+        record = layouts.RECORD
+        tables = (layout.table() for layout in self._chain)
+        return sum(length for table in tables for *_, length, _ in record.iter_unpack(table))
 
     @property
     def is_extensible(self) -> bool:

@@ -34,6 +34,7 @@ _UPLOADS = 2
 _BASE_BYTES = 128 << 20
 _SENT_LIMIT = 2_000_000
 _DIRECTORIES = 64
+_SURPLUS = 0.02  # so much may be sent in vain to save going through a whole tree
 
 
 @dataclass(frozen=True)
@@ -81,11 +82,15 @@ class _Work:
         if self.uses is not None:
             yield from self.uses
             return
-        layout = self.source.layout
+        layout, root = self.source.layout, self.source.root
         yield from layout.records()
         for piece in self.source.pieces:
             if layout.find(piece.digest) is None:
                 yield piece.digest, piece.location
+        if layout is not root:
+            own = {digest for digest, _ in layout.records()}
+            own |= {piece.digest for piece in self.source.pieces}
+            yield from (chunk for chunk in root.records() if chunk[0] not in own)
 
     @property
     def repacked_size(self) -> int:
@@ -137,7 +142,9 @@ class Courier:
         if work is None:
             return None
         size = sum(work.whole.values()) + sum(work.staged.values()) + work.repacked_size
-        parts = sum(-(-size // _PART_SIZE) + 1 for size in (*work.whole.values(), size))
+        parts = sum(
+            -(-size // _PART_SIZE) + 1 for size in (*work.whole.values(), work.repacked_size)
+        )
         shipment = Shipment(
             payload, tuple(bases), size, len(work.whole), len(work.needed), parts + 2
         )
@@ -559,8 +566,22 @@ class Courier:
 
 
 def _all_chunks(source: StoredPayload) -> Places | None:
-    """Return what a payload uses, None where that is just what its layout has."""
-    return None if source.layout is source.root else _used(source, source.tree(), source.pieces)
+    """Return what a payload uses, None where that is what its layouts have, or nearly so."""
+    if source.layout is source.root:
+        return None
+    with contextlib.suppress(CorruptError):  # of the root's tree, which this one does not need
+        if _surplus_size(source) <= _SURPLUS * source.size:
+            return None
+    return _used(source, source.tree(), source.pieces)
+
+
+def _surplus_size(source: StoredPayload) -> int:
+    """Return how large the chunks are, at most, that the tree of the root uses and this one does not:
+    what only those parts of both trees say that differ."""
+    root = source.root_payload()
+    lost = _changed_chunks(root, source)
+    kept = _changed_chunks(source, root)
+    return sum(place.length for digest, place in lost if digest not in kept)
 
 
 def _changed_chunks(source: StoredPayload, base: StoredPayload) -> Places:
