@@ -76,8 +76,17 @@ class Moved:
 class Changes:
     """Appends to the logs of one store."""
 
-    def __init__(self, store: Store, index: Index, resolver: Resolver, author: str) -> None:
+    def __init__(
+        self,
+        store: Store,
+        index: Index,
+        resolver: Resolver,
+        author: str,
+        is_elsewhere: Callable[[Record], bool] = lambda record: False,
+    ) -> None:
+        """`is_elsewhere` tells whether a remote has a version, so that its payload can come from there."""
         self._store = store
+        self._is_elsewhere = is_elsewhere
         self._index = index
         self._resolver = resolver
         self._author = author
@@ -245,7 +254,8 @@ class Changes:
         restored."""
         records = list(records)
         for record in records:
-            if record.payload and self._store.objects.stored(record.payload) is None:
+            is_missing = record.payload and self._store.objects.stored(record.payload) is None
+            if is_missing and not self._is_elsewhere(record):
                 raise ConflictError(
                     f"{record.ref} cannot be restored: its payload is not here any more",
                     hint=f"art log {record.key}",

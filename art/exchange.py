@@ -92,6 +92,11 @@ class Exchange:
         """Return what gives payloads that are not here, from all remotes, the authority first."""
         return Supply(self._pairs, self._hints())
 
+    def is_published(self, record: Record) -> bool:
+        """Whether a remote is known to have a version."""
+        ids = [setting.repository for setting in self._remotes.all() if setting.repository]
+        return any(_is_published(Ledger(self._backend, id), record) for id in ids)
+
     def status(self, remote: str | None, *, ask: bool) -> list[RemoteStatus]:
         """Return for each remote, or one, what is on one side only. Remotes are asked with `ask`."""
         settings = [self._remotes.get(remote)] if remote else self._remotes.all()

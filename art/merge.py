@@ -20,9 +20,8 @@ from art.catalog import VERSIONS, Log, parse_number
 from art.errors import ConflictError, CorruptError
 from art.index import Index
 from art.model import Document, Manifest
-from art.place import UNFINISHED
+from art.place import RENUMBERED, UNFINISHED
 
-_RENUMBERED = "sync/renumbered.json"
 _LOCK = "sync"
 
 
@@ -299,10 +298,10 @@ def finish_interrupted(backend: LocalBackend, index: Index) -> None:
 
 def note_renumbered(backend: LocalBackend, log: Log, renumbered: list[Renumbering]) -> None:
     """Remember which numbers went to other versions, for those who have them written down."""
-    known = _read_json(backend, _RENUMBERED)
+    known = _read_json(backend, RENUMBERED)
     of_key = known.setdefault(str(log.key), [])
     of_key += [[item.old, item.new, log.parse(item.new, item.data).uid] for item in renumbered]
-    backend.replace(_RENUMBERED, json.dumps(known).encode())
+    backend.replace(RENUMBERED, json.dumps(known).encode())
 
 
 def renumbered(backend: LocalBackend) -> dict[str, list[tuple[int, int, str]]]:
@@ -310,7 +309,7 @@ def renumbered(backend: LocalBackend) -> dict[str, list[tuple[int, int, str]]]:
     number, uid."""
     return {
         key: [(old, new, uid) for old, new, uid in moves]
-        for key, moves in _read_json(backend, _RENUMBERED).items()
+        for key, moves in _read_json(backend, RENUMBERED).items()
     }
 
 

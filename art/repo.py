@@ -103,7 +103,7 @@ class Repo:
         path = str(root / DIRECTORY / "index.sqlite")
         self._database = Database(path, self._store.id)
         self._index = Index(self._database, self._store.catalog, self._warn)
-        self._resolver = Resolver(self._store, self._index)
+        self._resolver = Resolver(self._store, self._index, self._warn)
         self.config = Config(self._backend)
         if self._backend.size(UNFINISHED) is not None:
             from art.merge import finish_interrupted
@@ -161,6 +161,7 @@ class Repo:
             if paths:
                 raise UsageError("a version from an earlier one takes its files by add and remove")
             record = self._resolver.record(Ref.parse(base))
+            self._version(record).bring()
             content = publisher.edited(record, added_sources(added), removed)
         elif added or removed:
             raise UsageError(
@@ -572,7 +573,10 @@ class Repo:
     def _changes(self) -> Changes:
         from art.changes import Changes
 
-        return Changes(self._store, self._index, self._resolver, self._author())
+        return Changes(self._store, self._index, self._resolver, self._author(), self._is_elsewhere)
+
+    def _is_elsewhere(self, record: Record) -> bool:
+        return bool(self.remotes.all()) and self._exchange.is_published(record)
 
     def _draft(self, key: str | None, about: About) -> tuple[Draft, Publisher]:
         """Check what is said of a new version first: nothing is stored for one that cannot be."""

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
+from art.backend import LocalBackend
 from art.catalog import NOTES, STATE, tag_log
 from art.database import DamagedError
 from art.errors import ArtError, CorruptError, NotFoundError, UsageError
 from art.index import LIVE, Index, Record
 from art.model import Entry, Manifest
+from art.place import RENUMBERED
 from art.ref import Ref, likely_selector
 from art.store import Store
 
@@ -19,9 +23,12 @@ _FIRST_LOOK = 256  # most often the newest of a partition is among the newest of
 class Resolver:
     """Finds versions in one store. The index is brought up to date before it is asked."""
 
-    def __init__(self, store: Store, index: Index) -> None:
+    def __init__(
+        self, store: Store, index: Index, warn: Callable[[str], None] = lambda message: None
+    ) -> None:
         self._store = store
         self._index = index
+        self._warn = warn
 
     def record(self, ref: Ref, *, deleted: bool = False) -> Record:
         """Return what `ref` means. Moved versions are followed to where they are now.
@@ -62,12 +69,23 @@ class Resolver:
             assert record.number is not None
             manifest = self._present(record.key, record.number)
         if manifest.id != record.id:
+            present = self._index.ask(lambda _: self._present_number(record))
+            if present is not None:  # a sync has just given the number to another version
+                return catalog.manifest(record.key or "", present)
             raise CorruptError(
                 f"the manifest of {record.ref} is not the one that was published: "
                 f"its id is {manifest.id[:15]}, expected {record.id[:15]}",
                 hint="art doctor",
             )
         return manifest
+
+    def _present_number(self, record: Record) -> int | None:
+        """Return the number that a version has now, None where it is still the same."""
+        if record.key is None:
+            return None
+        self._index.refresh(record.key)
+        numbers = [found.number for found in self._index.by_id(record.id, record.key)]
+        return next((number for number in numbers if number != record.number), None)
 
     def damage(self, record: Record) -> ArtError:
         """Return what is wrong with a damaged version: corrupt, or of a newer format."""
@@ -125,6 +143,7 @@ class Resolver:
     def _by_number(self, key: str, number: int) -> Record:
         record = self._index.by_number(key, number)
         if record:
+            self._warn_of_renumbering(record)
             return record
         latest = self._index.latest_number(key)
         if number and self._store.catalog.has(key, number):
@@ -135,6 +154,22 @@ class Resolver:
         if number and number < latest:
             raise CorruptError(f"the manifest of {key}@v{number} is missing", hint="art doctor")
         raise NotFoundError(f"{key} has no v{number}, its last is v{latest}", hint=f"art log {key}")
+
+    def _warn_of_renumbering(self, record: Record) -> None:
+        """Say so where the number was that of another version until it was published."""
+        backend = self._store.backend
+        if not isinstance(backend, LocalBackend) or backend.size(RENUMBERED) is None:
+            return
+        from art.merge import renumbered
+
+        for old, _, uid in renumbered(backend).get(record.key or "", ()):
+            if old == record.number and uid != record.uid:
+                for other in self._index.versions(record.key):
+                    if other.uid == uid:
+                        self._warn(
+                            f"{record.ref} was another version here until it was published: "
+                            f"that one is v{other.number} now"
+                        )
 
     def _latest(self, ref: Ref, back: int) -> Record:
         key = ref.key

@@ -84,6 +84,7 @@ class Version:
         self._index = index
         self._reporter = reporter
         self._stored: StoredPayload | None = None
+        self._peeked: StoredPayload | None = None
         self.record = record
         self.manifest = manifest
 
@@ -219,10 +220,11 @@ class Version:
         if not self.payload or self.payload.tree is None:
             return
         matches = _at_or_below(path)
-        if _GLOB.search(path) and not any(matches(node.path) for node in self._payload().tree()):
+        part = self._part()
+        if _GLOB.search(path) and not any(matches(node.path) for node in part.tree()):
             pattern = re.compile(glob_pattern(path) + "(?:/.*)?")  # folders with what is in them
             matches = lambda name: bool(pattern.fullmatch(name))  # noqa: E731 - one of two
-        for node in self._payload().tree():
+        for node in part.tree():
             if matches(node.path):
                 yield node
 
@@ -243,7 +245,8 @@ class Version:
             )
         if node := payload().node(path):
             return node
-        if next(self.iter_files(path), None):
+        is_inside = _at_or_below(path)
+        if any(is_inside(node.path) for node in payload().tree()):
             raise UsageError(f"{self.ref}/{path} is a folder", hint=f"art get {self.ref}/{path}")
         raise self._no_path(path)
 
@@ -494,11 +497,17 @@ class Version:
         assert self._stored is not None
         return self._stored
 
+    def bring(self) -> None:
+        """Bring the payload here from a remote, where it is not. Raise NotFoundError where none has it,
+        or what the remote raises."""
+        if self.payload and self.payload.tree:
+            self._payload()
+
     def _part(self) -> StoredPayload:
-        """Return the payload to read one file of it, which need not bring all others here."""
-        if not self.is_here and (elsewhere := self._elsewhere()):
-            return elsewhere.peek(self.record)
-        return self._payload()
+        """Return the payload to look at its tree or read one file: that need not bring the rest here."""
+        if self._peeked is None and not self.is_here and (elsewhere := self._elsewhere()):
+            self._peeked = elsewhere.peek(self.record)
+        return self._peeked or self._payload()
 
     def _find_stored(self, digests: set[str]) -> set[str]:
         """Return which of these digests of files some version of this key holds."""
