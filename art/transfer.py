@@ -538,9 +538,12 @@ class Courier:
             if root is None or root.find(digest) is None:
                 places.add(digest, self._place(work, digest, location))
         pieces = [self._piece(work, piece, places) for piece in work.source.pieces]
-        work.needed, work.uses = {}, Places()
-        records = layouts.sort_records(places.records)
-        return layouts.encode(work.source.digest, places.packs, records, pieces, root)
+        work.needed, work.uses, work.held = {}, None, Places()  # memory for what follows
+        names, records = places.packs, places.records
+        del places
+        return layouts.encode(
+            work.source.digest, names, layouts.sort_records(records), pieces, root
+        )
 
     def _place(self, work: _Work, digest: bytes, location: Location) -> Location:
         """Return where a chunk lies at the target now."""
