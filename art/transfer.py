@@ -123,6 +123,7 @@ class Courier:
         self._packs: set[str] = set()  # known to be at the target
         self._links: set[str] = set()  # digests of layouts there
         self._sent = Places()  # chunks in new packs there
+        self._pending: set[str] = set()  # payloads that were planned and are not sent yet
         self._promised_packs: set[str] = set()
         self._promised = Places()
         self._directories: OrderedDict[str, packs.Directory | None] = OrderedDict()
@@ -163,6 +164,7 @@ class Courier:
             work = self._prepare(shipment.payload, shipment.bases, believes=False)
         self._size_bytes = self._count = 0
         if work is None:
+            self._pending.discard(shipment.payload)
             return Shipped(shipment.payload, 0, 0, 1)
         self._reporter.start(self._verb(), total_bytes=shipment.size_bytes)
         try:
@@ -170,6 +172,7 @@ class Courier:
         finally:
             self._reporter.finish()
         self._write_layouts(work)
+        self._pending.discard(shipment.payload)
         for pack in work.made:
             self._scratch.delete(pack_name(pack))
         requests = -(-self._size_bytes // _PART_SIZE) + 2 * self._count + 2
@@ -237,6 +240,8 @@ class Courier:
         if payload in self._bases:
             self._bases.move_to_end(payload)
             return self._bases[payload]
+        if payload in self._pending:
+            return None
         try:
             found = self._target.stored(payload, self._scratch if self._target.is_remote else None)
         except CorruptError as error:
@@ -361,6 +366,7 @@ class Courier:
                 _take_away(work.needed, found)
 
     def _promise(self, work: _Work) -> None:
+        self._pending.add(work.source.digest)
         self._promised_packs |= work.whole.keys()
         for pack, records in work.needed.items():
             for digest, *place in _each(records):

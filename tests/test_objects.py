@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -494,3 +494,163 @@ def test_pieces_of_another_tree_are_noticed(objects: ObjectStore) -> None:
     with pytest.raises(CorruptError, match="gives another tree"):
         objects.stored(wrong)
     assert get_files(objects, one) == {"a": b"1"}
+
+
+# -- on a remote ---------------------------------------------------------------------------------
+
+
+class Elsewhere(LocalBackend):
+    """A backend at another place: it has no paths, and notes what it is asked for."""
+
+    def __init__(self, root: Path) -> None:
+        super().__init__(root)
+        self.requests: list[tuple[str, str, int]] = []
+        self.changed: dict[int, Callable[[bytes], bytes]] = {}
+
+    def path(self, name: str) -> Path:
+        return None  # type: ignore[return-value]
+
+    def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
+        data = super().read(name, start, length)
+        self.requests.append(("read", name, len(data)))
+        change = self.changed.get(len(self.requests))
+        return change(data) if change else data
+
+    def size(self, name: str) -> int | None:
+        self.requests.append(("size", name, 0))
+        return super().size(name)
+
+    def names(self, directory: str) -> list[str]:
+        self.requests.append(("names", directory, 0))
+        return super().names(directory)
+
+
+MIDDLE = Chunking(min=1024, average=4096, max=16384, whole=8192)
+
+
+@pytest.fixture
+def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
+    """Return a store on a remote, where what counts as a large layout is a small one."""
+    monkeypatch.setattr("art.objects._LAYOUT_BEGINNING", 24 << 10)
+    return ObjectStore(Elsewhere(tmp_path / "far"), MIDDLE)
+
+
+def requests_of(objects: ObjectStore) -> list[tuple[str, str, int]]:
+    assert isinstance(objects.backend, Elsewhere)
+    return objects.backend.requests
+
+
+def read_ranged(objects: ObjectStore, payload: str, path: str) -> bytes:
+    """Read one file as one who wants nothing else."""
+    requests_of(objects).clear()
+    found = objects.stored_ranged(payload)
+    assert found
+    node = found.node(path)
+    assert node, path
+    return b"".join(found.content(node))
+
+
+def test_one_file_of_many_takes_few_requests(elsewhere: ObjectStore) -> None:
+    files = {f"d{n // 100:03}/{n:05}": b"content %d" % n for n in range(4000)}
+    files["d020/large"] = noise(128 * 4000)
+    base = put_files(elsewhere, files).payload
+    files |= {f"d{n // 100:03}/{n:05}": b"new %d" % n for n in range(0, 4000, 571)}
+    edited = put_files(elsewhere, files, base=stored(elsewhere, base)).payload
+    assert stored(elsewhere, edited).layout.depth == 1
+    assert stored(elsewhere, base).layout.table_size > 4 * (24 << 10)
+    for path in ("d000/00000", "d005/00571", "d020/02001", "d020/large", "d039/03999"):
+        for payload in (base, edited):
+            assert read_ranged(elsewhere, payload, path) == (
+                files[path]
+                if payload == edited or files[path][:3] != b"new"
+                else b"content %d" % int(path[-5:])
+            )
+            assert len(requests_of(elsewhere)) <= 8, requests_of(elsewhere)
+            assert sum(size for *_, size in requests_of(elsewhere)) < 900_000
+
+
+def test_every_path_is_found_through_the_first_paths(elsewhere: ObjectStore) -> None:
+    names = [
+        "é",
+        "é/x",
+        "z",
+        "a b",
+        'q"uote',
+        "back\\slash",
+        "\udcff",
+        "\U0001f600",
+        "a",
+        "a-",
+        "a.txt",
+        "~",
+    ]
+    names += [f"long/{n}/{'x' * 300}" for n in range(300)]
+    nodes = [
+        Node(name, 0o644, 0, blake3(b"").hexdigest()) for name in names if name not in ("a", "é")
+    ]
+    nodes += [Node("a", 0o700, is_dir=True), Node("é", 0o700, is_dir=True), Node("to", link="a")]
+    nodes.sort(key=lambda node: node.order)
+    payload = put_nodes(elsewhere, nodes)
+    found = elsewhere.stored_ranged(payload)
+    assert found
+    assert len(found.pieces) > 4
+    for node in nodes:
+        assert found.node(node.path) == node
+    for name in ("", "b", "a/b", "long", "long/150", "long/150/y", "\U0001f601", "é/y"):
+        assert found.node(name) is None
+
+
+def test_a_file_of_many_chunks_is_read_by_few_requests(elsewhere: ObjectStore) -> None:
+    files = {"big": noise(3_000_000), "small": b"x"} | {f"{n}": b"%d" % n for n in range(3000)}
+    payload = put_files(elsewhere, files).payload
+    assert read_ranged(elsewhere, payload, "big") == files["big"]
+    assert len(requests_of(elsewhere)) < 20
+    requests_of(elsewhere).clear()
+    assert get_files(elsewhere, payload) == files
+
+
+def test_whatever_changes_on_the_way_is_noticed(elsewhere: ObjectStore) -> None:
+    files = {f"d{n // 100:03}/{n:05}": b"content %d" % n for n in range(2000)}
+    files["d010/large"] = noise(100_000)
+    payload = put_files(elsewhere, files).payload
+    backend = elsewhere.backend
+    assert isinstance(backend, Elsewhere)
+    random_ = random.Random(3)
+    refused = 0
+    for turn in range(300):
+        at = random_.random()
+
+        def change(data: bytes, at: float = at) -> bytes:
+            changed = bytearray(data)
+            if changed:
+                changed[int(at * len(changed))] ^= 1 << random_.randrange(8)
+            return bytes(changed)
+
+        backend.changed = {2 + turn % 6: change}
+        try:
+            for path in ("d010/large", "d010/01003"):
+                found = elsewhere.stored_ranged(payload)
+                assert found
+                if node := found.node(path):
+                    assert b"".join(found.content(node)) == files[path]
+                else:
+                    raise AssertionError("a file that is there is not found")
+        except (CorruptError, FileNotFoundError):
+            refused += 1
+        backend.requests.clear()
+    assert refused > 50
+
+
+def test_layouts_are_kept_and_no_more_believed_than_the_store(
+    elsewhere: ObjectStore, tmp_path: Path
+) -> None:
+    payload = put_files(elsewhere, {f"{n}": b"%d" % n for n in range(3000)}).payload
+    cache = LocalBackend(tmp_path)
+    assert elsewhere.stored(payload, cache)
+    requests_of(elsewhere).clear()
+    assert elsewhere.stored(payload, cache)
+    assert len(requests_of(elsewhere)) == 1
+    (name,) = [item.name for item in cache.walk("layouts")]
+    (tmp_path / name).write_bytes(b"damaged")
+    assert elsewhere.stored(payload, cache)
+    assert (tmp_path / name).read_bytes() == elsewhere.backend.read(name)
