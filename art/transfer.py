@@ -18,7 +18,7 @@ from blake3 import blake3
 from art import layout as layouts
 from art import pack as packs
 from art.backend import Backend, LocalBackend
-from art.errors import CorruptError, NotFoundError
+from art.errors import BusyError, CorruptError, NotFoundError
 from art.layout import Piece
 from art.objects import ObjectStore, StoredPayload, layout_directory
 from art.pack import Location, pack_name
@@ -31,7 +31,7 @@ EXTENSION_LIMIT = 16_384  # so a layout that extends another is read from a remo
 _PART_SIZE = 8 << 20
 _LOCAL_PART_SIZE = 4 << 20
 _UPLOADS = 2
-_BASE_BYTES = 128 << 20
+_BASE_BYTES = 40 << 20
 _SENT_LIMIT = 2_000_000
 _DIRECTORIES = 64
 _SURPLUS = 0.02  # so much may be sent in vain to save going through a whole tree
@@ -94,7 +94,7 @@ class _Work:
 
     @property
     def repacked_size(self) -> int:
-        return sum(length for records in self.needed.values() for _, _, length, _ in _each(records))
+        return sum(_weight(records) for records in self.needed.values())
 
 
 class Courier:
@@ -425,13 +425,24 @@ class Courier:
     def _upload(self, pack: str, place: LocalBackend, is_unchecked: bool) -> tuple[str, int, bool]:
         name = pack_name(pack)
         path = place.path(name)
-        size = path.stat().st_size
+        try:
+            size = path.stat().st_size
+        except FileNotFoundError:
+            raise self._vanished(name, place) from None
         if self._target.backend.size(name) == size:
             return pack, size, False
         if is_unchecked:
             check_file(path, pack)
         self._target.backend.upload(name, path)
         return pack, size, True
+
+    def _vanished(self, name: str, place: LocalBackend) -> CorruptError | BusyError:
+        if place is self._scratch:
+            return BusyError(
+                f"another process is transferring the same to {self._target.backend.where}",
+                hint="run the command again",
+            )
+        return CorruptError(f"{name} is missing", hint="art doctor")
 
     def _write_all(self, work: _Work, readers: ThreadPoolExecutor) -> None:
         def commit(new: SamePack | NewPack) -> tuple[str, SamePack | NewPack]:

@@ -4,18 +4,24 @@ from __future__ import annotations
 
 import random
 import threading
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from art.backend import LocalBackend
-from art.errors import CorruptError, NotFoundError
+from art.errors import CorruptError, NotFoundError, StorageError
+from art.model import Chunking
 from art.objects import ObjectStore
-from art.pack import pack_name
+from art.pack import Location, pack_name
 from art.remote import open_backend
+from art.repack import Places
 from art.reporter import Silent
 from art.transfer import Courier, Shipment, Shipped
-from tests.support import SMALL, get_files, put_files, stored
+from tests.support import SMALL, digest_of, get_files, put_files, stored
+from tests.support_faults import Death, Fault, FaultyBackend
+
+PACKS = ["11" * 32, "22" * 32, "33" * 32]
 
 
 class Counting:
@@ -454,3 +460,157 @@ def test_a_staged_pack_that_was_damaged_is_made_again(counted: Ends) -> None:
     assert len(get_files(counted.far, payload)) == 120
     assert_consistent(counted.far)
     assert not list(counted.scratch.walk("packs"))
+
+
+# -- the disk of this machine ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["eio", "full", "death"])
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_pull_whose_disk_fails_anywhere_goes_on(tmp_path: Path, kind: str, is_late: bool) -> None:
+    k = 0
+    while True:
+        k += 1
+        ends = Ends(tmp_path / str(k), Counting(tmp_path / str(k) / "far"))
+        payload, base = mixed(ends, ends.far, ends.here)
+        fault = Fault(k, kind, is_late)
+        faulty = ObjectStore(FaultyBackend(tmp_path / str(k) / "here", fault), SMALL)
+        try:
+            send(Courier(ends.far, faulty, ends.scratch, Silent()), payload, base)
+            assert not fault.has_fired
+            break
+        except (StorageError, Death):
+            pass
+        if kind == "death":
+            (tmp_path / str(k) / "here" / "tmp").mkdir(exist_ok=True)
+            for left in (tmp_path / str(k) / "here" / "tmp").iterdir():
+                left.unlink()
+        assert_consistent(ends.here)
+        if shipment := Courier(ends.far, ends.here, ends.scratch, Silent()).plan(payload, [base]):
+            Courier(ends.far, ends.here, ends.scratch, Silent()).ship(shipment)
+        assert len(get_files(ends.here, payload)) == 120
+        assert_consistent(ends.here)
+    assert k > 8
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_a_push_whose_scratch_fails_anywhere_goes_on(tmp_path: Path, is_late: bool) -> None:
+    k = 0
+    while True:
+        k += 1
+        ends = Ends(tmp_path / str(k), Counting(tmp_path / str(k) / "far"))
+        payload, base = mixed(ends, ends.here, ends.far)
+        fault = Fault(k, "eio", is_late)
+        scratch = FaultyBackend(ends.scratch.root, fault)
+        try:
+            send(Courier(ends.here, ends.far, scratch, Silent()), payload, base)
+            assert not fault.has_fired
+            break
+        except StorageError:
+            pass
+        assert_consistent(ends.far)
+        if shipment := ends.push().plan(payload, [base]):
+            ends.push().ship(shipment)
+        assert len(get_files(ends.far, payload)) == 120
+        assert_consistent(ends.far)
+    assert k > 5
+
+
+# -- what is large ---------------------------------------------------------------------------------
+
+
+def test_a_layout_on_a_remote_extends_another_only_while_it_is_small(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("art.transfer.EXTENSION_LIMIT", 10)
+    files = {f"{n:04}": noise(300, n) for n in range(1000)}
+    first = put_files(ends.here, files).payload
+    files |= {f"{n:04}": b"new %d" % n for n in range(0, 1000, 100)}
+    second = put_files(ends.here, files, base=stored(ends.here, first)).payload
+    assert stored(ends.here, second).layout.chunk_count > 10
+    courier = ends.push()
+    send(courier, first)
+    send(courier, second, first)
+    assert stored(ends.far, second).layout.depth == (0 if ends.far.is_remote else 1)
+    assert get_files(ends.far, second) == files
+    back_courier, back = ends.pull()
+    send(back_courier, second)
+    assert get_files(back, second) == files
+
+
+@pytest.mark.parametrize("direction", ["push", "pull"])
+def test_memory_does_not_grow_with_the_payload(tmp_path: Path, direction: str) -> None:
+    chunking = Chunking()
+    here = ObjectStore(LocalBackend(tmp_path / "here"), chunking)
+    far = ObjectStore(Counting(tmp_path / "far"), chunking)  # type: ignore[arg-type]
+    source, target = (here, far) if direction == "push" else (far, here)
+    files = {"big": noise(150 << 20)}
+    payload = put_files(source, files).payload
+    files.clear()
+    courier = Courier(source, target, LocalBackend(tmp_path), Silent(), jobs=2)
+    tracemalloc.start()
+    try:
+        send(courier, payload)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 40 << 20
+
+
+def test_places_are_found_and_take_little_memory() -> None:
+    places = Places()
+    digests = [digest_of(b"%d" % n) for n in range(50_000)]
+    tracemalloc.start()
+    try:
+        for n, digest in enumerate(digests):
+            assert places.add(digest, Location(PACKS[n % 3], n, n + 1, n + 2))
+        used, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert used < 75 * len(digests)
+    assert not places.add(digests[7], Location(PACKS[0], 0, 0, 0))
+    assert len(places) == len(digests)
+    for n, digest in enumerate(digests):
+        assert places.find(digest) == Location(PACKS[n % 3], n, n + 1, n + 2)
+    assert places.find(digest_of(b"x")) is None
+    assert digest_of(b"x") not in places
+    assert [digest for digest, _ in places] == digests
+
+
+def test_a_courier_that_forgets_sends_twice_and_is_right(
+    counted: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("art.transfer._SENT_LIMIT", 3)
+    payload, base = mixed(counted, counted.here, counted.far)
+    courier = counted.push()
+    send(courier, payload, base)
+    more = put_files(counted.here, {f"{n:04}": noise(300, n) for n in range(55)}).payload
+    send(courier, more)
+    assert len(get_files(counted.far, payload)) == 120
+    assert len(get_files(counted.far, more)) == 55
+
+
+class Recorder(Silent):
+    """Adds up what is reported."""
+
+    def __init__(self) -> None:
+        self.calls: list[str] = []
+        self.size = 0
+
+    def start(self, what: str, *, total_bytes: int | None = None) -> None:
+        self.calls.append(f"{what} {total_bytes}")
+
+    def advance(self, *, files: int = 0, size_bytes: int = 0) -> None:
+        self.size += size_bytes
+
+    def finish(self) -> None:
+        self.calls.append("finished")
+
+
+def test_progress_is_told_in_bytes(ends: Ends) -> None:
+    payload = put_files(ends.here, {"big": noise(300_000)}).payload
+    told = Recorder()
+    _, shipped = send(Courier(ends.here, ends.far, ends.scratch, told), payload)
+    verb = "uploading" if ends.far.is_remote else "copying"
+    assert told.calls == [f"{verb} {shipped.size_bytes}", "finished"]
+    assert told.size == shipped.size_bytes
