@@ -251,7 +251,8 @@ class Remotes:
                 return Store.open(backend, wanted.where), is_safe
             self._refuse_own(store, wanted)
             if not store.is_bare:
-                self._warn(f"{wanted.where} is a working repository: nobody pushes into it")
+                if probe:
+                    self._warn(f"{wanted.where} is a working repository: nobody pushes into it")
                 return store, False
             return store, wanted.single_writer or (probe and self._is_safe(backend, wanted))
 

@@ -17,10 +17,11 @@ from art.cli.common import grouped_help, root
 from art.errors import ArtError, DeniedError, StorageError, UsageError
 
 COMMANDS = {
-    "Start": ["init", "demo"],
+    "Start": ["init", "clone", "demo"],
     "Publish": ["create", "progress", "tag", "note", "cp", "mv"],
     "Look": ["ls", "log", "inspect", "diff", "status", "resolve", "du"],
     "Take out": ["get", "cat"],
+    "Exchange": ["remote", "push", "fetch", "pull"],
     "Undo": ["delete", "restore"],
     "Set up": ["config", "doctor", "completion"],
 }
@@ -30,9 +31,10 @@ _TRUE = ("1", "true", "t", "yes", "y", "on")  # as Typer reads the environment
 
 # What other tools call it.
 _ELSEWHERE = {
-    "add": "create", "commit": "create", "save": "create", "publish": "create",
+    "add": "create", "commit": "create", "save": "create", "publish": "push",
     "rm": "delete", "remove": "delete", "undo": "restore", "undelete": "restore",
     "show": "inspect", "describe": "inspect", "list": "ls", "history": "log",
+    "upload": "push", "sync": "pull", "update": "pull", "remotes": "remote",
     "checkout": "get", "download": "get", "rename": "mv", "copy": "cp", "version": "--version",
 }  # fmt: skip
 

@@ -5,14 +5,29 @@ from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from art.cli.common import Output, Partition, Ref, open_repo, parse_ref, shared
+from art.cli.common import (
+    Output,
+    Partition,
+    Place,
+    PlaceOptions,
+    Ref,
+    open_place,
+    parse_ref,
+    shared,
+)
 
 if TYPE_CHECKING:
     from art.version import Version
 
 
 @shared
-def command(output: Output, ref: Ref, partition: Partition = None) -> None:
+def command(
+    output: Output,
+    ref: Ref,
+    partition: Partition = None,
+    remote: Place = None,
+    remote_option: PlaceOptions = None,
+) -> None:
     """Print the content of a file or a text
 
     Bytes go out as they are; on a terminal, what it would obey is shown instead.
@@ -21,9 +36,11 @@ def command(output: Output, ref: Ref, partition: Partition = None) -> None:
     Examples:
       art cat sales/report
       art cat sales/data@v3/eu/part-0.csv | head
+      art cat sales/data@prod/eu/part-0.csv --remote s3://bucket/repo
     """
     where = parse_ref(ref, partition)
-    version = open_repo(output).version(replace(where, path=""))
+    repo = open_place(output, remote, remote_option, where.key or None)
+    version = repo.version(replace(where, path=""))
     path = where.path or None
     if output.is_json:
         output.show("", _document(version, path))

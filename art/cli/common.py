@@ -38,6 +38,7 @@ class Output:
     is_verbose: bool = False
     reporter: "Reporter | None" = None
     started: float = field(default_factory=time.monotonic)
+    closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
 
     def show(self, text: str, document: object) -> None:
         """Print the result: `text` for people, `document` for programs."""
@@ -52,9 +53,10 @@ class Output:
             print(text, file=sys.stderr)
 
     def finish(self) -> None:
-        """Give the terminal back after a job."""
+        """Give the terminal back after a job, and take away what was only for this command."""
         if self.reporter is not None:
             self.reporter.finish()
+        self.closing.close()
 
     def confirm(self, question: str, *, yes: bool) -> None:
         """Return when the user agrees. Nothing is asked where nobody could answer."""
@@ -259,13 +261,42 @@ def open_repo(output: Output) -> "Repo":
     from art.repo import open as open_here
 
     repo = open_here()
-    repo.reporter = output.reporter = _reporter(output)
+    repo.reporter = output.reporter = make_reporter(output)
     if output.is_verbose:
         output.say(f"repository {escape(str(repo.root))}")
     return repo
 
 
-def _reporter(output: Output) -> "Reporter":
+def open_place(
+    output: Output, remote: str | None, options: Iterable[str] | None, *keys: str | None
+) -> "Repo":
+    """Open the repository here or, where a remote is named, that one for as long as the command takes.
+    Of a remote only the history of `keys` is fetched, all of it where there are none or one is None.
+    """
+    given = parse_pairs(options, "--option")
+    if remote is None:
+        if given:
+            raise UsageError("--option goes with --remote URL")
+        return open_repo(output)
+    from art.cloning import open_remote
+    from art.remotes import is_place
+
+    if not is_place(remote):
+        if given:
+            raise UsageError("--option goes with --remote URL", hint="art remote ls")
+        setting = _quiet_repo().remotes.get(remote)
+        remote, given = setting.url, setting.options
+    if output.is_verbose:
+        from art.remote import redact
+
+        output.say(f"remote {escape(redact(remote))}")
+    output.reporter = make_reporter(output)
+    patterns = [] if None in keys else [key for key in keys if key]
+    opening = open_remote(remote, *patterns, options=given, reporter=output.reporter)
+    return output.closing.enter_context(opening)
+
+
+def make_reporter(output: Output) -> "Reporter":
     """Return a reporter: a bar on a terminal, occasional lines in a log, else silence."""
     if output.is_quiet:
         from art.reporter import Silent
@@ -432,6 +463,14 @@ def _is_plain(path: str) -> bool:
     return path.isprintable() and _SHELL.isdisjoint(path)
 
 
+def complete_remote(incomplete: str) -> list[str]:
+    """Return the names of remotes that go on like this."""
+    with contextlib.suppress(ArtError, OSError):
+        names = [setting.name for setting in _quiet_repo().remotes.all()]
+        return [name for name in names if name.startswith(incomplete)]
+    return []
+
+
 def complete_tag(context: typer.Context, incomplete: str) -> list[str]:
     """Return the tags of the key that was typed before."""
     key = str(context.params.get("key") or context.params.get("ref") or "").partition("@")[0]
@@ -460,4 +499,17 @@ Partition = Annotated[
 ]
 Key = Annotated[
     str, typer.Argument(help="Key of an artifact", metavar="KEY", autocompletion=complete_key)
+]
+Place = Annotated[
+    str | None,
+    option(
+        "--remote",
+        metavar="NAME|URL",
+        help="Remote to look at, in place of the repository here",
+        autocompletion=complete_remote,
+    ),
+]
+PlaceOptions = Annotated[
+    list[str] | None,
+    option("--option", metavar="K=V", help="Option of the remote at a URL: endpoint_url=http://…"),
 ]

@@ -12,10 +12,12 @@ from art.cli.common import (
     Jobs,
     Output,
     Partition,
+    Place,
+    PlaceOptions,
     Ref,
     Yes,
     check_noop,
-    open_repo,
+    open_place,
     option,
     parse_ref,
     shared,
@@ -47,6 +49,8 @@ def command(
     as_tar: Annotated[bool, option("--tar", help="One tar file")] = False,
     partition: Partition = None,
     jobs: Jobs = None,
+    remote: Place = None,
+    remote_option: PlaceOptions = None,
     error_on_noop: ErrorOnNoop = False,
 ) -> None:
     """Take a version, or a path or glob of one, out to the disk
@@ -63,6 +67,7 @@ def command(
       art get sales/data out/ -p region=eu
       art get sales/data@prod out/ --exact --yes
       art get models/churn@v7 --zip
+      art get sales/data@prod data/ --remote s3://bucket/repo
     """
     if as_zip and as_tar:
         raise UsageError("--zip and --tar exclude each other")
@@ -71,7 +76,8 @@ def command(
         raise UsageError("DEST is empty", hint="leave it out, or name a file or folder; here is .")
     if destination == "-":
         raise UsageError("DEST - is no file", hint=f"art cat {ref}; a file of that name is ./-")
-    version = open_repo(output).version(replace(where, path=""))
+    repo = open_place(output, remote, remote_option, where.key or None)
+    version = repo.version(replace(where, path=""))
     archive = "zip" if as_zip else "tar" if as_tar else None
     if destination and not archive:
         _refuse_unmeant_archive(version, destination, where.path)

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING, Annotated
 from art.cli.common import (
     Output,
     Partition,
+    Place,
+    PlaceOptions,
     Ref,
-    open_repo,
+    open_place,
     option,
     parse_ref,
     record_document,
@@ -33,6 +35,8 @@ def command(
     entries: Annotated[
         int, option("--entries", metavar="N", min=1, help="Number of files of a folder to show")
     ] = 200,
+    remote: Place = None,
+    remote_option: PlaceOptions = None,
 ) -> None:
     """Show a version as what it is, then its manifest
 
@@ -43,8 +47,10 @@ def command(
       art inspect sales/report
       art inspect sales/prices@v3 --rows 50 --first-row 1001
       art inspect sales/data@prod --raw
+      art inspect sales/data@prod --remote origin
     """
-    version = open_repo(output).version(parse_ref(ref, partition))
+    where = parse_ref(ref, partition)
+    version = open_place(output, remote, remote_option, where.key or None).version(where)
     if output.is_json:
         output.show("", _document(version))
     elif raw:

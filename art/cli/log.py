@@ -1,6 +1,6 @@
 """`art log`: the history of one artifact."""
 
-from art.cli.common import Key, Output, open_repo, shared
+from art.cli.common import Key, Output, Place, PlaceOptions, open_place, shared
 from art.cli.rows import Columns, Form, Number, parse_columns, show_rows
 
 _DEFAULT = ["version", "id", "type", "size", "created", "author", "tags", "state", "about"]
@@ -13,6 +13,8 @@ def command(
     number: Number = None,
     columns: Columns = None,
     format: Form = None,
+    remote: Place = None,
+    remote_option: PlaceOptions = None,
 ) -> None:
     """Show the versions of an artifact, newest first
 
@@ -22,7 +24,8 @@ def command(
     Examples:
       art log sales/report
       art log sales/report -n 10 -o jsonl
+      art log sales/report --remote origin
     """
     chosen = parse_columns(columns, _DEFAULT)
-    repo = open_repo(output)
+    repo = open_place(output, remote, remote_option, key)
     show_rows(output, repo, repo.history(key, limit=number), format, chosen)

@@ -4,7 +4,16 @@ from typing import Annotated
 
 import typer
 
-from art.cli.common import Output, complete_key, open_repo, option, parse_pairs, shared
+from art.cli.common import (
+    Output,
+    Place,
+    PlaceOptions,
+    complete_key,
+    open_place,
+    option,
+    parse_pairs,
+    shared,
+)
 from art.cli.rows import Columns, Form, Number, parse_columns, show_rows
 from art.listing import Filter
 
@@ -63,6 +72,8 @@ def command(
     until: Until = None,
     columns: Columns = None,
     format: Form = None,
+    remote: Place = None,
+    remote_option: PlaceOptions = None,
 ) -> None:
     """List artifacts, the latest version of each
 
@@ -74,6 +85,7 @@ def command(
       art ls 'sales/*' --tag prod
       art ls -a --since 7d -o csv --columns ref,size,metadata.rows
       art ls -o ids | xargs -n1 art inspect
+      art ls 'sales/*' --remote s3://bucket/repo
     """
     chosen = parse_columns(columns, _ANONYMOUS if anonymous else _DEFAULT)
     wanted = Filter(
@@ -90,6 +102,6 @@ def command(
         reverse=reverse,
         limit=number,
     )
-    repo = open_repo(output)
+    repo = open_place(output, remote, remote_option, *(patterns or ()))
     rows = repo.listing(*(patterns or ()), filter=wanted)
     show_rows(output, repo, rows, format, chosen)

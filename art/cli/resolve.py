@@ -7,9 +7,11 @@ import typer
 from art.cli.common import (
     Output,
     Partition,
+    Place,
+    PlaceOptions,
     complete_ref,
     name_text,
-    open_repo,
+    open_place,
     parse_ref,
     shared,
 )
@@ -23,6 +25,8 @@ def command(
         typer.Argument(help="References", metavar="REF...", autocompletion=complete_ref),
     ],
     partition: Partition = None,
+    remote: Place = None,
+    remote_option: PlaceOptions = None,
 ) -> None:
     """Print the version and the id that a reference means now
 
@@ -31,9 +35,11 @@ def command(
       art resolve sales/report@prod
       art resolve sales/data -p region=eu
       art resolve b3:6f1ed002
+      art resolve sales/report@prod --remote s3://bucket/repo
     """
-    repo = open_repo(output)
-    versions = [repo.version(parse_ref(ref, partition)) for ref in refs]
+    wanted = [parse_ref(ref, partition) for ref in refs]
+    repo = open_place(output, remote, remote_option, *(ref.key or None for ref in wanted))
+    versions = [repo.version(ref) for ref in wanted]
     output.show(
         "\n".join(name_text(version) for version in versions),
         [
