@@ -192,6 +192,7 @@ class Pairing:
     @property
     def scratch(self) -> LocalBackend:
         """Where layouts of the remote are kept, and packs on their way to it."""
+        self.backend.make_directory(self.ledger.directory)
         return LocalBackend(self.backend.root / self.ledger.directory)
 
     def close(self) -> None:
