@@ -329,6 +329,7 @@ class Version:
                 found = found._replace(path=os.path.basename(path))
                 target = _file_target(to, found.path)
                 return self._checkout(target, part).file(found, force=force)
+        self.bring()
         named = list(islice(self._relative(path), 2)) if path else None  # they may be a million
         if named == [] and next(self.iter_files(path), None) is None:
             raise self._no_path(path)
