@@ -256,3 +256,13 @@ def damaged(pack: str) -> CorruptError:
     return CorruptError(
         f"{pack_name(pack)} is damaged: its content is not what its name says", hint="art doctor"
     )
+
+
+def each_record(records: bytes | bytearray) -> Iterator[tuple[bytes, int, int, int]]:
+    """Yield digest, offset, length and size of chunks of a pack, as its directory writes them."""
+    return packs.RECORD.iter_unpack(records)
+
+
+def weight(records: bytearray) -> int:
+    """Return how many bytes of a pack these chunks take, their part of its directory as well."""
+    return len(records) + sum(length for _, _, length, _ in each_record(records))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -17,20 +17,18 @@ from blake3 import blake3
 
 from art import layout as layouts
 from art import pack as packs
-from art.backend import Backend, LocalBackend
-from art.errors import BusyError, CorruptError, NotFoundError
+from art.backend import LocalBackend
+from art.errors import CorruptError, NotFoundError
 from art.layout import Piece
 from art.objects import ObjectStore, StoredPayload, layout_directory
 from art.pack import Location, pack_name
-from art.repack import NewPack, Places, SamePack, ahead, check_file, read_frames
+from art.repack import Places, ahead, each_record, weight
 from art.reporter import Reporter
+from art.shipping import PART_SIZE, Cargo, Sender
 from art.tree import Node
 from art.writer import ChunkHints, NoHints
 
 EXTENSION_LIMIT = 16_384  # so a layout that extends another is read from a remote by one request
-_PART_SIZE = 8 << 20
-_LOCAL_PART_SIZE = 4 << 20
-_UPLOADS = 2
 _BASE_BYTES = 40 << 20
 _SENT_LIMIT = 2_000_000
 _DIRECTORIES = 64
@@ -70,11 +68,7 @@ class _Work:
     base: StoredPayload | None
     uses: Places | None
     held: Places = field(default_factory=Places)
-    needed: dict[str, bytearray] = field(default_factory=dict)
-    whole: dict[str, int] = field(default_factory=dict)
-    staged: dict[str, int] = field(default_factory=dict)
-    staged_chunks: Places = field(default_factory=Places)
-    made: list[str] = field(default_factory=list)
+    cargo: Cargo = field(default_factory=Cargo)
     relies_on_promises: bool = False
 
     def chunks(self) -> Iterator[tuple[bytes, Location]]:
@@ -91,10 +85,6 @@ class _Work:
             own = {digest for digest, _ in layout.records()}
             own |= {piece.digest for piece in self.source.pieces}
             yield from (chunk for chunk in root.records() if chunk[0] not in own)
-
-    @property
-    def repacked_size(self) -> int:
-        return sum(_weight(records) for records in self.needed.values())
 
 
 class Courier:
@@ -120,16 +110,13 @@ class Courier:
         self._jobs = jobs
         self._hints = hints or NoHints()
         self._bases: OrderedDict[str, StoredPayload] = OrderedDict()
-        self._packs: set[str] = set()  # known to be at the target
+        self._sender = Sender(source, target, scratch, reporter, jobs)
         self._links: set[str] = set()  # digests of layouts there
-        self._sent = Places()  # chunks in new packs there
         self._pending: set[str] = set()  # payloads that were planned and are not sent yet
         self._promised_packs: set[str] = set()
         self._promised = Places()
         self._directories: OrderedDict[str, packs.Directory | None] = OrderedDict()
         self._latest: tuple[Shipment, _Work] | None = None
-        self._open: list[SamePack | NewPack] = []  # being written, to be dropped where that fails
-        self._size_bytes = self._count = 0
 
     def plan(self, payload: str, bases: Sequence[str] = ()) -> Shipment | None:
         """Return what is to be sent, None where the target has the payload.
@@ -142,12 +129,17 @@ class Courier:
         work = self._prepare(payload, bases, believes=True)
         if work is None:
             return None
-        size = sum(work.whole.values()) + sum(work.staged.values()) + work.repacked_size
+        size = (
+            sum(work.cargo.whole.values())
+            + sum(work.cargo.staged.values())
+            + work.cargo.repacked_size
+        )
         parts = sum(
-            -(-size // _PART_SIZE) + 1 for size in (*work.whole.values(), work.repacked_size)
+            -(-size // PART_SIZE) + 1
+            for size in (*work.cargo.whole.values(), work.cargo.repacked_size)
         )
         shipment = Shipment(
-            payload, tuple(bases), size, len(work.whole), len(work.needed), parts + 2
+            payload, tuple(bases), size, len(work.cargo.whole), len(work.cargo.needed), parts + 2
         )
         self._promise(work)
         if not work.relies_on_promises:
@@ -162,21 +154,20 @@ class Courier:
             work = latest[1]
         else:
             work = self._prepare(shipment.payload, shipment.bases, believes=False)
-        self._size_bytes = self._count = 0
         if work is None:
             self._pending.discard(shipment.payload)
             return Shipped(shipment.payload, 0, 0, 1)
         self._reporter.start(self._verb(), total_bytes=shipment.size_bytes)
         try:
-            self._send(work)
+            count, size = self._sender.send(work.cargo)
         finally:
             self._reporter.finish()
         self._write_layouts(work)
         self._pending.discard(shipment.payload)
-        for pack in work.made:
+        for pack in work.cargo.made:
             self._scratch.delete(pack_name(pack))
-        requests = -(-self._size_bytes // _PART_SIZE) + 2 * self._count + 2
-        return Shipped(shipment.payload, self._size_bytes, self._count, requests)
+        requests = -(-size // PART_SIZE) + 2 * count + 2
+        return Shipped(shipment.payload, size, count, requests)
 
     def _verb(self) -> str:
         if self._target.is_remote:
@@ -195,8 +186,8 @@ class Courier:
                 f"payload {payload[:16]} is not at {self._source.backend.where}",
                 hint="art doctor",
             )
-        if len(self._sent) > _SENT_LIMIT:  # what is sent twice is still right
-            self._sent, self._promised = Places(), Places()
+        if len(self._sender.chunks) > _SENT_LIMIT:  # what is sent twice is still right
+            self._sender.chunks, self._promised = Places(), Places()
         found = self._find_bases(bases)
         work = self._extension(source, found, believes=believes)
         if work is None:
@@ -227,7 +218,7 @@ class Courier:
             if base is None:
                 continue
             found.append(base)
-            self._packs |= base.packs()
+            self._sender.packs |= base.packs()
             self._links |= {base.layout.digest, base.root.digest}
             size += base.layout.table_size + base.root.table_size
             if size > _BASE_BYTES:
@@ -274,14 +265,14 @@ class Courier:
     def _resolve(self, work: _Work, bases: list[StoredPayload], *, believes: bool) -> None:
         """Tell which of the chunks the target has, and where, and which are needed."""
         for digest, location in work.chunks():
-            if location.pack in self._packs or digest in self._sent:
+            if location.pack in self._sender.packs or digest in self._sender.chunks:
                 continue
             if place := self._find_there(digest, bases):
                 work.held.add(digest, place)
             elif believes and (location.pack in self._promised_packs or digest in self._promised):
                 work.relies_on_promises = True
             else:
-                records = work.needed.setdefault(location.pack, bytearray())
+                records = work.cargo.needed.setdefault(location.pack, bytearray())
                 records += packs.RECORD.pack(
                     digest, location.offset, location.length, location.size
                 )
@@ -310,18 +301,17 @@ class Courier:
 
     def _group(self, work: _Work) -> None:
         """Tell which packs go whole; what stays in `needed` is to be repacked."""
-        names = list(work.needed)
+        names = list(work.cargo.needed)
         with ThreadPoolExecutor(self._jobs, "look") as threads:
             sizes = list(ahead(threads, self._pack_size, names, 4 * self._jobs))
         for pack, size in zip(names, sizes, strict=True):
             if self._has_pack(pack, size):
-                self._packs.add(pack)
-                del work.needed[pack]
-            elif 2 * _weight(work.needed[pack]) >= size:
-                work.whole[pack] = size
-                del work.needed[pack]
-        if self._is_upload and work.needed:
-            self._find_staged(work)
+                self._sender.packs.add(pack)
+                del work.cargo.needed[pack]
+            elif 2 * weight(work.cargo.needed[pack]) >= size:
+                work.cargo.whole[pack] = size
+                del work.cargo.needed[pack]
+        self._sender.find_staged(work.cargo)
 
     def _pack_size(self, pack: str) -> int:
         size = self._source.backend.size(pack_name(pack))
@@ -340,193 +330,14 @@ class Courier:
         except CorruptError:
             return False
 
-    def _find_staged(self, work: _Work) -> None:
-        """Find again what an interrupted transfer has repacked already."""
-        store = ObjectStore(self._scratch, self._source.chunking)
-        for pack in store.pack_ids():
-            size = self._scratch.size(pack_name(pack))
-            try:
-                directory = store.directory(pack)
-                check_file(self._scratch.path(pack_name(pack)), pack)
-            except CorruptError:
-                self._scratch.delete(pack_name(pack))
-                continue
-            except FileNotFoundError:
-                continue
-            found = {
-                digest: place
-                for records in work.needed.values()
-                for digest, *_ in _each(records)
-                if (place := directory.find(digest))
-            }
-            if size and 2 * sum(length for _, length, _ in found.values()) >= size:
-                work.staged[pack] = size
-                for digest, place in found.items():
-                    work.staged_chunks.add(digest, Location(pack, *place))
-                _take_away(work.needed, found)
-
     def _promise(self, work: _Work) -> None:
         self._pending.add(work.source.digest)
-        self._promised_packs |= work.whole.keys()
-        for pack, records in work.needed.items():
-            for digest, *place in _each(records):
+        self._promised_packs |= work.cargo.whole.keys()
+        for pack, records in work.cargo.needed.items():
+            for digest, *place in each_record(records):
                 self._promised.add(digest, Location(pack, *place))
-        for digest, location in work.staged_chunks:
+        for digest, location in work.cargo.staged_chunks:
             self._promised.add(digest, location)
-
-    # -- sending ---------------------------------------------------------------------------------
-
-    @property
-    def _is_upload(self) -> bool:
-        """Whether files of this machine go to a remote."""
-        return self._target.is_remote and not self._source.is_remote
-
-    def _send(self, work: _Work) -> None:
-        try:
-            with ThreadPoolExecutor(self._jobs, "read") as readers:
-                if self._is_upload:
-                    self._upload_all(work, readers)
-                else:
-                    self._write_all(work, readers)
-        finally:
-            while self._open:
-                self._open.pop().discard()
-
-    def _upload_all(self, work: _Work, readers: ThreadPoolExecutor) -> None:
-        def upload(job: tuple[str, LocalBackend, bool]) -> tuple[str, int, bool]:
-            return self._upload(*job)
-
-        with ThreadPoolExecutor(min(_UPLOADS, self._jobs), "upload") as threads:
-            jobs = self._uploads(work, readers)
-            with contextlib.closing(ahead(threads, upload, jobs, _UPLOADS + 1)) as uploads:
-                for pack, size, is_new in uploads:
-                    self._note_sent(pack, size, is_new=is_new)
-                    self._reporter.advance(size_bytes=size)
-        for digest, location in work.staged_chunks:
-            self._sent.add(digest, location)
-
-    def _uploads(
-        self, work: _Work, readers: ThreadPoolExecutor
-    ) -> Iterator[tuple[str, LocalBackend, bool]]:
-        """Yield packs, where they lie, and whether they are yet to be checked."""
-        local = self._source.backend
-        assert isinstance(local, LocalBackend)
-        yield from ((pack, local, True) for pack in work.whole)
-        work.made += work.staged
-        yield from ((pack, self._scratch, False) for pack in work.staged)
-        for new in self._repacked(work, self._scratch, readers):
-            pack = new.commit()
-            self._open.remove(new)
-            work.made.append(pack)
-            for digest, *place in new.chunks:
-                work.staged_chunks.add(digest, Location(pack, *place))
-            yield pack, self._scratch, False
-
-    def _upload(self, pack: str, place: LocalBackend, is_unchecked: bool) -> tuple[str, int, bool]:
-        name = pack_name(pack)
-        path = place.path(name)
-        try:
-            size = path.stat().st_size
-        except FileNotFoundError:
-            raise self._vanished(name, place) from None
-        if self._target.backend.size(name) == size:
-            return pack, size, False
-        if is_unchecked:
-            check_file(path, pack)
-        self._target.backend.upload(name, path)
-        return pack, size, True
-
-    def _vanished(self, name: str, place: LocalBackend) -> CorruptError | BusyError:
-        if place is self._scratch:
-            return BusyError(
-                f"another process is transferring the same to {self._target.backend.where}",
-                hint="run the command again",
-            )
-        return CorruptError(f"{name} is missing", hint="art doctor")
-
-    def _write_all(self, work: _Work, readers: ThreadPoolExecutor) -> None:
-        def commit(new: SamePack | NewPack) -> tuple[str, SamePack | NewPack]:
-            return new.commit(), new
-
-        with (
-            ThreadPoolExecutor(1, "sync") as threads,
-            contextlib.closing(ahead(threads, commit, self._all(work, readers), 2)) as committed,
-        ):
-            for pack, new in committed:
-                self._open.remove(new)
-                self._note_sent(pack, new.size, is_new=True)
-                for digest, *place in new.chunks:
-                    self._sent.add(digest, Location(pack, *place))
-
-    def _all(self, work: _Work, readers: ThreadPoolExecutor) -> Iterator[SamePack | NewPack]:
-        """Yield packs that are written and not yet durable."""
-        yield from self._same(work, readers)
-        yield from self._repacked(work, self._target.backend, readers)
-
-    def _note_sent(self, pack: str, size: int, *, is_new: bool) -> None:
-        self._packs.add(pack)
-        if is_new:
-            self._size_bytes += size
-            self._count += 1
-
-    def _same(self, work: _Work, readers: ThreadPoolExecutor) -> Iterator[SamePack]:
-        """Yield copies of the packs that go whole."""
-        part = _PART_SIZE if self._source.is_remote else _LOCAL_PART_SIZE
-        ranges = [
-            (pack, start, min(part, size - start))
-            for pack, size in work.whole.items()
-            for start in range(0, size, part)
-        ]
-        with contextlib.closing(ahead(readers, self._part, ranges, self._jobs)) as parts:
-            for pack, size in work.whole.items():
-                new = self._same_pack(pack, size)
-                for _ in range(0, size, part):
-                    new.write(data := next(parts))
-                    self._reporter.advance(size_bytes=len(data))
-                yield new if new.is_right else self._again(pack, size, new)
-
-    def _again(self, pack: str, size: int, wrong: SamePack) -> SamePack:
-        """Read a pack once more: it may have been damaged on its way."""
-        self._open.remove(wrong)
-        wrong.discard()
-        new = self._same_pack(pack, size)
-        for start in range(0, size, _PART_SIZE):
-            new.write(self._part((pack, start, min(_PART_SIZE, size - start))))
-        return new
-
-    def _same_pack(self, pack: str, size: int) -> SamePack:
-        new = SamePack(self._target.backend, pack, size)
-        self._open.append(new)
-        return new
-
-    def _part(self, place: tuple[str, int, int]) -> bytes:
-        pack, start, length = place
-        try:
-            return self._source.backend.read(pack_name(pack), start, length)
-        except FileNotFoundError:
-            raise CorruptError(f"{pack_name(pack)} is missing", hint="art doctor") from None
-
-    def _repacked(
-        self, work: _Work, place: Backend, readers: ThreadPoolExecutor
-    ) -> Iterator[NewPack]:
-        """Yield new packs of the frames that are needed out of packs that stay."""
-        new: NewPack | None = None
-        for pack, records in work.needed.items():
-            wanted = ((digest, Location(pack, *at)) for digest, *at in _each(records))
-            groups = read_frames(self._source.backend, wanted, readers, self._jobs)
-            with contextlib.closing(groups):
-                for digest, location, frame in (found for group in groups for found in group):
-                    if new is None:
-                        new = NewPack(place)
-                        self._open.append(new)
-                    new.add(digest, frame, location.size)
-                    if not self._is_upload:
-                        self._reporter.advance(size_bytes=len(frame))
-                    if new.is_full:
-                        yield new
-                        new = None
-        if new is not None:
-            yield new
 
     # -- the layout ------------------------------------------------------------------------------
 
@@ -535,7 +346,7 @@ class Courier:
         source = work.source
         is_short = source.layout is source.root or not self._target.is_remote
         is_short = is_short or source.layout.chunk_count <= EXTENSION_LIMIT
-        if is_short and source.packs() <= self._packs:
+        if is_short and source.packs() <= self._sender.packs:
             if source.root.digest not in self._links:
                 self._create(source.root.name, source.root.content())
             if source.layout is not source.root:
@@ -555,7 +366,7 @@ class Courier:
             if root is None or root.find(digest) is None:
                 places.add(digest, self._place(work, digest, location))
         pieces = [self._piece(work, piece, places) for piece in work.source.pieces]
-        work.needed, work.uses, work.held = {}, None, Places()  # memory for what follows
+        work.cargo.needed, work.uses, work.held = {}, None, Places()  # memory for what follows
         names, records = places.packs, places.records
         del places
         return layouts.encode(
@@ -564,9 +375,9 @@ class Courier:
 
     def _place(self, work: _Work, digest: bytes, location: Location) -> Location:
         """Return where a chunk lies at the target now."""
-        if location.pack in self._packs:
+        if location.pack in self._sender.packs:
             return location
-        place = work.held.find(digest) or self._sent.find(digest)
+        place = work.held.find(digest) or self._sender.chunks.find(digest)
         assert place, "all that is used is held or was sent"
         return place
 
@@ -625,20 +436,3 @@ def _used(source: StoredPayload, nodes: Iterable[Node], pieces: Iterable[Piece])
 def _shared(source: StoredPayload, base: StoredPayload) -> int:
     """Return how many pieces two trees have in common."""
     return len({piece.digest for piece in source.pieces} & {piece.digest for piece in base.pieces})
-
-
-def _each(records: bytes | bytearray) -> Iterator[tuple[bytes, int, int, int]]:
-    return packs.RECORD.iter_unpack(records)
-
-
-def _weight(records: bytearray) -> int:
-    """Return how many bytes of a pack these chunks take, their part of its directory as well."""
-    return len(records) + sum(length for _, _, length, _ in _each(records))
-
-
-def _take_away(needed: dict[str, bytearray], found: Container[bytes]) -> None:
-    for pack, records in list(needed.items()):
-        kept = [packs.RECORD.pack(*record) for record in _each(records) if record[0] not in found]
-        needed[pack] = bytearray().join(kept)
-        if not kept:
-            del needed[pack]

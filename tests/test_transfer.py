@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import random
+import tempfile
 import threading
 import tracemalloc
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from art.backend import LocalBackend
 from art.errors import CorruptError, NotFoundError, StorageError
@@ -201,6 +204,56 @@ def test_a_small_change_to_a_base_of_another_origin_extends_its_layout(ends: End
     assert found.layout.extends
     assert found.layout.extends.payload == base
     assert get_files(ends.far, payload) == files
+
+
+@pytest.mark.parametrize("at", [0, 40_000, 150_000, 299_000])
+def test_a_change_within_a_line_of_many_pieces_is_seen(ends: Ends, at: int) -> None:
+    """The line of a file of very many chunks goes through several pieces of the tree."""
+    files = {f"{n:04}": noise(300, n) for n in range(400)} | {"0200-big": noise(300_000)}
+    base = put_files(ends.far, files).payload
+    big = bytearray(files["0200-big"])
+    big[at : at + 10] = b"0123456789"
+    edited = files | {"0200-big": bytes(big)}
+    payload = put_files(ends.here, edited).payload
+    assert max(len(node.line()) for node in stored(ends.here, payload).tree()) > 4000
+    _, shipped = send(ends.push(), payload, base)
+    assert shipped.size_bytes < 20_000
+    assert stored(ends.far, payload).layout.depth == 1
+    assert get_files(ends.far, payload) == edited
+    courier, back = ends.pull()
+    send(courier, base)
+    _, shipped = send(courier, payload, base)
+    assert shipped.size_bytes < 20_000
+    assert get_files(back, payload) == edited
+
+
+@settings(max_examples=30)
+@given(st.integers(0, 2**32), st.integers(1, 60), st.booleans())
+def test_any_edit_of_any_tree_arrives(seed: int, edits: int, knows_base: bool) -> None:
+    chance = random.Random(seed)
+    files = {
+        f"{n:03}": noise(chance.choice([0, 5, 40, 700]), n) for n in range(chance.randrange(300))
+    }
+    edited = dict(files)
+    for _ in range(edits):
+        name = f"{chance.randrange(400):03}"
+        if chance.random() < 0.4:
+            edited.pop(name, None)
+        else:
+            edited[name] = noise(chance.choice([0, 9, 30, 5000, 60_000]), chance.randrange(500))
+    with tempfile.TemporaryDirectory() as folder:
+        ends = Ends(Path(folder), Counting(Path(folder) / "far"))
+        base = put_files(ends.far, files).payload
+        near = stored(ends.here, put_files(ends.here, files).payload) if knows_base else None
+        payload = put_files(ends.here, edited, base=near).payload
+        if plan := ends.push().plan(payload, [base]):
+            ends.push().ship(plan)
+        assert get_files(ends.far, payload) == edited
+        courier, back = ends.pull()
+        send(courier, base)
+        if plan := courier.plan(payload, [base]):
+            courier.ship(plan)
+        assert get_files(back, payload) == edited
 
 
 def test_what_a_root_has_and_the_version_does_not_need_stays(ends: Ends) -> None:
