@@ -403,8 +403,18 @@ class Repo:
         read every byte that live versions need."""
         from art import survey
 
+        def unpublished() -> dict[str, set[str]]:
+            found = self.sync_status() if self.remotes.all() else []
+            return {each.remote: {sent.ref for sent in each.local_only} for each in found}
+
         return survey.examine(
-            self._store, self._index, self._backend, self.config, is_thorough=data
+            self._store,
+            self._index,
+            self._backend,
+            self.config,
+            is_thorough=data,
+            remotes=self.remotes,
+            unpublished=unpublished,
         )
 
     # -- change ----------------------------------------------------------------------------------

@@ -9,18 +9,19 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from art import catalog as catalogs
 from art.backend import LocalBackend
 from art.catalog import Catalog
 from art.config import Config
-from art.errors import ArtError, CorruptError
+from art.errors import ArtError, CorruptError, DeniedError, UnavailableError
 from art.index import Index, Record
 from art.model import ANONYMOUS, glob_pattern, unescape
 from art.objects import StoredPayload, layout_directory
 from art.pack import Location
+from art.remotes import Remotes, RemoteSetting
 from art.store import Store
 
 _LOCAL = {
@@ -196,16 +197,26 @@ def _needed(stored: StoredPayload) -> Iterator[Location]:
 
 
 def examine(
-    store: Store, index: Index, backend: LocalBackend, config: Config, *, is_thorough: bool
+    store: Store,
+    index: Index,
+    backend: LocalBackend,
+    config: Config,
+    *,
+    is_thorough: bool,
+    remotes: Remotes | None = None,
+    unpublished: Callable[[], dict[str, set[str]]] = dict,
 ) -> list[Finding]:
     """Look at everything that is quick to look at; with `is_thorough`, read every byte of the packs
-    that live versions need."""
+    that live versions need. `unpublished` tells the references that each remote does not have."""
     findings = [Finding("ok", f"format 1, repository {store.id}")]
     findings += _examine_surroundings(backend, config)
     findings += _examine_names(backend)
     findings += _examine_manifests(store, index)
     findings += _examine_logs(store, index)
-    findings += _examine_payloads(store, index, is_thorough=is_thorough)
+    unknown = _unpublished(findings, unpublished)
+    findings += _examine_payloads(store, index, unknown, is_thorough=is_thorough)
+    if remotes is not None:
+        findings += _examine_remotes(remotes, config, unknown)
     if index.was_rebuilt:
         findings.append(
             Finding("warning", "index.sqlite was damaged or foreign; it was built anew")
@@ -291,7 +302,20 @@ def _keys_of_logs(catalog: Catalog) -> list[str | None]:
     return [None, *(key for key in keys if key)]
 
 
-def _examine_payloads(store: Store, index: Index, *, is_thorough: bool) -> list[Finding]:
+def _unpublished(
+    findings: list[Finding], ask: Callable[[], dict[str, set[str]]]
+) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    with _noting(findings):
+        found = ask()
+    return found
+
+
+def _examine_payloads(
+    store: Store, index: Index, unpublished: dict[str, set[str]], *, is_thorough: bool
+) -> list[Finding]:
+    """Look at payloads. One that is not here is fine where a remote has a version with it."""
+
     def ask(index: Index) -> list[Record]:
         index.refresh_all()
         return [record for record in (*index.everything(), *index.versions(None)) if record.is_live]
@@ -302,9 +326,13 @@ def _examine_payloads(store: Store, index: Index, *, is_thorough: bool) -> list[
         if record.payload:
             versions.setdefault(record.payload, []).append(record.ref)
     packs: dict[str, list[str]] = {}
+    elsewhere = 0
     for payload, refs in versions.items():
         with _noting(findings, _names(refs)):
             stored = store.objects.stored(payload)
+            if stored is None and any(not set(refs) <= only for only in unpublished.values()):
+                elsewhere += 1
+                continue
             if stored is None:
                 raise CorruptError("the payload is not in this repository", hint=_MEND)
             for pack in stored.packs():
@@ -315,8 +343,54 @@ def _examine_payloads(store: Store, index: Index, *, is_thorough: bool) -> list[
             if is_thorough:
                 store.objects.check_pack(pack)
     read = ", every byte read" if is_thorough else ""
-    what = f"{len(versions)} payloads have layouts, in {len(packs)} packs{read}"
+    there = f", {elsewhere} are at remotes only" if elsewhere else ""
+    what = f"{len(versions) - elsewhere} payloads have layouts, in {len(packs)} packs{read}{there}"
     return [Finding("ok", what), *findings]
+
+
+def _examine_remotes(
+    remotes: Remotes, config: Config, unpublished: dict[str, set[str]]
+) -> list[Finding]:
+    """Look at each remote, which may take as long as a remote that does not answer is waited for."""
+    findings: list[Finding] = []
+    settings: list[RemoteSetting] = []
+    with _noting(findings):
+        settings = remotes.all()
+        if len(settings) > 1 and not config.document().get("authority"):
+            first = settings[0].name
+            message = f"no authority is named, so {first} gives versions their numbers"
+            findings.append(Finding("warning", message, f"art config set authority {first}"))
+    for setting in settings:
+        findings += _examine_remote(remotes, setting)
+        count = len(unpublished.get(setting.name, ()))
+        if count:
+            message = f"{count:,} versions are not published at {setting.name}"
+            findings.append(Finding("ok", message, f"art push --remote {setting.name}"))
+    return findings
+
+
+def _examine_remote(remotes: Remotes, setting: RemoteSetting) -> Iterator[Finding]:
+    name = setting.name
+    try:
+        store = remotes.open(name)
+    except (DeniedError, UnavailableError) as error:
+        yield Finding("warning", error.message, error.hint)
+        return
+    except ArtError as error:
+        yield Finding("error", error.message, error.hint)
+        return
+    role = "gives versions their numbers" if setting.is_authority else "is a mirror"
+    yield Finding("ok", f"remote {name} answers: {setting.where}, repository {store.id}, {role}")
+    if not store.is_bare:
+        yield Finding("ok", f"remote {name} is a working repository: nobody pushes into it")
+    elif setting.single_writer:
+        message = (
+            f"remote {name} must have a single writer: a second one could replace its versions"
+        )
+        yield Finding("warning", message, "art remote check tells whether several people may push")
+    elif not setting.probed:
+        message = f"it was not tried yet whether several people may push to remote {name}"
+        yield Finding("warning", message, f"art remote check {name}")
 
 
 def _names(refs: list[str]) -> str:

@@ -334,12 +334,14 @@ def show_version(output: Output, version: "Version") -> None:
     output.show(name_text(version), record_document(version.record))
 
 
-def show_published(output: Output, made: "Published", *, error_on_noop: bool = False) -> None:
-    """Print the version that was made or found, and what that came to."""
+def show_published(
+    output: Output, made: "Published", *, error_on_noop: bool = False, **more: object
+) -> None:
+    """Print the version that was made or found, and what that came to; `more` is for `--json`."""
     version = made.version
     line = name_text(version)
     counts = {"created": made.created, "reused": made.reused, "stored_bytes": made.stored_bytes}
-    document = {**record_document(version.record), **counts}
+    document = {**record_document(version.record), **counts, **more}
     if version.progress is not None:
         document["value"] = version.progress.value
         line += f"  {version.progress.value:g} %"

@@ -14,6 +14,7 @@ from art.cli.common import (
     Output,
     complete_key,
     complete_ref,
+    complete_remote,
     open_repo,
     option,
     parse_json,
@@ -22,7 +23,7 @@ from art.cli.common import (
     shared,
     show_published,
 )
-from art.errors import NotFoundError, UsageError
+from art.errors import ArtError, NotFoundError, UsageError
 
 if TYPE_CHECKING:
     from art.repo import Published, Repo
@@ -104,6 +105,16 @@ Input = Annotated[
 Type = Annotated[str | None, option("--type", metavar="WORD", help="Type, else found out")]
 Set = Annotated[Texts, option("--set", metavar="K=V", help="Value of a name in {} in the key")]
 Always = Annotated[bool, option("--always", help="New version even if nothing changed")]
+Push = Annotated[bool, option("--push", help="Published at the remote, too")]
+Remote = Annotated[
+    str | None,
+    option(
+        "--remote",
+        metavar="NAME",
+        help="Remote for --push, else the authority",
+        autocompletion=complete_remote,
+    ),
+]
 
 
 @shared
@@ -136,12 +147,15 @@ def command(
     type: Type = None,
     set: Set = None,
     always: Always = False,
+    push: Push = False,
+    remote: Remote = None,
     error_on_noop: ErrorOnNoop = False,
     jobs: Jobs = None,
 ) -> None:
     """Make a version of files, a folder, standard input or a value
 
-    Prints the version and its id. The same content and description again is no new version.
+    Prints the version and its id. The same content and description again is no new version. With
+    --push, the number is the one that it got at the remote.
 
     \b
     Examples:
@@ -151,6 +165,7 @@ def command(
       art create accuracy --value 0.93
       art create churn/{date} model.bin --input sales/data@prod
       art create sales/data --base sales/data@v3 --add new.csv --rm 'old/*.csv'
+      art create sales/report report.md --push
     """
     words = [word for word in (key, *(paths or ())) if word is not None]
     key = None if anonymous else _key(words)
@@ -168,13 +183,52 @@ def command(
     about |= {"partitions": parse_pairs(partition, "-p"), **_extras(extras, kind)}
     about = {word: given for word, given in about.items() if given}
     repo = open_repo(output)
+    _check_push(repo, key, remote, push=push)
     if key is not None:
         key = repo.expand_key(key, parse_pairs(set, "--set"))
     if kind is None:
         made = _from_paths(repo, key, words, name, about)
     else:
         made = _MAKERS[kind](repo, key, str(kinds[kind]), about)
-    show_published(output, made, error_on_noop=error_on_noop)
+    if push:
+        _push(output, repo, made, remote, error_on_noop=error_on_noop)
+    else:
+        show_published(output, made, error_on_noop=error_on_noop)
+
+
+def _check_push(repo: "Repo", key: str | None, remote: str | None, *, push: bool) -> None:
+    """Raise, before anything is stored, where it could not be published."""
+    if push:
+        if key is None:
+            hint = "`art push` publishes versions without a key, with everything else"
+            raise UsageError("--push needs a key", hint=hint)
+        repo.remotes.get(remote)
+    elif remote is not None:
+        raise UsageError("--remote goes with --push")
+
+
+def _push(
+    output: Output, repo: "Repo", made: "Published", remote: str | None, *, error_on_noop: bool
+) -> None:
+    """Publish what was made, then show it under the number that it got."""
+    from art.cli import transfers
+
+    key, id = str(made.version.key), made.version.id
+    try:
+        pushed = repo.push(key, remote=remote)
+    except ArtError:
+        output.finish()
+        show_published(output, made)
+        output.say(f"made here, but not published; `art push {key}` publishes it")
+        raise
+    output.finish()
+    is_noop = not (pushed.versions or pushed.entries)
+    made = made._replace(version=repo.version(f"{key}@{id}"))
+    document = {"pushed": transfers.pushed_document(repo, pushed)}
+    show_published(output, made, error_on_noop=error_on_noop and is_noop, **document)
+    if not is_noop:
+        transfers.say_pushed(output, repo, pushed)
+    transfers.check_complete(output, pushed.left, pushed.superseded, "pushed")
 
 
 def _key(words: list[str]) -> str:

@@ -543,8 +543,9 @@ class LineReporter:
         now = self._clock()
         if now >= self._next:
             self._next = now + self._every_seconds
-            text = progress_text(self._what, self._files, self._bytes, self._total_bytes)
-            self._show(escape(text), now - self._started)
+            seconds = now - self._started
+            text = progress_text(self._what, self._files, self._bytes, self._total_bytes, seconds)
+            self._show(escape(text))
 
     def finish(self) -> None:
         self._next = float("inf")
@@ -552,7 +553,7 @@ class LineReporter:
     def warn(self, message: str) -> None:
         self._say(f"warning: {message}")
 
-    def _show(self, text: str, seconds: float) -> None:
+    def _show(self, text: str) -> None:
         self._say(text)
 
     def _say(self, line: str) -> None:
@@ -561,10 +562,29 @@ class LineReporter:
         stream.flush()
 
 
-def progress_text(what: str, files: int, size_bytes: int, total_bytes: int | None) -> str:
-    """Return how far a job is, such as "reading data/: 1,200 files, 3.1 MiB of 8.0 MiB (39 %)"."""
+def progress_text(
+    what: str, files: int, size_bytes: int, total_bytes: int | None, seconds: float = 0
+) -> str:
+    """Return how far a job is after so many seconds, such as "reading data/: 1,200 files, 3.1 MiB of
+    8.0 MiB (39 %), 1.2 MiB/s, 4 s left"."""
     size = size_text(size_bytes)
     if total_bytes:
         share = min(100, size_bytes * 100 // total_bytes)
         size = f"{size} of {size_text(total_bytes)} ({share} %)"
-    return f"{what}: {count_text(files, 'file')}, {size}"
+    parts = [count_text(files, "file")] if files or not size_bytes else []
+    parts.append(size)
+    if seconds > 0 and size_bytes:
+        parts.append(f"{size_text(int(size_bytes / seconds))}/s")
+        if total_bytes and total_bytes > size_bytes:
+            rest = seconds * (total_bytes - size_bytes) / size_bytes
+            parts.append(f"{duration_text(rest)} left")
+    return f"{what}: {', '.join(parts)}"
+
+
+def duration_text(seconds: float) -> str:
+    """Return a duration such as "40 s", "5 min" or "3 h"; nobody knows it better."""
+    if seconds < 90:
+        return f"{max(1, round(seconds))} s"
+    if seconds < 90 * 60:
+        return f"{round(seconds / 60)} min"
+    return f"{round(seconds / 3600):,} h"

@@ -543,9 +543,7 @@ class TerminalReporter(LineReporter):
         else:
             super().warn(message)
 
-    def _show(self, text: str, seconds: float) -> None:
-        if seconds > 0 and self._bytes:
-            text += f", {size_text(int(self._bytes / seconds))}/s"
+    def _show(self, text: str) -> None:
         if self._bar is None:
             self._bar = _bar(self._stream or sys.stderr)
             self._bar.add_task("", total=self._total_bytes, text=text)

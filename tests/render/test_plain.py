@@ -26,6 +26,7 @@ from art.render.plain import (
     jsonl_text,
     listing_text,
     manifest_fields,
+    progress_text,
     size_text,
     text_width,
 )
@@ -355,8 +356,8 @@ def test_a_long_job_says_one_line_a_minute():
         line_reporter.advance(files=1, size_bytes=128)
 
     assert stream.getvalue().splitlines() == [
-        "reading data\\x1b: 7 files, 896 B of 4.0 KiB (21 %)",
-        "reading data\\x1b: 13 files, 1.6 KiB of 4.0 KiB (40 %)",
+        "reading data\\x1b: 7 files, 896 B of 4.0 KiB (21 %), 14 B/s, 4 min left",
+        "reading data\\x1b: 13 files, 1.6 KiB of 4.0 KiB (40 %), 13 B/s, 3 min left",
     ]
 
 
@@ -376,3 +377,30 @@ def test_plain_text_needs_neither_rich_nor_the_comparison():
     ).stdout.split()
 
     assert not {"rich", "yaml", "art.diff", "art.tables", "unicodedata"} & set(loaded)
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "seconds", "text"),
+    [
+        ((0, 0), None, 0.0, "sending: 0 files, 0 B"),
+        ((0, 1 << 20), None, 2.0, "sending: 1.0 MiB, 512.0 KiB/s"),
+        ((0, 1 << 20), 4 << 20, 2.0, "sending: 1.0 MiB of 4.0 MiB (25 %), 512.0 KiB/s, 6 s left"),
+        (
+            (3, 1 << 20),
+            100 << 20,
+            2.0,
+            "sending: 3 files, 1.0 MiB of 100.0 MiB (1 %), 512.0 KiB/s, 3 min left",
+        ),
+        (
+            (0, 1 << 20),
+            100 << 30,
+            2.0,
+            "sending: 1.0 MiB of 100.0 GiB (0 %), 512.0 KiB/s, 57 h left",
+        ),
+        ((0, 1 << 20), 1 << 20, 2.0, "sending: 1.0 MiB of 1.0 MiB (100 %), 512.0 KiB/s"),
+    ],
+)
+def test_progress_says_rate_and_what_is_left(
+    done: tuple[int, int], total: int | None, seconds: float, text: str
+) -> None:
+    assert progress_text("sending", *done, total, seconds) == text
