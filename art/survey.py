@@ -389,8 +389,8 @@ def _examine_remote(remotes: Remotes, setting: RemoteSetting) -> Iterator[Findin
         )
         yield Finding("warning", message, "art remote check tells whether several people may push")
     elif not setting.probed:
-        message = f"it was not tried yet whether several people may push to remote {name}"
-        yield Finding("warning", message, f"art remote check {name}")
+        message = f"the first push tries whether several people may push to remote {name}"
+        yield Finding("ok", message, f"art remote check {name}")
 
 
 def _names(refs: list[str]) -> str:
