@@ -44,7 +44,7 @@ def main(words: Sequence[str] | None = None) -> int:
         shutil.rmtree(place, ignore_errors=True)
     sys.stdout.write(text)
     if options.output:
-        _append(options.output, text)
+        append(options.output, text)
     return 0
 
 
@@ -83,13 +83,17 @@ def _facts(bench: Bench) -> dict[str, str]:
     facts = report.machine(bench.place)
     for name in TOOLS:
         binary = bench.binaries.get(name)
-        said = tools.version(name, binary, bench.place / "home") if binary else "missing, skipped"
+        said = (
+            tools.version(TOOLS[name], binary, bench.place / "home")
+            if binary
+            else "missing, skipped"
+        )
         facts[name] = said
     rounds = f"{bench.rounds} rounds, {bench.repeats} of each start-up, scale {bench.scale:g}"
     return {"run": rounds, **facts}
 
 
-def _append(path: Path, text: str) -> None:
+def append(path: Path, text: str) -> None:
     old = path.read_text(encoding="utf-8") if path.exists() else "# Benchmark results\n\n"
     path.write_text(old + text, encoding="utf-8")
 
@@ -97,8 +101,8 @@ def _append(path: Path, text: str) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description="Compare art with other tools, side by side.")
     add = parser.add_argument
-    add("--only", type=_names_from(ROWS), default=list(ROWS), help=f"rows: {','.join(ROWS)}")
-    add("--tools", type=_names_from(TOOLS), default=list(TOOLS), help=f"of {','.join(TOOLS)}")
+    add("--only", type=names_from(ROWS), default=list(ROWS), help=f"rows: {','.join(ROWS)}")
+    add("--tools", type=names_from(TOOLS), default=list(TOOLS), help=f"of {','.join(TOOLS)}")
     add("--rounds", type=int, default=5, help="measurements of each tool in a row (default: 5)")
     add("--repeats", type=int, default=31, help="measurements of each start-up (default: 31)")
     add("--scale", type=float, default=1.0, help="share of the full size; 0.01 to try it out")
@@ -109,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _names_from(known: Iterable[str]) -> Callable[[str], list[str]]:
+def names_from(known: Iterable[str]) -> Callable[[str], list[str]]:
     def names(text: str) -> list[str]:
         chosen = text.split(",")
         if unknown := [name for name in chosen if name not in known]:

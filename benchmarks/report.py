@@ -14,9 +14,19 @@ from typing import Literal, Protocol
 from tools import TOOLS
 
 Medians = Mapping[str, float]
-Unit = Literal["s", "bytes"]
-TITLES = {name: tool.title for name, tool in TOOLS.items()} | {"python": "python -c pass"}
+Unit = Literal["s", "bytes", "requests"]
+_SYMBOLS: Mapping[Unit, str] = {"s": "s", "bytes": "MB", "requests": ""}
+TITLES = {
+    "art": "art",
+    "art-create": "art create + push",
+    **{name: tool.title for name, tool in TOOLS.items()},
+    "dvc-create": "DVC add + push",
+    "rclone": "rclone",
+    "s5cmd": "s5cmd",
+    "python": "python -c pass",
+}
 SHORT = {"cp": "cp", "git": "git", "dvc": "DVC", "python": "python -c pass"}
+SHORT |= {"art-create": "create + push", "dvc-create": "DVC add + push"}
 
 
 class Aim(Protocol):
@@ -62,19 +72,36 @@ class Times:
 
 @dataclass(frozen=True)
 class Faster:
-    """At least so many times faster than the tool."""
+    """At least so many times faster than the tool, in what is measured as `own`."""
 
     factor: float
     tool: str
+    own: str = "art"
 
     @property
     def text(self) -> str:
-        return f"≥ {self.factor:g}x faster than {short(self.tool)}"
+        what = "" if self.own == "art" else f"{short(self.own)} "
+        return f"{what}≥ {self.factor:g}x faster than {short(self.tool)}"
 
     def reached(self, medians: Medians) -> bool | None:
-        if not {"art", self.tool} <= medians.keys():
+        if not {self.own, self.tool} <= medians.keys():
             return None
-        return medians[self.tool] >= self.factor * medians["art"]
+        return medians[self.tool] >= self.factor * medians[self.own]
+
+
+@dataclass(frozen=True)
+class Below:
+    """At most so many requests or bytes."""
+
+    limit: int
+    unit: Unit
+
+    @property
+    def text(self) -> str:
+        return f"≤ {shown(self.limit, self.unit)}"
+
+    def reached(self, medians: Medians) -> bool | None:
+        return medians["art"] <= self.limit if "art" in medians else None
 
 
 @dataclass(frozen=True)
@@ -93,7 +120,7 @@ class Outcome:
 
 
 def shown(value: float, unit: Unit) -> str:
-    return f"{_bare(value, unit)} {'MB' if unit == 'bytes' else 's'}"
+    return f"{_bare(value, unit)} {_SYMBOLS[unit]}".rstrip()
 
 
 def short(tool: str) -> str:
@@ -131,7 +158,7 @@ def measurements(outcomes: Sequence[Outcome]) -> list[str]:
     for outcome in outcomes:
         for tool, values in outcome.samples.items():
             shown = " ".join(_bare(value, outcome.unit) for value in values) or "none"
-            lines.append(f"{outcome.name:<14} {short(tool):<14} {shown}")
+            lines.append(f"{outcome.name:<17} {short(tool):<14} {shown}")
     return [*lines, "```"]
 
 
@@ -174,12 +201,12 @@ def _cell(outcome: Outcome, tool: str) -> str:
         return "missing" if tool == "art" else "-"
     if tool not in outcome.medians:
         return "failed"
-    return (
-        f"{_bare(outcome.medians[tool], outcome.unit)} {'MB' if outcome.unit == 'bytes' else 's'}"
-    )
+    return shown(outcome.medians[tool], outcome.unit)
 
 
 def _bare(value: float, unit: Unit) -> str:
+    if unit == "requests":
+        return f"{value:,.0f}"
     return f"{value / 1e6:,.1f}" if unit == "bytes" else f"{value:.3f}"
 
 
@@ -194,7 +221,7 @@ def _ratios(outcome: Outcome) -> str:
 def _ratio(outcome: Outcome, art: float, tool: str) -> str:
     other = outcome.medians[tool]
     below = {name for aim in outcome.aims if isinstance(aim, Times) for name in aim.tools}
-    if tool in below or outcome.unit == "bytes" or art > other:
+    if tool in below or outcome.unit != "s" or art > other:
         return f"{art / other:.2f}x of {short(tool)}"
     return f"{other / art:.1f}x faster than {short(tool)}"
 

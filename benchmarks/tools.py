@@ -236,15 +236,15 @@ def find(chosen: Mapping[str, str]) -> dict[str, str]:
     return {name: str(Path(path).absolute()) for name, path in found.items() if path}
 
 
-def version(name: str, binary: str, scratch: Path) -> str:
+def version(tool: type[Tool], binary: str, scratch: Path) -> str:
     """Return what the tool says about its version, in one line."""
     scratch.mkdir(parents=True, exist_ok=True)
-    words = [binary, TOOLS[name].version_option]
+    words = [binary, tool.version_option]
     try:
         said = run(words, cwd=scratch, env=environment(scratch)).split("\n", 1)[0].strip()
     except ToolError as error:
         return f"version unknown: {error}"
-    return said if name in said.lower() else f"{name} {said}"
+    return said if tool.name in said.lower() else f"{tool.name} {said}"
 
 
 def python_of(binary: str | None) -> str:
