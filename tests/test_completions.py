@@ -41,6 +41,7 @@ def _made(repo: Repo, files: Path, path_with_art: None) -> None:
     repo.create("sales/data", files)
     repo.create("sales/data", files, always=True, tags=["prod"])
     repo.value("churn", 1)
+    repo.remotes.add("origin", "../shared")
     with art.init("other", nested=True) as other:
         other.value("else", 1)
 
@@ -64,6 +65,9 @@ CASES = [
     ("art ls --col", ["--columns"]),
     ("art --", ["--directory", "--help", "--json", "--quiet", "--verbose", "--version"]),
     ("art -C other get e", ["else"]),
+    ("art push --remote o", ["origin"]),
+    ("art remote set-url o", ["origin"]),
+    ("art pull s", ["sales/data"]),
 ]
 
 

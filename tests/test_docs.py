@@ -24,6 +24,7 @@ CHANGING = [
     (r"\b\d+(\.\d+)? (B|KiB|MiB) stored", "SIZE stored"),
     (r"; \d+ not read again", ""),
     (r"packs +\d+, .*", "PACKS"),
+    (r", \d+(\.\d+)? (B|KiB|MiB) in \d+ packs?", ", SIZE in PACKS"),
     (r"[ \t]+", " "),
 ]
 

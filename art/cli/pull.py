@@ -15,6 +15,7 @@ from art.cli.common import (
     shared,
 )
 from art.errors import UsageError
+from art.render.plain import count_text
 
 if TYPE_CHECKING:
     from art.repo import Repo
@@ -121,8 +122,8 @@ def _what(
         what = transfers.what_text(len(fetched.versions), fetched.entries)
         parts.append(f"{fetch_verb} {what}")
     if payloads:
-        count = f"{len(payloads):,} version{'s' * (len(payloads) != 1)}"
-        parts.append(f"{bring_verb} the payload of {count}{load}")
+        what = "payload" if len(payloads) == 1 else "payloads"
+        parts.append(f"{bring_verb} the {what} of {count_text(len(payloads), 'version')}{load}")
     return "; ".join(parts)
 
 
