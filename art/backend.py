@@ -223,18 +223,15 @@ class LocalBackend:
 
     @contextlib.contextmanager
     def alone(self, name: str) -> Iterator[None]:
-        self.make_directory("locks")
-        path = self._at(f"locks/{name}")
-        flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        lock = Lock(self, name, is_shared=False)
         try:
-            handle = os.open(path, flags, 0o666)
-        except OSError as error:
-            explain(error, path)
-        try:
-            _lock(handle, is_shared=False, waits=True)
             yield
         finally:
-            os.close(handle)
+            lock.release()
+
+    def together(self, name: str) -> Lock:
+        """Return a lock that excludes who wants to be `alone`, and nobody else."""
+        return Lock(self, name, is_shared=True)
 
     def walk(self, prefix: str) -> Iterator[Item]:
         pending = [prefix.rstrip("/")]
@@ -336,6 +333,31 @@ class LocalBackend:
                     os.unlink(path)
                     count += 1
         return count
+
+
+class Lock:
+    """A lock of this machine's processes, waited for. Others may hold a shared one at the same time.
+    It ends when it is released or forgotten, and with the process."""
+
+    def __init__(self, backend: LocalBackend, name: str, *, is_shared: bool) -> None:
+        self._handle = -1
+        backend.make_directory("locks")
+        path = str(backend.path(f"locks/{name}"))
+        flags = os.O_WRONLY | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
+        try:
+            self._handle = os.open(path, flags, 0o666)
+        except OSError as error:
+            explain(error, path)
+        _lock(self._handle, is_shared=is_shared, waits=True)
+
+    def release(self) -> None:
+        """Let others have it. May be called twice."""
+        if self._handle >= 0:
+            os.close(self._handle)
+            self._handle = -1
+
+    def __del__(self) -> None:
+        self.release()
 
 
 class LocalStaged:

@@ -18,6 +18,7 @@ from art.model import Document, Entry, apply_notes, check_key, check_tag, heads,
 from art.publish import Publication, Publisher, check_labels, check_text
 from art.ref import Ref
 from art.resolve import Resolver
+from art.settings import KeySettings
 from art.store import Store
 
 
@@ -90,23 +91,33 @@ class Changes:
         self._index = index
         self._resolver = resolver
         self._author = author
+        self._settings = KeySettings(store, index, author)
 
     # -- tags ------------------------------------------------------------------------------------
 
-    def tag(self, record: Record, tag: str, message: str | None = None) -> TagMove:
+    # Of a protected tag (FORMAT §9.4) only `force` makes something else: ConflictError without it.
+
+    def tag(
+        self, record: Record, tag: str, message: str | None = None, *, force: bool = False
+    ) -> TagMove:
         """Make the tag name this version. Raise UsageError for a keyless one."""
         if record.key is None:
             raise UsageError(
                 "a keyless version cannot be tagged", hint="give it a key: art cp ID KEY"
             )
-        return self._move_tag(record.key, tag, record.id, record.number, message)
+        to = (record.id, record.number)
+        return self._move_tag(record.key, tag, *to, message, force=force)
 
-    def untag(self, key: str, tag: str, message: str | None = None) -> TagMove:
+    def untag(
+        self, key: str, tag: str, message: str | None = None, *, force: bool = False
+    ) -> TagMove:
         """Take the tag away. Raise NotFoundError where there is none."""
         self._tag_head(key, tag)
-        return self._move_tag(key, tag, None, None, message)
+        return self._move_tag(key, tag, None, None, message, force=force)
 
-    def tag_back(self, key: str, tag: str, message: str | None = None) -> TagMove:
+    def tag_back(
+        self, key: str, tag: str, message: str | None = None, *, force: bool = False
+    ) -> TagMove:
         """Move the tag to where it was before it came to its version, and done again, further back.
 
         Versions that are not there any more are passed over.
@@ -118,7 +129,7 @@ class Changes:
             to = self._before(key, tag, entries)
             return {"id": to.id, "number": to.number, "back": True} | _after(head)
 
-        return self._append_move(key, tag, message or "back", make)
+        return self._append_move(key, tag, message or "back", make, force=force)
 
     def _before(self, key: str, tag: str, entries: list[Entry]) -> Record:
         """Return the nearest version on the way back from the head that is still there."""
@@ -160,7 +171,14 @@ class Changes:
         return head
 
     def _move_tag(
-        self, key: str, tag: str, id: str | None, number: int | None, message: str | None
+        self,
+        key: str,
+        tag: str,
+        id: str | None,
+        number: int | None,
+        message: str | None,
+        *,
+        force: bool,
     ) -> TagMove:
         def make(entries: list[Entry]) -> Document | None:
             head, _ = heads(entries)
@@ -168,7 +186,7 @@ class Changes:
                 return None
             return {"id": id, "number": number} | _after(head)
 
-        return self._append_move(key, tag, message, make)
+        return self._append_move(key, tag, message, make, force=force)
 
     def _append_move(
         self,
@@ -176,13 +194,18 @@ class Changes:
         tag: str,
         message: str | None,
         make: Callable[[list[Entry]], Document | None],
+        *,
+        force: bool,
     ) -> TagMove:
+        settings = None if force else self._settings.of(key)
         head: Entry | None = None
 
         def entry_of(entries: list[Entry]) -> Document | None:
             nonlocal head
             head, _ = heads(entries)
             fields = make(entries)
+            if fields and settings and head and head.version_id:
+                settings.check_tag(tag)
             return self._entry(key, message, {"tag": tag}) | fields if fields else None
 
         log = tag_log(tag)
@@ -220,13 +243,15 @@ class Changes:
     # -- deleting and restoring ------------------------------------------------------------------
 
     def plan_delete(self, records: Iterable[Record], *, force: bool = False) -> DeletePlan:
-        """Decide what deleting these versions does. Without `force`, tagged versions and inputs of
-        other live versions stay."""
+        """Decide what deleting these versions does. Without `force`, tagged versions, inputs of other
+        live versions, and all of protected keys stay."""
         going = {record.ref: record for record in records}
         if force:
             return DeletePlan(list(going.values()), [])
         users = self._index.ask(lambda index: _users(index, going.values()))
-        refused: list[Refusal] = []
+        refused = [Refusal(r, f"{r.key} is protected") for r in self._protected(going.values())]
+        for refusal in refused:
+            del going[refusal.record.ref]
         while keep := [
             Refusal(record, reason)
             for ref, record in going.items()
@@ -240,6 +265,12 @@ class Changes:
             for refusal in keep:
                 del going[refusal.record.ref]
         return DeletePlan(list(going.values()), refused)
+
+    def _protected(self, records: Iterable[Record]) -> list[Record]:
+        """Return those of these versions whose key is protected."""
+        groups = _by_key(list(records))
+        keys = {key for key, _ in groups if key and self._settings.of(key).protected}
+        return [record for key, group in groups if key in keys for record in group]
 
     def delete(self, plan: DeletePlan, message: str | None = None) -> int:
         """Delete what the plan says; return how many versions this call deleted: not those that
@@ -264,6 +295,15 @@ class Changes:
             record
             for key, group in _by_key(records)
             for record in self._set_state(key, "restored", message, group)
+        ]
+
+    def sweep(self, records: Iterable[Record]) -> list[Record]:
+        """Note of deleted versions that their bytes may be gone from now on; return those that nobody
+        restored before."""
+        return [
+            record
+            for key, group in _by_key(list(records))
+            for record in self._set_state(key, "swept", None, group)
         ]
 
     def _set_state(
@@ -319,6 +359,7 @@ class Changes:
 
     def _move(self, key: str, new_key: str, records: list[Record], publisher: Publisher) -> Moved:
         self._refuse_others(new_key, key)
+        self._settings.carry(key, new_key)
         moved = self._copy_all(records, new_key, publisher, self._copies_in(new_key))
         targets = {
             record.id: self._target(ref)
@@ -326,9 +367,8 @@ class Changes:
         }
         for tag in moved.tags:
             id = next(record.id for record in records if tag in record.tags)
-            self._move_tag(
-                new_key, tag, targets[id]["id"], targets[id]["number"], f"moved from {key}"
-            )
+            to = (targets[id]["id"], targets[id]["number"])
+            self._move_tag(new_key, tag, *to, f"moved from {key}", force=True)
         gone = {r.id for r in self._set_state(key, "moved", f"to {new_key}", records, targets)}
         if stayed := [record for record in records if record.id not in gone]:
             self._delete_copies(key, new_key, [(r.id, targets[r.id]["id"]) for r in stayed])
@@ -435,6 +475,7 @@ _STATES_BEFORE = {
     "deleted": {LIVE, "swept"},
     "restored": {"deleted"},
     "moved": {LIVE, "swept"},
+    "swept": {"deleted"},
 }
 _VERSIONS_PER_ENTRY = (
     1000  # keeps a document below its limit of size, also where each names a long key

@@ -15,6 +15,7 @@ from art.errors import UsageError
 from art.model import Document
 
 _NAME = "config.yaml"
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
 def _text(value: str) -> str:
@@ -27,6 +28,19 @@ def _count(value: str) -> int:
     if not re.fullmatch(r"[0-9]{1,6}", value) or int(value) < 1:
         raise ValueError("a number of at least 1")
     return int(value)
+
+
+def _span(value: str) -> str:
+    span_seconds(value)
+    return value
+
+
+def span_seconds(text: str) -> float:
+    """Return how many seconds a span such as `14d` is. Raise ValueError."""
+    found = re.fullmatch(r"([0-9]{1,6})\s*([smhdw])", text)
+    if not found:
+        raise ValueError("a span such as 12h or 14d")
+    return float(int(found.group(1)) * _UNITS[found.group(2)])
 
 
 @dataclass(frozen=True)
@@ -45,6 +59,7 @@ SETTINGS = {
     for setting in (
         Setting("author", _text, "who makes versions, instead of user@host"),
         Setting("authority", _text, "the remote that gives versions their numbers", is_local=True),
+        Setting("grace", _span, "how long deleted versions can be restored, at least"),
         Setting("jobs", _count, "how many threads read and write files"),
     )
 }
@@ -152,6 +167,8 @@ def _parsed(setting: Setting, text: str, where: str) -> Any:
 def _default(name: str) -> Any:
     if name == "authority":
         return None
+    if name == "grace":
+        return "14d"
     if name == "author":
         import socket
 

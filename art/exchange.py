@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from art.backend import LocalBackend
 from art.catalog import VERSIONS, Log
+from art.database import Database
 from art.errors import ArtError
 from art.fetch import Fetcher
 from art.index import Index, Record
@@ -87,6 +89,21 @@ class Exchange:
             if not payload:
                 return Pulled(fetched, [], 0, 0, [])
             return Puller(pair, self._hints()).pull(selection, depth, fetched)
+
+    @contextlib.contextmanager
+    def copied(self, remote: str | None) -> Iterator[tuple[Store, Pairing]]:
+        """Yield a remote for changing it, and a copy of its whole history in a temporary repository."""
+        store = self._remotes.open_shared(self._remotes.get(remote))
+        with tempfile.TemporaryDirectory(prefix="art-") as folder:
+            backend = LocalBackend(Path(folder))
+            copy = Store.init(backend, chunking=store.chunking)
+            index = Index(Database(None, copy.id), copy.catalog)
+            pair = Pairing(copy, index, store, store.backend.where, self._reporter())
+            try:
+                Fetcher(pair).fetch(Selection())
+                yield store, pair
+            finally:
+                pair.close()
 
     def supply(self) -> Supply:
         """Return what gives payloads that are not here, from all remotes, the authority first."""

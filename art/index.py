@@ -586,6 +586,23 @@ class Index:
                 found[str(head.document.get("tag"))] = head.version_id
         return dict(sorted(found.items()))
 
+    def pinned(self) -> set[str]:
+        """Return the ids of versions that a tag names, or a live version lists as an input, also under
+        the key that they were moved to."""
+        rows = self._db.execute(
+            "SELECT input FROM inputs i JOIN versions v USING (key_id, number, uid) "
+            "WHERE v.state = 'live'"
+        )
+        found = {id for (id,) in rows}
+        for key in self.tagged_keys():
+            found |= set(self.tags(key).values())
+        moves = dict(self._db.execute("SELECT id, target FROM moves").fetchall())
+        for id in list(found):
+            while id in moves and moves[id] not in found:
+                id = moves[id]
+                found.add(id)
+        return found
+
     def tagged_keys(self) -> set[str]:
         """Return the keys that have or had a tag."""
         rows = self._db.execute(

@@ -389,6 +389,8 @@ class Entry:
                     target = _Fields(fields.needed("to", dict), name)
                     target.reference()
                     target.needed("key", str)
+        if "settings" in document:
+            check.needed("settings", dict)
         if "set" in document:
             change = _Fields(check.needed("set", dict), name)
             for field, kind in _NOTED.items():

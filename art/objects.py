@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -50,14 +50,20 @@ class ObjectStore:
         self.jobs = min(8, os.cpu_count() or 1)
         self.chunking = chunking
 
-    def stored(self, payload: str, cache: Backend | None = None) -> StoredPayload | None:
-        """Return a payload by the digest of its tree, None where this store does not have it.
+    def stored(
+        self,
+        payload: str,
+        cache: Backend | None = None,
+        avoid: Set[str] = frozenset(),
+    ) -> StoredPayload | None:
+        """Return a payload by the digest of its tree, None where this store does not have it, or only
+        with packs that one should `avoid`.
 
         A layout whose packs are gone is passed over; on a remote, where each would be a request, a
         layout is believed. Raise CorruptError where every layout that there is is damaged. `cache`
         keeps layouts under their names, and is no more believed than the store.
         """
-        return self._open(payload, lambda digest: self._chain(payload, digest, cache))
+        return self._open(payload, lambda digest: self._chain(payload, digest, cache), avoid)
 
     def stored_ranged(self, payload: str) -> StoredPayload | None:
         """Return the same for reading a few files of many: of a large layout on a remote only the
@@ -72,12 +78,17 @@ class ObjectStore:
         return self.backend.path("packs") is None
 
     def _open(
-        self, payload: str, open_chain: Callable[[str], list[Layout]]
+        self,
+        payload: str,
+        open_chain: Callable[[str], list[Layout]],
+        avoid: Set[str] = frozenset(),
     ) -> StoredPayload | None:
         problem: CorruptError | None = None
         for digest in sorted(self.backend.names(layout_directory(payload))):
             try:
                 chain = open_chain(digest)
+                if not _packs(chain).isdisjoint(avoid):
+                    continue
                 if self.is_remote or all(self.has_pack(pack) for pack in _packs(chain)):
                     return StoredPayload(self.backend, chain)
             except CorruptError as error:
@@ -99,10 +110,10 @@ class ObjectStore:
 
     def _chain(self, payload: str, digest: str, cache: Backend | None) -> list[Layout]:
         """Return a layout, and the one that it extends."""
-        layout = self._layout(payload, digest, cache)
+        layout = self.layout(payload, digest, cache)
         if not (base := layout.extends):
             return [layout]
-        return _checked_chain(layout, self._layout(base.payload, base.digest, cache))
+        return _checked_chain(layout, self.layout(base.payload, base.digest, cache))
 
     def _partial_chain(self, payload: str, digest: str) -> list[Layout]:
         layout = self._partial_layout(payload, digest)
@@ -110,7 +121,8 @@ class ObjectStore:
             return [layout]
         return _checked_chain(layout, self._partial_layout(base.payload, base.digest))
 
-    def _layout(self, payload: str, digest: str, cache: Backend | None) -> Layout:
+    def layout(self, payload: str, digest: str, cache: Backend | None = None) -> Layout:
+        """Return one verified layout. Raise CorruptError."""
         name = f"{layout_directory(payload)}/{digest}"
         if cache and (data := _cached(cache, name, digest)) is not None:
             return _parsed(data, name, digest, payload)

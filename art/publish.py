@@ -32,6 +32,7 @@ from art.objects import StoredPayload
 from art.ref import Ref
 from art.reporter import Reporter
 from art.resolve import Resolver
+from art.settings import KeySettings
 from art.store import Store
 from art.tree import Node, folders_above
 from art.worktree import Ingest, Source, find_overlap
@@ -101,14 +102,23 @@ class Publisher:
     """Makes versions in one store."""
 
     def __init__(
-        self, store: Store, index: Index, memory: Memory, reporter: Reporter, author: str
+        self,
+        store: Store,
+        index: Index,
+        memory: Memory,
+        reporter: Reporter,
+        author: str,
+        held: object = None,
     ) -> None:
+        """`held` is kept as long as the publisher is: a lock, say."""
+        self._held = held
         self._store = store
         self._index = index
         self._memory = memory
         self._reporter = reporter
         self._author = author
         self._resolver = Resolver(store, index)
+        self._settings = KeySettings(store, index, author)
 
     # -- payloads --------------------------------------------------------------------------------
 
@@ -222,6 +232,8 @@ class Publisher:
             "inputs": [self._input(ref) for ref in about.get("inputs") or ()],
         }
         encode(fields)  # says where it is too much for a manifest
+        if key is not None:
+            self._check_declared(check_key(key), type, fields, tags)
         return Draft(
             check_key(key) if key is not None else None,
             check_type(type) if type else None,
@@ -230,6 +242,17 @@ class Publisher:
             check_text(about.get("message"), "message"),
             about.get("always", False),
         )
+
+    def _check_declared(
+        self, key: str, type: str | None, fields: Document, tags: Iterable[str] = ()
+    ) -> None:
+        """Raise ConflictError where the key's settings forbid such a version, or a tag to move to it."""
+        settings = self._settings.known(key)
+        settings.check_version(type, fields.get("partitions") or ())
+        placed = self._index.ask(lambda index: index.tags(key)) if tags else {}
+        for tag in tags:
+            if tag in placed:
+                settings.check_tag(tag, f"art tag set {key}@VERSION {tag} --force, afterwards")
 
     def publish(self, draft: Draft, content: Content) -> Publication:
         """Make the version, under the next free number. Its payload is stored already."""
@@ -257,6 +280,7 @@ class Publisher:
             manifest = self._store.catalog.create_manifest(document, None)
             assert manifest, "a new uid is no one else's"
             return Publication(manifest, None, True, 0)
+        self._check_declared(key, document["type"], document)
         lost = seen = 0
         while True:
             known, latest = self._latest(key)

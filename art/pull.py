@@ -10,6 +10,7 @@ from typing import TypeVar
 from art.errors import ArtError, CorruptError, NotFoundError
 from art.index import Index, Record
 from art.objects import StoredPayload
+from art.place import GC_LOCK
 from art.sync import Fetched, Left, Pairing, Pulled, PullPlan, Selection, Sent
 from art.transfer import Courier, Shipment
 from art.writer import ChunkHints
@@ -56,6 +57,7 @@ class Puller:
         left: list[Left] = []
         versions = []
         packs = size = 0
+        held = self._pair.backend.together(GC_LOCK)
         try:
             for record, shipment in self._shipments(selection, depth, left):
                 shipped = self._courier.ship(shipment)
@@ -63,11 +65,13 @@ class Puller:
                 packs += shipped.packs
                 size += shipped.size_bytes
         finally:
+            held.release()
             self._pair.reporter.finish()
         return Pulled(fetched, versions, packs, size, left)
 
     def bring(self, payload: str, bases: list[str]) -> bool:
         """Bring one payload; return whether the remote has it."""
+        held = self._pair.backend.together(GC_LOCK)
         try:
             shipment = self._courier.plan(payload, bases)
             if shipment:
@@ -75,6 +79,7 @@ class Puller:
         except NotFoundError:
             return False
         finally:
+            held.release()
             self._pair.reporter.finish()
         return True
 

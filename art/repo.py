@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from art import listing, place
 from art.backend import LocalBackend
-from art.config import Config
+from art.config import Config, span_seconds
 from art.database import Database
 from art.errors import ConflictError, NoRepositoryError, NotFoundError, NothingToDoError, UsageError
 from art.index import Index, Record
 from art.listing import Filter
 from art.model import Document, Payload, check_key, check_tag, parse_progress
-from art.place import DIRECTORY, UNFINISHED
+from art.place import DIRECTORY, GC_LOCK, UNFINISHED
 from art.ref import Ref, names_key
 from art.reporter import Reporter, Silent
 from art.resolve import Resolver
@@ -35,9 +35,12 @@ if TYPE_CHECKING:
     from art.changes import Changes, DeletePlan, Moved, TagMove
     from art.diff import Comparison
     from art.exchange import Exchange
+    from art.gc import Collected, GcPlan
+    from art.keeping import Keeping
     from art.publish import About, Content, Draft, Publisher
     from art.pull import Supply
     from art.remotes import Remotes
+    from art.settings import KeySettings, Settings, SettingsChange
     from art.survey import Finding, Status, Usage
     from art.sync import Fetched, Pulled, PullPlan, Pushed, PushPlan, RemoteStatus
     from art.version import Progress, Version
@@ -419,21 +422,49 @@ class Repo:
 
     # -- change ----------------------------------------------------------------------------------
 
-    def tag(self, ref: str | Ref, tag: str, *, message: str | None = None) -> TagMove:
-        """Make a tag name a version; moving it from another one is what tags are for."""
-        return self._changes().tag(self._resolver.record(_ref(ref)), check_tag(tag), message)
+    def tag(
+        self, ref: str | Ref, tag: str, *, message: str | None = None, force: bool = False
+    ) -> TagMove:
+        """Make a tag name a version; moving it from another one is what tags are for. Raise
+        ConflictError where it is protected, unless `force`; so do `untag` and `tag_back`."""
+        record = self._resolver.record(_ref(ref))
+        return self._changes().tag(record, check_tag(tag), message, force=force)
 
-    def untag(self, key: str, tag: str, *, message: str | None = None) -> TagMove:
+    def untag(
+        self, key: str, tag: str, *, message: str | None = None, force: bool = False
+    ) -> TagMove:
         """Take a tag away; its history stays."""
-        return self._changes().untag(check_key(key), check_tag(tag), message)
+        return self._changes().untag(check_key(key), check_tag(tag), message, force=force)
 
     def tag_history(self, key: str, tag: str) -> list[TagMove]:
         """Return all moves of a tag, newest first."""
         return self._changes().tag_history(check_key(key), check_tag(tag))
 
-    def tag_back(self, key: str, tag: str, *, message: str | None = None) -> TagMove:
+    def tag_back(
+        self, key: str, tag: str, *, message: str | None = None, force: bool = False
+    ) -> TagMove:
         """Move a tag to where it was before."""
-        return self._changes().tag_back(check_key(key), check_tag(tag), message)
+        return self._changes().tag_back(check_key(key), check_tag(tag), message, force=force)
+
+    def settings(self, key: str) -> Settings:
+        """Return what is declared of a key: type, partitions, retention, protection. Raise NotFoundError
+        where it has neither settings nor a version."""
+        found = self._settings().of(check_key(key))
+        if not found.document:
+            self.history(key, limit=1)
+        return found
+
+    def set_settings(
+        self, key: str, *, message: str | None = None, **changes: object
+    ) -> SettingsChange:
+        """Change what is declared of a key, which need not have a version yet; None takes a setting
+        away, and `**{"retention.keep_last": 5}` sets one rule of `retention`. Raise UsageError."""
+        return self._settings().change(check_key(key), changes, message)
+
+    def settings_history(self, key: str) -> list[SettingsChange]:
+        """Return all changes of a key's settings, newest first. Raise NotFoundError as `settings`."""
+        self.settings(key)
+        return self._settings().history(key)
 
     def note(  # noqa: PLR0913 - each is one thing that can be said
         self,
@@ -473,7 +504,7 @@ class Repo:
 
     def delete(self, *refs: str, force: bool = False, message: str | None = None) -> DeletePlan:
         """Delete versions, so that `restore` can bring them back. Raise ConflictError, deleting
-        nothing, where one is tagged or an input of another unless `force`."""
+        nothing, where one is tagged, an input of another or of a protected key, unless `force`."""
         plan = self.plan_delete(*refs, force=force)
         if plan.refused:
             first = plan.refused[0]
@@ -559,6 +590,21 @@ class Repo:
 
         return self._exchange.pull(patterns, remote, Depth(depth, all), payload=payload)
 
+    # -- keeping ---------------------------------------------------------------------------------
+
+    def plan_gc(self, *, remote: str | None = None, grace: str | None = None) -> GcPlan:
+        """Return what `gc` would remove."""
+        return self._keeping.plan_gc(remote, self._grace(grace))
+
+    def gc(self, *, remote: str | None = None, grace: str | None = None) -> Collected:
+        """Remove bytes that no version needs, here or at a remote, and join what is left of packs.
+
+        Deleted versions keep theirs for `grace`, such as "14d". At a remote, packs are marked first and
+        deleted by a later run, a day later at the earliest. Raise CorruptError, removing nothing, where
+        anything that is needed is missing or damaged.
+        """
+        return self._keeping.gc(remote, self._grace(grace))
+
     def sync_status(self, remote: str | None = None, *, ask: bool = False) -> list[RemoteStatus]:
         """Return what is on one side only, for one remote or all. They are asked only with `ask`."""
         return self._exchange.status(remote, ask=ask)
@@ -577,13 +623,39 @@ class Repo:
 
         self._store.objects.jobs = self.config.get("jobs").value
         self._backend.sweep_temporary()
+        lock = self._backend.together(GC_LOCK)  # no pack goes as long as the publisher is there
         memory = Memory(self._database, self._store.objects)
-        return Publisher(self._store, self._index, memory, self.reporter, self._author())
+        return Publisher(self._store, self._index, memory, self.reporter, self._author(), lock)
 
     def _changes(self) -> Changes:
         from art.changes import Changes
 
         return Changes(self._store, self._index, self._resolver, self._author(), self._is_elsewhere)
+
+    @cached_property
+    def _keeping(self) -> Keeping:
+        from art.keeping import Keeping
+
+        return Keeping(
+            self._store,
+            self._index,
+            self._exchange,
+            self._changes(),
+            lambda: self.reporter,
+            self._author(),
+            self._is_elsewhere,
+        )
+
+    def _grace(self, text: str | None) -> float:
+        try:
+            return span_seconds(text or str(self.config.get("grace").value))
+        except ValueError as error:
+            raise UsageError(f"grace {text!r} is not {error}") from None
+
+    def _settings(self) -> KeySettings:
+        from art.settings import KeySettings
+
+        return KeySettings(self._store, self._index, self._author())
 
     def _is_elsewhere(self, record: Record) -> bool:
         return bool(self.remotes.all()) and self._exchange.is_published(record)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections import OrderedDict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -102,7 +102,11 @@ class Courier:
         reporter: Reporter,
         jobs: int = 8,
         hints: ChunkHints | None = None,
+        avoid: Set[str] = frozenset(),
     ) -> None:
+        """`avoid` are packs at the target that are about to go: what is needed of them is sent anew.
+        Source and target may be one store."""
+        self._avoid = avoid
         self._source = source
         self._target = target
         self._scratch = scratch
@@ -117,6 +121,8 @@ class Courier:
         self._promised = Places()
         self._directories: OrderedDict[str, packs.Directory | None] = OrderedDict()
         self._latest: tuple[Shipment, _Work] | None = None
+        if source.backend is target.backend:
+            self._sender.packs |= set(target.pack_ids()) - avoid
 
     def plan(self, payload: str, bases: Sequence[str] = ()) -> Shipment | None:
         """Return what is to be sent, None where the target has the payload.
@@ -199,10 +205,10 @@ class Courier:
     def _is_there(self, payload: str) -> bool:
         """Whether the target has the payload, durably; a damaged one does not count."""
         backend = self._target.backend
-        if self._target.is_remote:
+        if self._target.is_remote and not self._avoid:
             return bool(backend.names(layout_directory(payload)))
         try:
-            is_there = self._target.stored(payload) is not None
+            is_there = self._stored_there(payload) is not None
         except CorruptError:
             return False
         if is_there:  # since a moment ago, perhaps, and from another process
@@ -218,7 +224,7 @@ class Courier:
             if base is None:
                 continue
             found.append(base)
-            self._sender.packs |= base.packs()
+            self._sender.packs |= base.packs() - self._avoid
             self._links |= {base.layout.digest, base.root.digest}
             size += base.layout.table_size + base.root.table_size
             if size > _BASE_BYTES:
@@ -234,13 +240,17 @@ class Courier:
         if payload in self._pending:
             return None
         try:
-            found = self._target.stored(payload, self._scratch if self._target.is_remote else None)
+            found = self._stored_there(payload)
         except CorruptError as error:
             self._reporter.warn(f"{error.message}; its content is sent anew")
             return None
         if found:
             self._bases[payload] = found
         return found
+
+    def _stored_there(self, payload: str) -> StoredPayload | None:
+        cache = self._scratch if self._target.is_remote else None
+        return self._target.stored(payload, cache, self._avoid)
 
     def _cached_size(self) -> int:
         return sum(base.layout.table_size + base.root.table_size for base in self._bases.values())
@@ -281,11 +291,11 @@ class Courier:
         for base in bases:
             if place := base.find(digest):
                 return place
-        if self._target.is_remote:
-            return None
+        if self._target.is_remote and self._source is not self._target:
+            return None  # nothing is known of its packs
         pack = self._hints.find(digest)
         directory = self._directory(pack) if pack else None
-        place_there = directory.find(digest) if directory else None
+        place_there = directory.find(digest) if directory and pack not in self._avoid else None
         return Location(pack, *place_there) if pack and place_there else None
 
     def _directory(self, pack: str) -> packs.Directory | None:
@@ -305,6 +315,8 @@ class Courier:
         with ThreadPoolExecutor(self._jobs, "look") as threads:
             sizes = list(ahead(threads, self._pack_size, names, 4 * self._jobs))
         for pack, size in zip(names, sizes, strict=True):
+            if pack in self._avoid:
+                continue
             if self._has_pack(pack, size):
                 self._sender.packs.add(pack)
                 del work.cargo.needed[pack]
