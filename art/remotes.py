@@ -211,12 +211,14 @@ class Remotes:
     # -- inside ----------------------------------------------------------------------------------
 
     def _is_there(self, wanted: RemoteSetting) -> bool:
-        """Whether this remote is there already. Raise ConflictError where its name is taken."""
+        """Whether this remote is there already; that it has a single writer may be said later. Raise
+        ConflictError where its name is taken."""
         same = next((each for each in self.all() if each.name == wanted.name), None)
         if same is None:
             return False
-        known = replace(same, probed=False, is_authority=False, repository=None)
-        if known == replace(wanted, probed=False):
+        if (same.url, same.options) == (wanted.url, wanted.options):
+            if wanted.single_writer and not same.single_writer:
+                self._record(same, single_writer=True, probed=True)
             return True
         raise ConflictError(
             f"there is a remote {same.name!r} already, at {same.where}",
@@ -497,11 +499,17 @@ def _require_safe(backend: Backend, setting: RemoteSetting) -> bool:
 
     problems = probe(backend).problems
     if problems:
-        raise ConflictError(
-            f"several people cannot write to {setting.where}: the store {', and '.join(problems)}",
-            hint="where nobody else ever writes there: art remote add --single-writer",
-        )
+        raise not_safe(setting.name, setting.where, problems)
     return True
+
+
+def not_safe(name: str | None, where: str, problems: list[str]) -> ConflictError:
+    """Return the error for a store that does not keep what art relies on."""
+    return ConflictError(
+        f"several people cannot write to {where}: the store {', and '.join(problems)}",
+        hint="where nobody else ever writes there: "
+        f"art remote add {name or 'NAME'} {where} --single-writer",
+    )
 
 
 def _tried(setting: RemoteSetting, backend: Backend, store: Store | None) -> Checked:

@@ -307,7 +307,7 @@ def _unpublished(
 ) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     with _noting(findings):
-        found = ask()
+        found.update(ask())
     return found
 
 
@@ -343,7 +343,7 @@ def _examine_payloads(
             if is_thorough:
                 store.objects.check_pack(pack)
     read = ", every byte read" if is_thorough else ""
-    there = f", {elsewhere} are at remotes only" if elsewhere else ""
+    there = f", {elsewhere} at remotes only" if elsewhere else ""
     what = f"{len(versions) - elsewhere} payloads have layouts, in {len(packs)} packs{read}{there}"
     return [Finding("ok", what), *findings]
 

@@ -38,7 +38,7 @@ def command(
         list[str] | None, option("--id", metavar="b3:HEX", help="Version with this id")
     ] = None,
     force: Annotated[
-        bool, option("-f", "--force", help="Tagged ones and inputs of other versions too")
+        bool, option("-f", "--force", help="Tagged and protected ones and inputs of others too")
     ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
@@ -47,8 +47,8 @@ def command(
 ) -> None:
     """Delete versions, so that restore can bring them back
 
-    A version that is tagged, or an input of another one, is deleted with --force only. Where one
-    is refused nothing is deleted. Deleting all versions of a key asks first.
+    A version that is tagged, an input of another one, or of a protected key, is deleted with --force
+    only. Where one is refused nothing is deleted. Deleting all versions of a key asks first.
 
     \b
     Examples:

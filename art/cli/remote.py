@@ -16,7 +16,7 @@ from art.cli.common import (
     parse_pairs,
     shared,
 )
-from art.errors import ConflictError, UsageError
+from art.errors import UsageError
 from art.render import plain
 
 if TYPE_CHECKING:
@@ -194,15 +194,13 @@ def check_remote(
       art remote check s3://bucket/new
     """
     given = parse_options(options, endpoint_url, profile, anonymous=anonymous)
+    from art.remotes import not_safe
+
     remotes = open_repo(output).remotes
     checked = remotes.check(remotes.get().name if place is None else place, given)
     output.show(_checked_text(checked), _checked_document(checked))
     if checked.is_probed and checked.problems and not checked.single_writer:
-        raise ConflictError(
-            f"several people cannot write to {checked.url}: the store "
-            f"{', and '.join(checked.problems)}",
-            hint="where nobody else ever writes there: art remote add --single-writer",
-        )
+        raise not_safe(checked.name, checked.url, checked.problems)
 
 
 def _checked_text(checked: "Checked") -> str:

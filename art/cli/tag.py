@@ -32,6 +32,7 @@ Name = Annotated[
     str, typer.Argument(help="Name of the tag", metavar="TAG", autocompletion=complete_tag)
 ]
 Message = Annotated[str | None, option("-m", "--message", metavar="TEXT", help="Why")]
+Force = Annotated[bool, option("-f", "--force", help="Also where the tag is protected")]
 
 
 @app.command("set")
@@ -42,6 +43,7 @@ def set_tag(
     tag: Name,
     message: Message = None,
     partition: Partition = None,
+    force: Force = False,
     error_on_noop: ErrorOnNoop = False,
 ) -> None:
     """Make a tag name a version, also when it named another one before
@@ -50,7 +52,7 @@ def set_tag(
     Examples:
       art tag set sales/report@v3 prod -m "passed the checks"
     """
-    move = open_repo(output).tag(parse_ref(ref, partition), tag, message=message)
+    move = open_repo(output).tag(parse_ref(ref, partition), tag, message=message, force=force)
     _show(output, move)
     message = f"{move.key}@{move.tag} is v{move.number} already"
     check_noop(not move.changed, message, is_error=error_on_noop)
@@ -83,14 +85,16 @@ def list_tags(
 
 @app.command("delete")
 @shared
-def delete_tag(output: Output, key: Key, tag: Name, message: Message = None) -> None:
+def delete_tag(
+    output: Output, key: Key, tag: Name, message: Message = None, force: Force = False
+) -> None:
     """Take a tag away; its history stays
 
     \b
     Examples:
       art tag delete sales/report staging
     """
-    _show(output, open_repo(output).untag(key, tag, message=message))
+    _show(output, open_repo(output).untag(key, tag, message=message, force=force))
 
 
 @app.command("history")
@@ -123,14 +127,16 @@ def show_history(output: Output, key: Key, tag: Name) -> None:
 
 @app.command("back")
 @shared
-def move_back(output: Output, key: Key, tag: Name, message: Message = None) -> None:
+def move_back(
+    output: Output, key: Key, tag: Name, message: Message = None, force: Force = False
+) -> None:
     """Move a tag to where it was before
 
     \b
     Examples:
       art tag back sales/report prod -m "v4 is broken"
     """
-    _show(output, open_repo(output).tag_back(key, tag, message=message))
+    _show(output, open_repo(output).tag_back(key, tag, message=message, force=force))
 
 
 def _show(output: Output, move: "TagMove") -> None:

@@ -38,12 +38,16 @@ NoPayload = Annotated[bool, option("--no-payload", help="History only, no payloa
 
 def place_text(repo: "Repo", name: str) -> str:
     """Return a remote's name and where it is, as it may be shown."""
-    return f"{name} ({url_of(repo, name)})"
+    url = url_of(repo, name)
+    return f"{name} ({url})" if any(each.name == name for each in repo.remotes.all()) else url
 
 
 def url_of(repo: "Repo", name: str) -> str:
-    """Return a remote's URL without secrets."""
-    return escape(repo.remotes.get(name).where)
+    """Return the URL of a remote, or of a place that was given without a name, without secrets."""
+    from art.remote import redact
+
+    urls = {setting.name: setting.where for setting in repo.remotes.all()}
+    return escape(urls.get(name) or redact(name))
 
 
 def sent_lines(versions: Iterable["Sent"], verb: str = "") -> str:

@@ -137,6 +137,10 @@ def test_check_tells_whether_several_may_push(
     assert "problem     the store lets a name be written again" in result.out
     assert "--single-writer" in result.err
     assert run("remote", "ls").out.split()[-1] == "tried"
+    hint = lines(result.err)[-1].partition("art ")[2]
+    assert hint == f"remote add origin {url} --single-writer"
+    run(*hint.split())
+    assert run("remote", "ls", "--json").json[0]["single_writer"] is True
     run("remote", "add", "mine", f"{url}2", "--single-writer")
     assert "one, as its setting says" in run("remote", "check", "mine").out
 
@@ -372,6 +376,22 @@ def test_pull_brings_history_and_payload_at_once(origin: Repo, second: Path, run
     assert "fetched 1 version; brought the payload of 1 version" in pulled.err
 
 
+def test_history_comes_from_a_place_without_a_name_too(
+    origin: Repo, run: Runner, shared: Path
+) -> None:
+    run("push")
+    os.chdir(shared.parent)
+    run("init", "third")
+    os.chdir("third")
+
+    fetched = run("fetch", "--remote", "../shared")
+    assert (
+        fetched.err == "fetched 2 versions and 1 change of tags, notes or states from ../shared\n"
+    )
+    assert run("pull", "--remote", "../shared", "--json").json["url"] == "../shared"
+    run("push", "--remote", "../shared", code=4)
+
+
 def test_fetch_from_all_goes_on_where_one_is_away(
     origin: Repo, run: Runner, workplace: Path
 ) -> None:
@@ -514,6 +534,6 @@ def test_doctor_tells_what_is_wrong_in_the_file(origin: Repo, run: Runner) -> No
 
 def test_doctor_misses_payloads_that_no_remote_has(origin: Repo, second: Path, run: Runner) -> None:
     os.chdir(second)
-    assert "1 are at remotes only" in run("doctor").out
+    assert "1 at remotes only" in run("doctor").out
     run("remote", "rm", "origin")
     run("doctor", code=8)
