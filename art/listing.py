@@ -108,13 +108,18 @@ def _matcher(patterns: tuple[str, ...], filter: Filter) -> Callable[[Record], bo
     return matches
 
 
+def parse_span(text: str) -> timedelta | None:
+    """Return the span that a text such as `12h` or `30d` means, None where it is none."""
+    found = _SPAN.fullmatch(text)
+    return timedelta(seconds=int(found[1]) * _UNITS[found[2]]) if found else None
+
+
 def _time(text: str | None) -> str | None:
     """Return a time given by a user as documents write it; what has no zone is local time."""
     if text is None:
         return None
-    if span := _SPAN.fullmatch(text):
-        seconds = int(span.group(1)) * _UNITS[span.group(2)]
-        when = datetime.now(timezone.utc) - timedelta(seconds=seconds)
+    if (span := parse_span(text)) is not None:
+        when = datetime.now(timezone.utc) - span
     else:
         try:
             when = datetime.fromisoformat(text.replace("Z", "+00:00"))

@@ -170,20 +170,24 @@ def parse(key: str, entries: list[Entry]) -> Settings:
     head = _head(entries)
     stored = _stored(head)
     known: dict[str, Any] = {}
-    for name in KNOWN:
-        if name in stored:
-            try:
-                known[name] = _checked(name, stored[name])
-            except UsageError as error:
-                where = Log(key, SETTINGS).file(head.number if head else 0)
-                raise CorruptError(
-                    f"{where} is damaged: {error.message}",
-                    hint=f"art settings {key} --unset {name}",
-                ) from error
-    retention = known.pop("retention", None)
-    lists = {name: tuple(known.pop(name, ())) for name in ("partitions", "protected_tags")}
-    policy = policy_of(retention) if retention else None
-    return Settings(key, retention=policy, document=stored, **known, **lists)
+    for name in KNOWN.keys() & stored.keys():
+        try:
+            known[name] = _checked(name, stored[name])
+        except UsageError as error:
+            where = Log(key, SETTINGS).file(head.number if head else 0)
+            raise CorruptError(
+                f"{where} is damaged: {error.message}", hint=f"art settings {key} --unset {name}"
+            ) from error
+    rules = known.get("retention")
+    return Settings(
+        key,
+        known.get("type"),
+        tuple(known.get("partitions") or ()),
+        policy_of(rules) if rules else None,
+        bool(known.get("protected")),
+        tuple(known.get("protected_tags") or ()),
+        stored,
+    )
 
 
 def _head(entries: list[Entry]) -> Entry | None:
