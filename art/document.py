@@ -159,6 +159,7 @@ _WORD = re.compile(
     r"|b3:[0-9a-f]{64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?!0b)(?=[0-9]*[a-f])[0-9a-f]{64}",
     re.IGNORECASE,
 )
+_PLACE = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]{0,30}:/)?/[A-Za-z0-9_./@~+:-]{0,249}[A-Za-z0-9_/]")
 _CONSTANTS = {"true": True, "false": False, "null": None}
 
 
@@ -223,7 +224,7 @@ def _read_list(lines: list[_PlainLine], at: int, depth: int) -> tuple[list[Any],
 
 
 def _read_scalar(text: str) -> Any:
-    if _WORD.fullmatch(text):
+    if _WORD.fullmatch(text) or _PLACE.fullmatch(text):
         return text
     if text in _CONSTANTS:
         return _CONSTANTS[text]

@@ -235,6 +235,17 @@ def test_the_fast_reader_reads_what_art_writes() -> None:
     assert documents._read_plain(body) == document
 
 
+def test_the_fast_reader_reads_the_settings_of_remotes() -> None:
+    settings = {
+        "remotes": {
+            "origin": {"url": "s3://bucket/repo", "endpoint_url": "http://127.0.0.1:9000"},
+            "disk": {"url": "/mnt/shared", "probed": True},
+        },
+        "authority": "origin",
+    }
+    assert documents._read_plain(documents.dump_plain(settings)) == settings
+
+
 def test_a_settings_file_needs_no_newline_at_its_end() -> None:
     assert load_plain(b"author: ana", "config.yaml") == {"author": "ana"}
     assert load_plain(b"author: ana\njobs: 2", "config.yaml") == {"author": "ana", "jobs": 2}

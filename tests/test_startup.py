@@ -47,6 +47,7 @@ def test_public_names_are_sorted_complete_and_there() -> None:
 )
 def test_quick_commands_load_nothing_slow(repo: Repo, words: list[str]) -> None:
     repo.value("k", 1)
+    repo.remotes.add("origin", "../shared")
     repo.listing()
     code = f"import contextlib, io\nfrom art.cli import main\nassert main({words!r}) == 0"
 

@@ -23,7 +23,7 @@ def get_setting(output: Output, name: Name) -> None:
       art config get author
     """
     value = open_repo(output).config.get(name)
-    output.show(plain.escape(str(value.value)), asdict(value))
+    output.show(plain.escape(_text(value.value)), asdict(value))
 
 
 @app.command("set")
@@ -62,7 +62,7 @@ def list_settings(output: Output) -> None:
       art config list
     """
     values = open_repo(output).config.all()
-    cells = [[value.name, str(value.value), value.origin] for value in values]
+    cells = [[value.name, _text(value.value), value.origin] for value in values]
     output.show(
         plain.listing_text(["NAME", "VALUE", "FROM"], cells).rstrip("\n"),
         [asdict(value) for value in values],
@@ -70,4 +70,9 @@ def list_settings(output: Output) -> None:
 
 
 def _show(output: Output, value: dict[str, object]) -> None:
-    output.show(plain.escape(f"{value['name']} = {value['value']} ({value['origin']})"), value)
+    text = f"{value['name']} = {_text(value['value'])} ({value['origin']})"
+    output.show(plain.escape(text), value)
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)
