@@ -11,13 +11,14 @@ from blake3 import blake3
 
 from art import document as documents
 from art.backend import Backend
-from art.catalog import Log
+from art.catalog import Log, parse_number
 from art.errors import CorruptError
 
 SIZES = (1024, 64)  # documents in one checkpoint, the largest first
 _MAGIC = b"ARTCHKP\x01"
 _HEAD = len(_MAGIC) + 32
 _NAME = re.compile(r"_([1-9][0-9]{0,17})-([1-9][0-9]{0,17})")
+_PROBES = 16
 _PATIENCE = 2  # a document that arrives damaged is asked for once more
 
 
@@ -88,15 +89,18 @@ class LogReader:
         return [found[number] for number in wanted]
 
     def following(self, log: Log, number: int) -> list[bytes]:
-        """Return the documents that follow `number`, found by asking for one after the other."""
+        """Return the documents that follow `number`: the first few are found by asking for one after
+        the other, what comes behind them by a listing."""
         found: list[bytes] = []
-        while True:
+        for after in range(number, number + _PROBES) if number else ():
             try:
-                data = self._whole(log, number + 1)
+                found.append(self._whole(log, after + 1))
             except FileNotFoundError:
                 return found
-            found.append(data)
-            number += 1
+        first = number + len(found) + 1
+        numbers = map(parse_number, self._backend.names(log.directory))
+        last = max((listed for listed in numbers if listed is not None), default=0)
+        return found + self.read(log, first, last)
 
     def one(self, log: Log, number: int) -> bytes:
         """Return one document. Raise CorruptError where it is damaged or missing."""
@@ -143,6 +147,9 @@ class LogReader:
                 contents = decode(self._backend.read(where), last - first + 1, where)
                 for number, data in enumerate(contents, first):
                     log.parse(number, data)
+                # A remote that lost its newest documents may have others there now.
+                if self._backend.read(log.file(last), 0, documents.READ_LIMIT) != contents[-1]:
+                    continue
             except FileNotFoundError:
                 return []
             except CorruptError:

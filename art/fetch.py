@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from art import document as documents
 from art.catalog import (
@@ -15,31 +15,37 @@ from art.catalog import (
     parse_number,
     refs_directory,
 )
-from art.errors import NotFoundError
-from art.merge import DivergedError, Merged
+from art.errors import ConflictError, CorruptError, NotFoundError
+from art.merge import DivergedError, Merged, finish
 from art.model import Manifest, check_progress
 from art.sync import Fetched, Pairing, Renumbered, Selection, Sent, Superseded
 
 _LOGS_AT_ONCE = 16
 _BATCH = 4096  # documents that are held in memory before they are written
-_FEW = 1000  # versions that one request lists
+_SHOWN = 3  # losses that are told one by one
 
 
 @dataclass
 class _Tally:
     versions: list[Sent] = field(default_factory=list)
     entries: int = 0
-    renumbered: list[Renumbered] = field(default_factory=list)
+    renumbered: dict[str, Renumbered] = field(default_factory=dict)  # by id
     superseded: list[Superseded] = field(default_factory=list)
+    problems: dict[Log, ConflictError | CorruptError] = field(default_factory=dict)
+
+    def is_blocked(self, log: Log) -> bool:
+        """Whether a log must wait: what comes before it cannot be taken in."""
+        return log in self.problems or Log(log.key, VERSIONS) in self.problems
 
 
 @dataclass(frozen=True)
 class _News:
-    """The documents of a log that the remote has from number `first` on."""
+    """The documents of a log that the remote has from number `first` on, or why they cannot be had."""
 
     log: Log
     first: int
     contents: list[bytes]
+    problem: CorruptError | None = None
 
 
 class Fetcher:
@@ -56,19 +62,25 @@ class Fetcher:
 
     def fetch(self, selection: Selection) -> Fetched:
         """Take in what the remote has of the selected keys. Raise NotFoundError where a key is
-        nowhere, ConflictError, CorruptError, or what the remote raises."""
+        nowhere, or what the remote raises; ConflictError or CorruptError where something cannot be
+        taken in, when all the rest has been."""
+        finish(self._pair.backend, self._pair.index)
+        if not self._pair.remote.is_bare:
+            self._pair.ledger.note_working()
         try:
             return self._run(selection, self._pair.merger.merge, is_plan=False)
         finally:
             self._pair.ledger.save()
 
-    def fetch_log(self, log: Log) -> tuple[Merged, list[Superseded]]:
-        """Take in what follows in one log of the remote, found by asking for one number after the
-        other: another writer was faster there."""
+    def fetch_log(self, log: Log) -> list[Renumbered]:
+        """Take in what follows in one log of the remote: another writer was faster there. Versions
+        come before what is said of them. Return which of ours have other numbers now."""
         known = self._known_end(log)
         contents = self._pair.reader.following(log, max(known - 1, 0))
+        is_about_versions = log.name != VERSIONS and log.key is not None
+        moved = self.fetch_log(Log(log.key, VERSIONS)) if is_about_versions else []
         merged = self._merge(_News(log, max(known, 1), contents), self._pair.merger.merge)
-        return merged, self._superseded(log, merged)
+        return moved + (renumbered(log, merged) if log.name == VERSIONS else [])
 
     def _run(
         self,
@@ -81,11 +93,12 @@ class Fetcher:
         self._pair.reporter.start(f"looking at {self._pair.name}")
         # Entries name versions: so they are listed before the versions, and taken in after them.
         ends = self._ends(selection)
+        self._note_lost(selection, ends)
         tally = _Tally()
         for is_versions in (True, False):
             logs = [log for log in ends if (log.name == VERSIONS) == is_versions]
             for news in self._news(logs, ends):
-                self._count(tally, news.log, self._merge(news, take))
+                self._take(tally, news, take)
         if selection.has(None):
             tally.versions += self._keyless(is_plan=is_plan)
         if not is_plan:
@@ -93,9 +106,28 @@ class Fetcher:
             self._fetch_progress(selection)
         self._refuse_unknown(selection, ends)
         self._pair.reporter.finish()
-        return Fetched(
-            self._pair.name, tally.versions, tally.entries, tally.renumbered, tally.superseded
-        )
+        if tally.problems:
+            self._raise(list(tally.problems.values()))
+        moved = list(tally.renumbered.values())
+        return Fetched(self._pair.name, tally.versions, tally.entries, moved, tally.superseded)
+
+    def _take(
+        self, tally: _Tally, news: _News, take: Callable[[Log, int, list[bytes]], Merged]
+    ) -> None:
+        """Take in a piece of a log, unless something before it could not be."""
+        if tally.is_blocked(news.log):
+            return
+        try:
+            if news.problem:
+                raise news.problem
+            self._count(tally, news.log, self._merge(news, take))
+        except (ConflictError, CorruptError) as error:
+            tally.problems[news.log] = error
+
+    def _raise(self, problems: list[ConflictError | CorruptError]) -> None:
+        for problem in problems[1:]:
+            self._pair.reporter.warn(problem.message)
+        raise problems[0]
 
     # -- what is there ---------------------------------------------------------------------------
 
@@ -133,6 +165,28 @@ class Fetcher:
                     hint=f"art ls --remote {self._pair.name}",
                 )
 
+    def _note_lost(self, selection: Selection, ends: dict[Log, int]) -> None:
+        """Note where the remote has less than it had, so that both sides are compared from the start
+        and the next push brings back what is lost."""
+        logs = self._pair.index.ask(lambda index: index.ends())
+        lost = [
+            log
+            for log in {*logs, *ends}
+            if selection.has(log.key) and ends.get(log, 0) < self._known_end(log)
+        ]
+        for log in lost:
+            self._pair.ledger.note_end(log, 0)
+        self._warn_of_loss([log.file(ends.get(log, 0) + 1) for log in lost])
+
+    def _warn_of_loss(self, names: list[str]) -> None:
+        if not names:
+            return
+        more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+        shown = ", ".join(sorted(names)[:_SHOWN])
+        self._pair.reporter.warn(
+            f"{self._pair.name} has lost {shown}{more}; the next push brings back what is here"
+        )
+
     # -- logs ------------------------------------------------------------------------------------
 
     def _known_end(self, log: Log) -> int:
@@ -148,20 +202,21 @@ class Fetcher:
         pieces = []
         for log in logs:
             known = self._known_end(log)
-            if ends[log] < known:
-                self._pair.reporter.warn(
-                    f"{self._pair.name} has lost {log.file(ends[log] + 1)}; the next push brings it back"
-                )
-                self._pair.ledger.note_end(log, ends[log])
             for first in range(known, ends[log], _BATCH) if ends[log] > known else ():
                 # The last one known comes too: it shows that both sides are still the same.
                 pieces.append((log, max(first, 1), min(first + _BATCH, ends[log])))
-        with ThreadPoolExecutor(_LOGS_AT_ONCE, "logs") as threads:
+        threads = ThreadPoolExecutor(_LOGS_AT_ONCE, "logs")
+        try:
             yield from _windowed(threads, self._read, pieces)
+        finally:
+            threads.shutdown(cancel_futures=True)
 
     def _read(self, piece: tuple[Log, int, int]) -> _News:
         log, first, last = piece
-        return _News(log, first, self._pair.reader.read(log, first, last))
+        try:
+            return _News(log, first, self._pair.reader.read(log, first, last))
+        except CorruptError as error:
+            return _News(log, first, [], error)
 
     def _merge(self, news: _News, take: Callable[[Log, int, list[bytes]], Merged]) -> Merged:
         try:
@@ -178,7 +233,9 @@ class Fetcher:
             return
         for number, data in merged.added:
             tally.versions.append(Sent(log.key, number, _id(log, number, data)))
-        tally.renumbered += renumbered(log, merged)
+        for item in renumbered(log, merged):
+            first = tally.renumbered.get(item.id)  # it moved with an earlier piece already
+            tally.renumbered[item.id] = replace(item, old=first.old) if first else item
 
     def _superseded(self, log: Log, merged: Merged) -> list[Superseded]:
         moved = {log.parse(item.new, item.data).uid for item in merged.renumbered}
@@ -201,6 +258,10 @@ class Fetcher:
                 self._pair.backend.create(name, data)
             for uid in there:
                 self._pair.ledger.note_keyless(uid)
+            lost = sorted(self._pair.ledger.keyless() & here - set(there))
+            for uid in lost:
+                self._pair.ledger.forget_keyless(uid)
+            self._warn_of_loss([f"anonymous/{uid}.yaml" for uid in lost])
         return [Sent(None, None, parse_anonymous(n[10:-5], data).id) for n, data in found]
 
     def _keyless_document(self, uid: str) -> bytes:
@@ -219,6 +280,8 @@ class Fetcher:
             for uid, data in zip(uids, threads.map(self._progress, uids), strict=True):
                 if data is not None:
                     self._take_progress(uid, data)
+                else:
+                    self._pair.ledger.note_progress(uid, 0)
 
     def _progress(self, uid: str) -> bytes | None:
         name = f"progress/{uid}.yaml"

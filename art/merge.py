@@ -9,6 +9,7 @@ downwards. What is begun is noted before, and finished by whoever opens the repo
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -62,6 +63,24 @@ class Ledger:
     def note_progress(self, uid: str, sequence: int) -> None:
         """Note which progress both sides have."""
         self._note("progress", uid, sequence)
+
+    def keyless(self) -> set[str]:
+        """Return the uids of the keyless versions that are known to be on both sides."""
+        known = {**self._known.get("keyless", {}), **self._news.get("keyless", {})}
+        return {uid for uid in known if self.has_keyless(uid)}
+
+    def forget_keyless(self, uid: str) -> None:
+        """Note that the remote does not have a keyless version."""
+        self._note("keyless", uid, 0)
+
+    @property
+    def is_final(self) -> bool:
+        """Whether numbers there stay as they are: not in a repository that somebody works in."""
+        return not self._number("facts", "working")
+
+    def note_working(self) -> None:
+        """Note that somebody works in the repository there, so that its numbers may change."""
+        self._note("facts", "working", 1)
 
     def save(self) -> None:
         """Keep what is new, beside what other processes noted meanwhile."""
@@ -126,11 +145,12 @@ class Merger:
     def __init__(
         self, backend: LocalBackend, index: Index, ledger: Ledger, others: Iterable[Ledger] = ()
     ) -> None:
-        """`others` are the ledgers of the other remotes: what is published there is final, too."""
+        """`others` are the ledgers of the other remotes: what is published there is final, too, unless
+        somebody works there."""
         self._backend = backend
         self._index = index
         self._ledger = ledger
-        self._others = list(others)
+        self._others = [other for other in others if other.is_final]
 
     def plan(self, log: Log, first: int, contents: list[bytes]) -> Merged:
         """Return what `merge` would do now."""
@@ -146,6 +166,7 @@ class Merger:
         CorruptError where our log has gaps.
         """
         with self._backend.alone(_LOCK):
+            _finish(self._backend, self._index)  # another process may have been killed since
             while True:
                 found = self._compared(log, first, contents)
                 if self._apply(found):
@@ -188,8 +209,10 @@ class Merger:
 
     def _apply(self, found: _Comparison) -> bool:
         """Write what is new; return False where another process wrote in between."""
-        for number, data in found.stubs:
-            self._backend.replace(found.log.file(number), data)
+        if found.stubs:
+            with self._index.replacing(found.log.key):
+                for number, data in found.stubs:
+                    self._backend.replace(found.log.file(number), data)
         if not found.theirs:
             return True
         if not found.ours:
@@ -201,7 +224,9 @@ class Merger:
         target = [item.data.decode() for item in found.target]
         begun = {"log": found.log.directory, "first": found.start, "target": target}
         self._backend.replace(UNFINISHED, json.dumps(begun).encode())
-        replace_tail(self._backend, self._index, found.log, found.start, found.target)
+        self._index.ask(
+            lambda index: replace_tail(self._backend, index, found.log, found.start, found.target)
+        )
         self._backend.delete(UNFINISHED)
         return True
 
@@ -284,16 +309,42 @@ def replace_tail(
 
 
 def finish_interrupted(backend: LocalBackend, index: Index) -> None:
-    """Finish a replacement that was interrupted, if one was."""
-    with backend.alone(_LOCK):
-        begun = _read_json(backend, UNFINISHED)
-        located = Log.of(f"{begun.get('log')}/{_first_file(begun)}")
-        if located:
-            log, start = located
-            contents = [str(text).encode() for text in begun["target"]]
-            target = [_item(log, number, data) for number, data in enumerate(contents, start)]
-            replace_tail(backend, index, log, start, target)
+    """Finish a replacement that was interrupted, if one was; where the log is damaged, leave that to
+    the next push or fetch, which says so."""
+    with contextlib.suppress(CorruptError):
+        finish(backend, index)
+
+
+def finish(backend: LocalBackend, index: Index) -> None:
+    """Finish a replacement that was interrupted, if one was. Raise CorruptError where the log is
+    damaged."""
+    if backend.size(UNFINISHED) is not None:
+        with backend.alone(_LOCK):
+            _finish(backend, index)
+
+
+def _finish(backend: LocalBackend, index: Index) -> None:
+    begun = _begun(backend)
+    if begun:
+        log, start, target = begun
+        index.ask(lambda index: replace_tail(backend, index, log, start, target))
+    if backend.size(UNFINISHED) is not None:
         backend.delete(UNFINISHED)
+
+
+def _begun(backend: LocalBackend) -> tuple[Log, int, list[_Item]] | None:
+    """Return what was begun, None where nothing was or what is noted is not whole."""
+    note = _read_json(backend, UNFINISHED)
+    located = Log.of(f"{note.get('log')}/{_first_file(note)}")
+    texts = note.get("target")
+    if located is None or not isinstance(texts, list):
+        return None
+    log, start = located
+    try:
+        found = [_item(log, number, str(text).encode()) for number, text in enumerate(texts, start)]
+    except CorruptError:
+        return None
+    return log, start, found
 
 
 def note_renumbered(backend: LocalBackend, log: Log, renumbered: list[Renumbering]) -> None:

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
 from art import checkpoint
 from art import document as documents
-from art.catalog import VERSIONS, Log, parse_anonymous
-from art.errors import ConflictError, CorruptError, NotFoundError
-from art.fetch import Fetcher, renumbered
+from art.catalog import VERSIONS, Log
+from art.errors import ArtError, ConflictError, CorruptError, NotFoundError, UnavailableError
+from art.fetch import Fetcher
 from art.index import Index, Record
-from art.merge import Ledger
-from art.model import Entry, Manifest
+from art.merge import Ledger, finish
+from art.model import Entry, Manifest, check_progress
 from art.objects import layout_directory
 from art.sync import Left, Pairing, Pushed, PushPlan, Renumbered, Selection, Sent, Superseded
 from art.transfer import Courier, Shipment
@@ -23,6 +24,7 @@ from art.transfer import Courier, Shipment
 _LOGS_AT_ONCE = 32
 _BASES = 3  # versions whose chunks are looked for at the remote before a payload is sent
 _GONE = ("swept", "purged")
+_ROUNDS = 20  # in which a number was taken, and nothing could be read at it
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,7 @@ class Pusher:
         self._sent: dict[str, Sent] = {}  # by uid: a number may change until the end
         self._entries: dict[Log, set[str]] = {}
         self._renumbered: dict[str, Renumbered] = {}
+        self._rounds: dict[Log, tuple[int, int]] = {}
         self._courier = Courier(
             pair.local.objects, pair.remote.objects, pair.scratch, pair.reporter
         )
@@ -75,7 +78,8 @@ class Pusher:
     def plan(self, selection: Selection, *, payload: bool = True) -> PushPlan:
         """Return what `push` would do now."""
         work = self._work(selection)
-        shipments = [found for _, found in self._shipments(work, payload=payload) if found]
+        shipments: list[Shipment] = []
+        self._prepare(work, shipments.append, payload=payload)
         versions = [
             Sent(log.key, number, manifest.id)
             for log, found in work.versions.items()
@@ -83,7 +87,8 @@ class Pusher:
             if manifest.uid in work.ready
         ]
         versions += [Sent(None, None, m.id) for m in work.keyless if m.uid in work.ready]
-        entries = sum(len(self._unpublished(log)) for log in work.logs if log.name != VERSIONS)
+        others = [log for log in work.logs if log.name != VERSIONS]
+        entries = sum(entry.uid in work.ready for log in others for entry in self._unpublished(log))
         size = sum(shipment.size_bytes for shipment in shipments)
         requests = 2 + len(work.logs) + len(versions) + entries
         requests += sum(shipment.requests for shipment in shipments)
@@ -96,14 +101,11 @@ class Pusher:
         Raise NotFoundError where a key is nowhere, or what the remote raises; what was published
         until then stays so, and the next push goes on behind it.
         """
+        finish(self._pair.backend, self._pair.index)
         work = self._work(selection)
         superseded: list[Superseded] = []
         try:
-            for _, shipment in self._shipments(work, payload=payload):
-                if shipment:
-                    shipped = self._courier.ship(shipment)
-                    self._packs += shipped.packs
-                    self._bytes += shipped.size_bytes
+            self._prepare(work, self._ship, payload=payload)
             self._publish_keyless(work)
             for is_versions in (True, False):
                 logs = [log for log in work.logs if (log.name == VERSIONS) == is_versions]
@@ -149,7 +151,10 @@ class Pusher:
         work = _Work()
         for log, end in sorted(ends.items(), key=lambda item: item[0].directory):
             if selection.has(log.key) and end > pair.ledger.end(log):
-                self._add_log(work, log)
+                try:
+                    self._add_log(work, log)
+                except CorruptError as error:  # the other logs are as good as before
+                    work.left.append(Left(_called(log, pair.ledger.end(log) + 1), *_why(error)))
         if selection.has(None):
             self._add_keyless(work)
         self._add_progress(work, selection)
@@ -184,9 +189,8 @@ class Pusher:
         numbers = [number for number, _ in parsed if number > final]
         if not numbers:
             return None
-        name = f"{log.key}@v{numbers[0]}" if log.name == VERSIONS else log.file(numbers[0])
         return Left(
-            name,
+            _called(log, numbers[0]),
             f"{self._authority.name} gives the numbers, and does not have it yet",
             f"art push --remote {self._authority.name}",
             is_conflict=True,
@@ -195,42 +199,65 @@ class Pusher:
     def _add_keyless(self, work: _Work) -> None:
         for uid in self._pair.local.catalog.anonymous_uids():
             if not self._pair.ledger.has_keyless(uid):
-                work.keyless.append(self._pair.local.catalog.anonymous(uid))
-                work.ready.add(uid)
+                try:
+                    work.keyless.append(self._pair.local.catalog.anonymous(uid))
+                    work.ready.add(uid)
+                except CorruptError as error:
+                    work.left.append(Left(f"anonymous/{uid}.yaml", *_why(error)))
 
     def _add_progress(self, work: _Work, selection: Selection) -> None:
         for record in self._pair.index.ask(lambda index: index.of_type("progress")):
             if not selection.has(record.key) or not record.is_live:
                 continue
-            document = self._pair.local.catalog.progress(record.uid)
+            try:
+                document = self._pair.local.catalog.progress(record.uid)
+            except CorruptError as error:
+                work.left.append(Left(record.ref, *_why(error)))
+                continue
             if document and document["sequence"] > self._pair.ledger.progress(record.uid):
                 work.progress.append((record.uid, document["sequence"]))
 
     # -- payloads --------------------------------------------------------------------------------
 
-    def _shipments(
-        self, work: _Work, *, payload: bool
-    ) -> Iterator[tuple[Manifest, Shipment | None]]:
-        """Yield what of each new version's payload the remote needs. Versions whose payload cannot
-        come, and all that build on them, are taken out of `work`."""
+    def _prepare(self, work: _Work, use: Callable[[Shipment], object], *, payload: bool) -> None:
+        """Give what the remote needs of each new version's payload to `use`, which plans or ships.
+        Versions whose payload cannot come, and all that build on them, are taken out of `work`."""
         for log, versions in work.versions.items():
             bases = self._bases(log)
-            for at, (number, manifest) in enumerate(versions):
-                try:
-                    yield manifest, self._shipment(manifest, bases, payload=payload)
-                except (NotFoundError, CorruptError) as error:
+            for at, (_, manifest) in enumerate(versions):
+                if not self._prepare_one(work, manifest, bases, use, payload=payload):
                     work.ready -= {held.uid for _, held in versions[at:]}
-                    ref = f"{log.key}@v{number}"
-                    work.left.append(Left(ref, error.message, error.hint))
                     break
                 if manifest.payload and manifest.payload.tree:
                     bases = [manifest.payload.tree, *bases[: _BASES - 1]]
         for manifest in work.keyless:
-            try:
-                yield manifest, self._shipment(manifest, [], payload=payload)
-            except (NotFoundError, CorruptError) as error:
+            if not self._prepare_one(work, manifest, [], use, payload=payload):
                 work.ready.discard(manifest.uid)
-                work.left.append(Left(manifest.id, error.message, error.hint))
+
+    def _prepare_one(
+        self,
+        work: _Work,
+        manifest: Manifest,
+        bases: list[str],
+        use: Callable[[Shipment], object],
+        *,
+        payload: bool,
+    ) -> bool:
+        """Return whether the payload is, or will be, at the remote."""
+        try:
+            shipment = self._shipment(manifest, bases, payload=payload)
+            if shipment:
+                use(shipment)
+        except (NotFoundError, CorruptError) as error:
+            known = self._pair.index.ask(lambda index: index.by_id(manifest.id, manifest.key))
+            work.left.append(Left(known[0].ref if known else manifest.id, *_why(error)))
+            return False
+        return True
+
+    def _ship(self, shipment: Shipment) -> None:
+        shipped = self._courier.ship(shipment)
+        self._packs += shipped.packs
+        self._bytes += shipped.size_bytes
 
     def _shipment(self, manifest: Manifest, bases: list[str], *, payload: bool) -> Shipment | None:
         tree = manifest.payload.tree if manifest.payload else None
@@ -260,9 +287,10 @@ class Pusher:
         end = self._pair.ledger.end(log)
         bases = []
         for number in range(end, max(0, end - _BASES), -1):
-            manifest = self._pair.local.catalog.manifest(str(log.key), number)
-            if manifest.payload and manifest.payload.tree:
-                bases.append(manifest.payload.tree)
+            with contextlib.suppress(CorruptError, NotFoundError):
+                manifest = self._pair.local.catalog.manifest(str(log.key), number)
+                if manifest.payload and manifest.payload.tree:
+                    bases.append(manifest.payload.tree)
         return bases
 
     # -- documents -------------------------------------------------------------------------------
@@ -273,15 +301,18 @@ class Pusher:
         for log in logs:
             entries = self._unpublished(log)
             for at, entry in enumerate(entries):
-                if not all(self._is_published(log, id) for id in _named(entry)):
+                missing = [id for key, id in _named(entry) if not self._is_published(key, id)]
+                if missing:
                     work.ready -= {held.uid for held in entries[at:]}
+                    why = f"it is about {missing[0][:15]}, which is not at {self._pair.name}"
+                    work.left.append(Left(log.file(entry.number), why, "art push"))
                     break
 
-    def _is_published(self, log: Log, id: str) -> bool:
-        records = self._pair.index.ask(lambda index: index.by_id(id, log.key))
-        if log.key is None:
+    def _is_published(self, key: str | None, id: str) -> bool:
+        records = self._pair.index.ask(lambda index: index.by_id(id, key))
+        if key is None:
             return any(self._pair.ledger.has_keyless(record.uid) for record in records)
-        end = self._pair.ledger.end(Log(log.key, VERSIONS))
+        end = self._pair.ledger.end(Log(key, VERSIONS))
         return any(record.number is not None and record.number <= end for record in records)
 
     def _unpublished(self, log: Log) -> list[Entry]:
@@ -310,23 +341,38 @@ class Pusher:
                     threads.shutdown(cancel_futures=True)  # and wait for what was begun
                     raise
             for log in again:
-                self._take_in(log, work)
+                self._take_in(log)
             logs = again
 
-    def _take_in(self, log: Log, work: _Work) -> None:
+    def _take_in(self, log: Log) -> None:
+        before = self._pair.ledger.end(log)
         if self._authority:
-            number = self._pair.ledger.end(log) + 1
-            name = f"{log.key}@v{number}" if log.name == VERSIONS else log.file(number)
-            raise ConflictError(
-                f"{name} is another one at {self._pair.name} than at {self._authority.name}",
-                hint=f"art remote check {self._pair.name}",
-            )
-        merged, _ = Fetcher(self._pair).fetch_log(log)
-        if log.name == VERSIONS:
-            for item in renumbered(log, merged):
+            self._compare_with_mirror(log, self._authority)
+        else:
+            for item in Fetcher(self._pair).fetch_log(log):
                 first = self._renumbered.get(item.id)
                 old = first.old if first else item.old
                 self._renumbered[item.id] = Renumbered(item.key, old, item.new, item.id)
+        rounds, end = self._rounds.get(log, (0, before))
+        is_new = self._pair.ledger.end(log) > end
+        self._rounds[log] = (0 if is_new else rounds + 1, self._pair.ledger.end(log))
+        if rounds > _ROUNDS:
+            name = log.file(self._pair.ledger.end(log) + 1)
+            raise UnavailableError(f"{name} is taken at {self._pair.name} and cannot be read")
+
+    def _compare_with_mirror(self, log: Log, authority: Authority) -> None:
+        """Go on behind what a mirror has and we have, too: it may have lost what came after that, or
+        another writer brought some of it. Raise ConflictError where it has something else."""
+        ours = self._pair.merger.local(log, 0)
+        contents = self._pair.reader.following(log, 0)
+        for number, (mine, theirs) in enumerate(zip(ours, contents, strict=False), 1):
+            if _uid(log, number, mine) != _uid(log, number, theirs):
+                raise ConflictError(
+                    f"{_called(log, number)} is another one at {self._pair.name} "
+                    f"than at {authority.name}",
+                    hint=f"art remote check {self._pair.name}",
+                )
+        self._pair.ledger.note_end(log, min(len(ours), len(contents)))
 
     def _publish(self, log: Log, work: _Work) -> None:
         """Publish the documents of a log that follow what the remote has, as far as they are ready."""
@@ -348,11 +394,17 @@ class Pusher:
             self._bundle(log, number)
 
     def _is_there(self, log: Log, number: int, data: bytes) -> bool:
-        """Whether the remote still has what it had. Where it lost something, both sides are compared."""
-        try:
-            return self._remote.read(log.file(number), 0, documents.READ_LIMIT) == data
-        except FileNotFoundError:
-            return False
+        """Whether the remote still has what it had. Where it lost something, both sides are compared.
+        What was purged here is purged there, too."""
+        theirs = self._present(log.file(number))
+        if theirs is None or theirs == data:
+            return theirs is not None
+        with contextlib.suppress(CorruptError):
+            present, ours = log.parse(number, theirs), log.parse(number, data)
+            if present.uid == ours.uid and _is_stub(ours) and not _is_stub(present):
+                self._remote.replace(log.file(number), data)
+                return True
+        return False
 
     def _present(self, name: str) -> bytes | None:
         try:
@@ -363,8 +415,11 @@ class Pusher:
     def _bundle(self, log: Log, number: int) -> None:
         """Write the checkpoints that are due."""
         for first, last in checkpoint.due(number):
-            contents = self._pair.merger.local(log, first - 1)[: last - first + 1]
-            self._remote.create(checkpoint.name(log, first, last), checkpoint.encode(contents))
+            read = self._pair.backend.read
+            contents = [read(log.file(each)) for each in range(first, last + 1)]
+            name, data = checkpoint.name(log, first, last), checkpoint.encode(contents)
+            if not self._remote.create(name, data):  # of documents that the remote lost since
+                self._remote.replace(name, data)
 
     def _count(self, log: Log, number: int, document: Manifest | Entry) -> None:
         self._pair.reporter.advance(files=1)
@@ -378,37 +433,73 @@ class Pusher:
             name = f"anonymous/{manifest.uid}.yaml"
             data = self._pair.backend.read(name)
             if not self._remote.create(name, data) and self._present(name) != data:
-                raise CorruptError(f"{self._pair.name} has something else at {name}")
-            parse_anonymous(manifest.uid, data)
+                raise CorruptError(
+                    f"{self._pair.name} has something else at {name}",
+                    hint=f"art remote check {self._pair.name}",
+                )
             with self._lock:
                 self._pair.ledger.note_keyless(manifest.uid)
                 self._sent[manifest.uid] = Sent(None, None, manifest.id)
 
-        ready = [manifest for manifest in work.keyless if manifest.uid in work.ready]
-        with ThreadPoolExecutor(_LOGS_AT_ONCE, "keyless") as threads:
-            for _ in threads.map(publish, ready):
-                pass
+        self._all([partial(publish, m) for m in work.keyless if m.uid in work.ready])
 
     def _publish_progress(self, work: _Work) -> None:
-        for uid, _ in work.progress:
+        def publish(uid: str) -> None:
             name = f"progress/{uid}.yaml"
             data = self._pair.backend.read(name)
-            sequence = documents.decode(data, name)["sequence"]
+            sequence = _sequence(name, data)
             theirs = self._present(name)
+            there = 0
             if theirs is not None:
-                with_theirs = documents.decode(theirs, name)["sequence"]
-                if with_theirs >= sequence:
-                    self._pair.ledger.note_progress(uid, with_theirs)
-                    continue
-            self._remote.replace(name, data)
-            self._pair.ledger.note_progress(uid, sequence)
+                with contextlib.suppress(CorruptError):  # then this mends it
+                    there = _sequence(name, theirs)
+            if there < sequence:
+                self._remote.replace(name, data)
+            with self._lock:
+                self._pair.ledger.note_progress(uid, max(there, sequence))
+
+        self._all([partial(publish, uid) for uid, _ in work.progress])
+
+    def _all(self, jobs: Sequence[Callable[[], None]]) -> None:
+        """Do all of it, many at once, up to the first that fails."""
+        with ThreadPoolExecutor(_LOGS_AT_ONCE, "publish") as threads:
+            try:
+                for future in [threads.submit(job) for job in jobs]:
+                    future.result()
+            except BaseException:
+                threads.shutdown(cancel_futures=True)
+                raise
+
+
+def _sequence(name: str, data: bytes) -> int:
+    document = documents.decode(data, name)
+    check_progress(document, name)
+    return int(document["sequence"])
+
+
+def _uid(log: Log, number: int, data: bytes) -> str:
+    return log.parse(number, data).uid
+
+
+def _is_stub(document: Manifest | Entry) -> bool:
+    return isinstance(document, Manifest) and document.is_stub
+
+
+def _called(log: Log, number: int) -> str:
+    return f"{log.key}@v{number}" if log.name == VERSIONS else log.file(number)
+
+
+def _why(error: ArtError) -> tuple[str, str | None]:
+    return error.message, error.hint
 
 
 def _by_id(id: str, index: Index) -> list[Record]:
     return index.by_id(id)
 
 
-def _named(entry: Entry) -> list[str]:
-    """Return the ids of the versions that an entry is about."""
-    ids = [str(version["id"]) for version in entry.document.get("versions") or []]
-    return ids + ([entry.version_id] if entry.version_id else [])
+def _named(entry: Entry) -> list[tuple[str | None, str]]:
+    """Return key and id of the versions that an entry is about, and of what they became."""
+    versions = entry.document.get("versions") or []
+    named: list[tuple[str | None, str]] = [(entry.key, str(each["id"])) for each in versions]
+    named += [(each["to"]["key"], str(each["to"]["id"])) for each in versions if "to" in each]
+    return named + ([(entry.key, entry.version_id)] if entry.version_id else [])

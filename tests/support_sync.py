@@ -22,6 +22,7 @@ from art.objects import ObjectStore
 from art.pack import pack_name
 from art.remote import open_backend
 from art.repo import Repo
+from art.reporter import Silent
 from tests.support import fresh_view, view
 from tests.support_faults import Death
 
@@ -177,6 +178,7 @@ class World:
     def add(self, name: str) -> Repo:
         """Make another repository that has the remote."""
         repo = art.init(self.root / name)
+        repo.reporter = Telling()
         repo.remotes.add("origin", self.url, probe=False)
         self.repos[name] = repo
         return repo
@@ -196,6 +198,26 @@ class World:
         self._patch.undo()
         for repo in self.repos.values():
             repo.close()
+
+    def warnings(self, name: str) -> list[str]:
+        """Return what a repository warned of since this was asked last."""
+        reporter = self.repos[name].reporter
+        assert isinstance(reporter, Telling)
+        told, reporter.warnings = reporter.warnings, []
+        return told
+
+    def requests(self) -> list[tuple[str, str]]:
+        """Return what the remote was asked since this was asked last, without what tries it."""
+        found = [call for call in self.remote.calls if not call[1].startswith("tmp/")]
+        self.remote.calls.clear()
+        return found
+
+    def lose(self, *prefixes: str) -> None:
+        """Make the remote lose what begins so."""
+        for name in [name for name in self.remote.order if name.startswith(prefixes)]:
+            self.remote.inner.delete(name)
+            self.remote.documents.pop(name, None)
+            self.remote.order.remove(name)
 
     # -- what must hold --------------------------------------------------------------------------
 
@@ -310,3 +332,13 @@ def files_of(repo: Repo, record: Record) -> dict[str, bytes]:
     """Return the files of a version, brought from the remote where they are not here."""
     version = repo.version(record.ref)
     return {node.path: version.read(node.path) for node in version.files if node.is_file}
+
+
+class Telling(Silent):
+    """Remembers what it was told to warn of."""
+
+    def __init__(self) -> None:
+        self.warnings: list[str] = []
+
+    def warn(self, message: str) -> None:
+        self.warnings.append(message)
