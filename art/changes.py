@@ -306,6 +306,25 @@ class Changes:
             for record in self._set_state(key, "swept", None, group)
         ]
 
+    def purge(self, record: Record, message: str | None = None) -> bool:
+        """Note that a version must not exist; return whether nobody did before."""
+        return bool(self._set_state(record.key, "purged", message, [record]))
+
+    def prepare_state(
+        self, records: Iterable[Record], state: str, message: str | None
+    ) -> list[tuple[list[Record], Callable[[], list[Record]]]]:
+        """Return parts of these live versions, each with what brings them to a state and returns those
+        that are still live then. Each can be called in a thread of its own."""
+        works = []
+        for key, group in _by_key(list(records)):
+            known = self._index.fresh_log(key, STATE)
+            for part in _parts(group):
+                append = partial(
+                    self._append_state, key, state, message, part, {}, {LIVE}, known=known
+                )
+                works.append((part, append))
+        return works
+
     def _set_state(
         self,
         key: str | None,
@@ -316,9 +335,12 @@ class Changes:
     ) -> list[Record]:
         """Append a state for those of these versions of one key that can come to it; return them."""
         changed: list[Record] = []
-        for at in range(0, len(records), _VERSIONS_PER_ENTRY):
-            part = records[at : at + _VERSIONS_PER_ENTRY]
-            changed += self._append_state(key, state, message, part, targets or {})
+        for part in _parts(records):
+            before = _STATES_BEFORE[state]
+            known = self._index.fresh_log(key, STATE)
+            changed += self._append_state(
+                key, state, message, part, targets or {}, before, known=known
+            )
         return changed
 
     def _append_state(
@@ -328,18 +350,21 @@ class Changes:
         message: str | None,
         records: list[Record],
         targets: Mapping[str, Document],
+        before: set[str],
+        *,
+        known: list[Entry],
     ) -> list[Record]:
+        """Append a state for those of these versions that are in a state `before` it. Asks no index."""
         changed: list[Record] = []
 
         def make(entries: list[Entry]) -> Document | None:
             nonlocal changed
             states = _states(entries)
-            changed = [r for r in records if states.get(r.id, LIVE) in _STATES_BEFORE[state]]
+            changed = [r for r in records if states.get(r.id, LIVE) in before]
             versions = [_named(record, targets.get(record.id)) for record in changed]
             entry = self._entry(key, message, {"state": state, "versions": versions})
             return entry if versions else None
 
-        known = self._index.fresh_log(key, STATE)
         self._store.catalog.append(key, STATE, make, known)
         return changed
 
@@ -476,10 +501,17 @@ _STATES_BEFORE = {
     "restored": {"deleted"},
     "moved": {LIVE, "swept"},
     "swept": {"deleted"},
+    "purged": {LIVE, "deleted", "swept"},
 }
 _VERSIONS_PER_ENTRY = (
     1000  # keeps a document below its limit of size, also where each names a long key
 )
+
+
+def _parts(records: list[Record]) -> list[list[Record]]:
+    """Return as many versions at a time as one entry names."""
+    step = _VERSIONS_PER_ENTRY
+    return [records[at : at + step] for at in range(0, len(records), step)]
 
 
 def _users(index: Index, records: Iterable[Record]) -> dict[str, list[str]]:

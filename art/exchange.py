@@ -19,6 +19,7 @@ from art.push import Authority, Pusher
 from art.remotes import Remotes, RemoteSetting, is_place
 from art.reporter import Reporter
 from art.store import Store
+from art.stubs import put_stub
 from art.sync import (
     Fetched,
     Pairing,
@@ -62,7 +63,10 @@ class Exchange:
         setting = self._remotes.get(remote)
         store = self._remotes.open_shared(setting)
         with self._backend.alone(f"push-{store.id}"), self._paired(store, setting.name) as pair:
-            return self._pusher(pair).push(Selection(patterns), payload=payload)
+            pushed = self._pusher(pair).push(Selection(patterns), payload=payload)
+            for record in self._purged(Selection(patterns)) if pushed.entries else ():
+                put_stub(pair.remote.backend, record)
+            return pushed
 
     def plan_fetch(self, patterns: Iterable[str], remote: str | None) -> Fetched:
         """Return what `fetch` would do now."""
@@ -72,7 +76,7 @@ class Exchange:
     def fetch(self, patterns: Iterable[str], remote: str | None) -> Fetched:
         """Take in what a remote has of the history."""
         with self._pair(remote) as pair:
-            return Fetcher(pair).fetch(Selection(patterns))
+            return self._fetch(pair, Selection(patterns))
 
     def plan_pull(self, patterns: Iterable[str], remote: str | None, depth: Depth) -> PullPlan:
         """Return which payloads `pull` would bring of what is known here."""
@@ -85,7 +89,7 @@ class Exchange:
         """Fetch, then bring payloads."""
         selection = Selection(patterns)
         with self._pair(remote) as pair:
-            fetched = Fetcher(pair).fetch(selection)
+            fetched = self._fetch(pair, selection)
             if not payload:
                 return Pulled(fetched, [], 0, 0, [])
             return Puller(pair, self._hints()).pull(selection, depth, fetched)
@@ -121,6 +125,18 @@ class Exchange:
         return [self._status_of(setting, ends, ask=ask) for setting in settings]
 
     # -- inside ----------------------------------------------------------------------------------
+
+    def _fetch(self, pair: Pairing, selection: Selection) -> Fetched:
+        fetched = Fetcher(pair).fetch(selection)
+        for record in self._purged(selection) if fetched.entries else ():
+            if record.type != "purged":
+                with self._index.replacing(record.key):
+                    put_stub(self._backend, record)
+        return fetched
+
+    def _purged(self, selection: Selection) -> list[Record]:
+        records = self._index.ask(lambda index: index.of_state("purged"))
+        return [record for record in records if selection.has(record.key)]
 
     def _status_of(
         self, setting: RemoteSetting, ends: dict[Log, int], *, ask: bool

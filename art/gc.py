@@ -17,7 +17,7 @@ from art.changes import Changes
 from art.errors import CorruptError
 from art.index import Index, Record
 from art.model import Entry
-from art.objects import StoredPayload
+from art.objects import StoredPayload, layout_directory
 from art.pack import RECORD, Location, pack_name
 from art.repack import Places
 from art.reporter import Reporter
@@ -159,6 +159,45 @@ class Collector:
             plan.where, freed - made, len(gone), swept, len(waiting), sum(waiting.values())
         )
 
+    def remove(self, payloads: list[str]) -> tuple[Collected, int]:
+        """Remove now, whatever was marked, all packs that hold anything of these payloads which no other
+        needs; return what that came to, and how many of their bytes others need."""
+        secret, shared = self._chunks_of(payloads)
+        plan = self.plan()
+        sizes = self._sizes("packs")
+        holding = {pack for pack in sizes if self._holds(pack, secret)}
+        plan.going |= {pack: sizes[pack] for pack in holding}
+        plan.ripe |= holding
+        doomed = {layout_directory(payload) for payload in payloads} - {
+            layout_directory(payload) for payload in self._usage.packs
+        }
+        layouts = self._sizes("layouts", whole_names=True)
+        plan.layouts |= {n: size for n, size in layouts.items() if n.rpartition("/")[0] in doomed}
+        plan.layouts |= self._unneeded_layouts(plan)
+        plan.expired, plan.spared = [], []
+        return self.execute(plan), shared(self._usage)
+
+    def _chunks_of(self, payloads: list[str]) -> tuple[Places, Callable[[_Usage], int]]:
+        """Return the chunks of payloads, and what tells how many of their bytes are used elsewhere."""
+        own = _Usage()
+        for payload in payloads:
+            if stored := self._stored(payload, set()):
+                self._add(own, stored, set())
+        chunks = own.places
+
+        def shared(usage: _Usage) -> int:
+            return sum(place.size for digest, place in chunks if digest in usage.places)
+
+        return chunks, shared
+
+    def _holds(self, pack: str, secret: Places) -> bool:
+        """Whether a pack has a chunk that only purged payloads have."""
+        try:
+            digests = self._objects.directory(pack).digests()
+        except (FileNotFoundError, CorruptError):
+            return False
+        return any(digest in secret and digest not in self._usage.places for digest in digests)
+
     # -- what stays ------------------------------------------------------------------------------
 
     def _roots(self) -> tuple[dict[str, list[Record]], list[Record]]:
@@ -296,22 +335,23 @@ class Collector:
             hints=self._usage,
             avoid=going,
         )
-        before = sum(self._sizes("layouts").values())
+        before = {**self._sizes("packs"), **self._sizes("layouts", whole_names=True)}
+        courier.gather((d, place) for d, place in self._usage.places if place.pack in going)
         bases: list[str] = []
-        size = 0
         for payload in affected:
-            shipment = courier.plan(payload, bases)
-            if shipment:
-                size += courier.ship(shipment).size_bytes
-            old = self._usage.layouts[payload]
+            if shipment := courier.plan(payload, bases):
+                courier.ship(shipment)
             stored = self._stored(payload, going)
             assert stored, "it was just written"
-            self._usage.packs[payload] = stored.packs()
-            self._usage.layouts[payload] = {stored.layout.name, stored.root.name}
-            if not self._is_shared:
-                plan.layouts.update(dict.fromkeys(old, 0))
+            plan.layouts.update(dict.fromkeys(self._usage.layouts[payload], 0))
+            self._note_chain(payload, stored)
             bases = [payload, *bases[: _BASES - 1]]
-        return size + sum(self._sizes("layouts").values()) - before
+        after = {**self._sizes("packs"), **self._sizes("layouts", whole_names=True)}
+        return sum(size for name, size in after.items() if name not in before)
+
+    def _note_chain(self, payload: str, stored: StoredPayload) -> None:
+        self._usage.packs[payload] = stored.packs()
+        self._usage.layouts[payload] = {stored.layout.name, stored.root.name}
 
     def _gone(self, plan: GcPlan) -> set[str]:
         """Return which packs can be deleted, after everything was read again."""
@@ -325,8 +365,7 @@ class Collector:
         for payload in roots.keys() - self._usage.packs.keys():  # restored, or made meanwhile
             if stored := self._stored(payload, marks):
                 gone -= stored.packs()
-                self._usage.packs[payload] = stored.packs()
-                self._usage.layouts[payload] = {stored.layout.name, stored.root.name}
+                self._note_chain(payload, stored)
         return gone
 
     def _delete(self, gone: set[str], plan: GcPlan) -> int:

@@ -536,6 +536,10 @@ class Index:
         """Return every version of one type, the keyless ones too."""
         return self._records("type = :type", {"type": word})
 
+    def of_state(self, word: str) -> list[Record]:
+        """Return every version in one state, the keyless ones too."""
+        return self._records("state = :state", {"state": word})
+
     def everything(self) -> list[Record]:
         """Return every version of every key, not the keyless ones."""
         return self._records("key_id != 0", {})

@@ -8,15 +8,17 @@ from pathlib import Path
 
 from art.backend import LocalBackend
 from art.changes import Changes
+from art.errors import NotFoundError
 from art.exchange import Exchange
 from art.fetch import Fetcher
 from art.gc import Collected, Collector, GcPlan
 from art.index import Index, Record
 from art.place import GC_LOCK
+from art.purge import Purged, Purger
 from art.reporter import Reporter
 from art.resolve import Resolver
 from art.store import Store
-from art.sync import Selection
+from art.sync import Pairing, Selection
 
 
 class Keeping:
@@ -51,6 +53,30 @@ class Keeping:
         with self._collector(remote, grace) as collector:
             return collector.execute(collector.plan())
 
+    def purge(self, record: Record, message: str | None, grace: float, *, force: bool) -> Purged:
+        """Purge a version here; see `Purger`."""
+        with self._backend.alone(GC_LOCK):
+            purger = Purger(self._backend, self._index, self._changes, self._local(grace))
+            return purger.purge(record, message, force=force)
+
+    def purge_remote(
+        self, record: Record, remote: str, message: str | None, grace: float, *, force: bool
+    ) -> Purged:
+        """Purge a version at a remote, and take in here that it is."""
+        with self._exchange.copied(remote) as (store, pair):
+            resolver = Resolver(store, pair.index)
+            changes = Changes(store, pair.index, resolver, self._author)
+            found = pair.index.ask(lambda index: index.by_id(record.id, record.key))
+            if not found:
+                raise NotFoundError(
+                    f"{record.ref} is not at {remote}", hint=f"art fetch {record.key}"
+                )
+            collector = self._shared(store, pair, changes, grace)
+            purger = Purger(store.backend, pair.index, changes, collector)
+            purged = purger.purge(found[0], message, force=force)
+        self._exchange.fetch((record.key,) if record.key else (), remote)
+        return purged
+
     @contextlib.contextmanager
     def _collector(self, remote: str | None, grace: float) -> Iterator[Collector]:
         if remote is None:
@@ -60,15 +86,18 @@ class Keeping:
         with self._exchange.copied(remote) as (store, pair):
             resolver = Resolver(store, pair.index)
             changes = Changes(store, pair.index, resolver, self._author)
-            yield Collector(
-                store,
-                pair.index,
-                changes,
-                pair.scratch,
-                self._reporter(),
-                grace=grace,
-                reread=lambda: self._fetch_again(Fetcher(pair)),
-            )
+            yield self._shared(store, pair, changes, grace)
+
+    def _shared(self, store: Store, pair: Pairing, changes: Changes, grace: float) -> Collector:
+        return Collector(
+            store,
+            pair.index,
+            changes,
+            pair.scratch,
+            self._reporter(),
+            grace=grace,
+            reread=lambda: self._fetch_again(Fetcher(pair)),
+        )
 
     def _local(self, grace: float) -> Collector:
         return Collector(

@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from art.keeping import Keeping
     from art.publish import About, Content, Draft, Publisher
     from art.pull import Supply
+    from art.purge import Purged
     from art.remotes import Remotes
     from art.settings import KeySettings, Settings, SettingsChange
     from art.survey import Finding, Status, Usage
@@ -604,6 +605,25 @@ class Repo:
         anything that is needed is missing or damaged.
         """
         return self._keeping.gc(remote, self._grace(grace))
+
+    def purge(
+        self,
+        ref: str,
+        *,
+        remote: str | None = None,
+        message: str | None = None,
+        force: bool = False,
+    ) -> list[Purged]:
+        """Take a version away for ever and now, whose content must not exist: here, and with `remote`
+        there first. Its number stays taken. Raise ConflictError where a tag names it, unless `force`.
+        """
+        grace = self._grace(None)
+        record = self._resolver.record(_exact(ref), deleted=True)
+        done = []
+        if remote is not None:
+            done.append(self._keeping.purge_remote(record, remote, message, grace, force=force))
+        done.append(self._keeping.purge(record, message, grace, force=force))
+        return done
 
     def sync_status(self, remote: str | None = None, *, ask: bool = False) -> list[RemoteStatus]:
         """Return what is on one side only, for one remote or all. They are asked only with `ask`."""

@@ -175,6 +175,18 @@ class Courier:
         requests = -(-size // PART_SIZE) + 2 * count + 2
         return Shipped(shipment.payload, size, count, requests)
 
+    def gather(self, chunks: Iterable[tuple[bytes, Location]]) -> None:
+        """Send chunks in as few new packs as they fit into, before the payloads that use them."""
+        cargo = Cargo()
+        for digest, location in chunks:
+            records = cargo.needed.setdefault(location.pack, bytearray())
+            records += packs.RECORD.pack(digest, location.offset, location.length, location.size)
+        self._reporter.start(self._verb(), total_bytes=cargo.repacked_size)
+        try:
+            self._sender.send(cargo)
+        finally:
+            self._reporter.finish()
+
     def _verb(self) -> str:
         if self._target.is_remote:
             return "uploading"
@@ -192,7 +204,10 @@ class Courier:
                 f"payload {payload[:16]} is not at {self._source.backend.where}",
                 hint="art doctor",
             )
-        if len(self._sender.chunks) > _SENT_LIMIT:  # what is sent twice is still right
+        is_within = self._source.backend is self._target.backend
+        if (
+            len(self._sender.chunks) > _SENT_LIMIT and not is_within
+        ):  # what is sent twice is still right
             self._sender.chunks, self._promised = Places(), Places()
         found = self._find_bases(bases)
         work = self._extension(source, found, believes=believes)

@@ -23,7 +23,7 @@ COMMANDS = {
     "Take out": ["get", "cat"],
     "Exchange": ["remote", "push", "fetch", "pull"],
     "Undo": ["delete", "restore"],
-    "Keep": ["gc"],
+    "Keep": ["gc", "purge"],
     "Set up": ["config", "doctor", "completion"],
 }
 NAMES = [name for names in COMMANDS.values() for name in names]
