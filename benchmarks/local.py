@@ -59,7 +59,7 @@ def _run(options: argparse.Namespace, place: Path) -> str:
 
 
 def _outcome(bench: Bench, row: rows.Row) -> Outcome:
-    """Measure a row in a folder of its own, which is removed after."""
+    """Measure a row in a folder of its own, which is taken away after."""
     say(f"{row.name}: {row.work}")
     folder = bench.place / row.name
     folder.mkdir()
@@ -71,7 +71,7 @@ def _outcome(bench: Bench, row: rows.Row) -> Outcome:
         say(bench.notes[-1])
         samples = {"art": []}
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        tools.discard(folder)
     all_samples = {name: samples.get(name, []) for name in [*inside.failed, *samples]}
     outcome = Outcome(row.name, row.work, row.unit, row.aims, all_samples)
     medians = (f"{k} {report.shown(v, row.unit)}" for k, v in outcome.medians.items())

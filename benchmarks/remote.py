@@ -81,7 +81,7 @@ def _run(options: argparse.Namespace, place: Path) -> str:
 def _outcomes(
     bench: RemoteBench, row: remote_rows.Row, options: argparse.Namespace, program: str | None
 ) -> list[Outcome]:
-    """Measure a row in a folder and with a server of its own, which are removed after."""
+    """Measure a row in a folder and with a server of its own, which are taken away after."""
     say(f"{row.name}: {row.work} (load {os.getloadavg()[0]:.2f})")
     folder = bench.place / row.name
     folder.mkdir()
@@ -94,7 +94,7 @@ def _outcomes(
         bench.notes.append(f"{row.name}: not measured: {error}")
         say(bench.notes[-1])
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        tools.discard(folder)
     all_samples = {name: samples.get(name, []) for name in [*inside.failed, *samples]}
     outcomes = row.outcomes(all_samples, inside)
     for outcome in outcomes:

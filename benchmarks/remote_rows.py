@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterable
@@ -16,7 +15,7 @@ from bench import SETTLING_SECONDS, Bench, Samples
 from remote_tools import REMOTE_TOOLS, Place, RemoteTool
 from report import Aim, Below, Faster, Outcome, Times, Unit, Within
 from server import Proxy
-from tools import ToolError
+from tools import ToolError, discard
 
 ALL = ("art", "restic", "dvc", "rclone", "s5cmd")
 FILES = 20_000
@@ -232,7 +231,7 @@ def _first_push(
 
     def opener(name: str) -> RemoteTool:
         if name in opened:
-            shutil.rmtree(opened[name].place)
+            discard(opened[name].place)
         opened[name] = bench.open(name, source, is_folder=is_folder)
         return opened[name]
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import tools
-from tools import Art, Dvc, Restic, Tool, ToolError
+from tools import Art, Dvc, Restic, Tool, ToolError, discard
 
 _KEYS = {"AWS_ACCESS_KEY_ID": "benchmark", "AWS_SECRET_ACCESS_KEY": "benchmark"}
 _REGION = "us-east-1"
@@ -51,7 +51,7 @@ class RemoteTool(Tool):
         raise NotImplementedError
 
     def fresh(self) -> None:
-        shutil.rmtree(self.output, ignore_errors=True)
+        discard(self.output)
 
     def pull(self) -> Path:
         raise NotImplementedError
@@ -81,7 +81,7 @@ class RemoteArt(RemoteTool, Art):
 
     def fresh(self) -> None:
         super().fresh()
-        shutil.rmtree(self._clone, ignore_errors=True)
+        discard(self._clone)
 
     def pull(self) -> Path:
         if _has_command(self.binary, "clone"):
@@ -119,7 +119,7 @@ class RemoteRestic(RemoteTool, Restic):
 
     def fresh(self) -> None:
         super().fresh()
-        shutil.rmtree(self.place / "home" / "cache", ignore_errors=True)
+        discard(self.place / "home" / "cache")
 
     def pull(self) -> Path:
         return Restic.get(self)
@@ -141,8 +141,8 @@ class RemoteDvc(RemoteTool, Dvc):
         self.call("push")
 
     def fresh(self) -> None:
-        shutil.rmtree(self._clone, ignore_errors=True)
-        shutil.rmtree(self.place / "site", ignore_errors=True)
+        discard(self._clone)
+        discard(self.place / "site")
         (self._clone / ".dvc").mkdir(parents=True)
         old = self.repository.parent
         shutil.copy(old / "config", self._clone / ".dvc")

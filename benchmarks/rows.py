@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -148,7 +147,7 @@ def _first_create(bench: Bench, source: Path) -> Samples:
         try:
             return timed_create(tool)
         finally:
-            shutil.rmtree(tool.place)
+            tools.discard(tool.place)
 
     return bench.alternate(bench.here(TIMED), step)
 
