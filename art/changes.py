@@ -315,7 +315,7 @@ class Changes:
     ) -> list[tuple[list[Record], Callable[[], list[Record]]]]:
         """Return parts of these live versions, each with what brings them to a state and returns those
         that are still live then. Each can be called in a thread of its own."""
-        works = []
+        works: list[tuple[list[Record], Callable[[], list[Record]]]] = []
         for key, group in _by_key(list(records)):
             known = self._index.fresh_log(key, STATE)
             for part in _parts(group):

@@ -37,10 +37,12 @@ if TYPE_CHECKING:
     from art.exchange import Exchange
     from art.gc import Collected, GcPlan
     from art.keeping import Keeping
+    from art.prune import Pruned, PrunePlan, Pruner
     from art.publish import About, Content, Draft, Publisher
     from art.pull import Supply
     from art.purge import Purged
     from art.remotes import Remotes
+    from art.retention import Policy
     from art.settings import KeySettings, Settings, SettingsChange
     from art.survey import Finding, Status, Usage
     from art.sync import Fetched, Pulled, PullPlan, Pushed, PushPlan, RemoteStatus
@@ -464,8 +466,10 @@ class Repo:
 
     def settings_history(self, key: str) -> list[SettingsChange]:
         """Return all changes of a key's settings, newest first. Raise NotFoundError as `settings`."""
-        self.settings(key)
-        return self._settings().history(key)
+        found = self._settings().history(check_key(key))
+        if not found:
+            self.history(key, limit=1)
+        return found
 
     def note(  # noqa: PLR0913 - each is one thing that can be said
         self,
@@ -529,6 +533,40 @@ class Repo:
         restored = [Ref(r.key or "", r.id) for r in self._changes().restore(records, message)]
         # Another process may have deleted them again: they were restored all the same.
         return [self._version(self._resolver.record(ref, deleted=True)) for ref in restored]
+
+    def plan_prune(
+        self,
+        *patterns: str,
+        policy: Policy | None = None,
+        anonymous: bool = False,
+        only: str | None = None,
+        force: bool = False,
+    ) -> PrunePlan:
+        """Decide which live versions of the keys that match go by a policy, or by those in the keys'
+        settings; of keyless versions with `anonymous`. What live versions that stay were made from
+        stays, and so do protected keys, unless `force`.
+
+        They are to be deleted; with `only="artifact"` only their bytes go, with `only="metadata"` only
+        what is said of them, and neither can be undone.
+        """
+        from datetime import datetime, timezone
+
+        from art.prune import STATES, Request
+
+        if only not in STATES:
+            raise UsageError(f"only is {only!r}, expected 'artifact' or 'metadata'")
+        self._refuse_unknown(patterns)
+        now = datetime.now(timezone.utc)
+        request = Request(now, patterns, policy, anonymous, force, STATES[only])
+        return self._pruner().plan(request)
+
+    def execute_prune(
+        self, plan: PrunePlan, *, message: str | None = None, ignore_errors: bool = False
+    ) -> Pruned:
+        """Let the versions of a plan go, but for those that are tagged, used or protected since it was
+        made. Stops at the first error and raises it, unless `ignore_errors`."""
+        jobs = self.config.get("jobs").value
+        return self._pruner().execute(plan, message, jobs=jobs, ignore_errors=ignore_errors)
 
     def move(self, key: str, new_key: str) -> Moved:
         """Rename a key: its live versions and tags go on under the new one, and references to the old
@@ -671,6 +709,11 @@ class Repo:
             return span_seconds(text or str(self.config.get("grace").value))
         except ValueError as error:
             raise UsageError(f"grace {text!r} is not {error}") from None
+
+    def _pruner(self) -> Pruner:
+        from art.prune import Pruner
+
+        return Pruner(self._store, self._index, self._changes())
 
     def _settings(self) -> KeySettings:
         from art.settings import KeySettings

@@ -6,7 +6,7 @@ Pure: it reads no file and no clock, so the same versions, policy and time give 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
@@ -48,11 +48,8 @@ class Policy:
     @property
     def has_rules(self) -> bool:
         """Whether it says what may go. To keep what is tagged alone does not."""
-        return any(
-            getattr(self, field.name) not in (None, (), False)
-            for field in fields(self)
-            if field.name != "keep_tagged"
-        )
+        given = {name: value for name, value in asdict(self).items() if name != "keep_tagged"}
+        return any(value not in (None, ()) and value is not False for value in given.values())
 
 
 @dataclass(frozen=True)
@@ -126,7 +123,7 @@ def _newest_of_each(ordered: list[Record], period: str, limit: int) -> Kept:
         name = _PERIODS[period](record.created)
         if name not in seen and len(seen) < limit:
             seen.add(name)
-            yield f"{_RULES[period]}", record, f"the newest of {period} {name}"
+            yield _RULES[period], record, f"the newest of {period} {name}"
 
 
 def _young(ordered: list[Record], rule: str, span: str | None, now: datetime) -> Kept:
