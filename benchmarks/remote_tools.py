@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import tools
 from tools import Art, Dvc, Restic, Tool, ToolError, discard
 
 _KEYS = {"AWS_ACCESS_KEY_ID": "benchmark", "AWS_SECRET_ACCESS_KEY": "benchmark"}
@@ -67,38 +66,26 @@ class RemoteArt(RemoteTool, Art):
 
     def start(self) -> None:
         super().start()
-        repo = self.repository.parent
-        self._python("art.open(sys.argv[1]).remotes.add('origin', sys.argv[2])", repo)
+        self.call("-C", self.repository.parent, "remote", "add", "origin", self.there.url)
 
     def create(self) -> None:
         Art.create(self)
 
     def push(self) -> None:
-        if _has_command(self.binary, "push"):
-            self.call("-C", self.repository.parent, "push")
-        else:
-            self._python("art.open(sys.argv[1]).push()", self.repository.parent)
+        self.call("-C", self.repository.parent, "push")
 
     def fresh(self) -> None:
         super().fresh()
         discard(self._clone)
 
     def pull(self) -> Path:
-        if _has_command(self.binary, "clone"):
-            self.call("clone", self.there.url, self._clone)
-        else:
-            self._python("art.clone(sys.argv[2], sys.argv[1])", self._clone)
+        self.call("clone", self.there.url, self._clone)
         self.call("-C", self._clone, "get", "data", self.output)
         return self.output
 
     @property
     def _clone(self) -> Path:
         return self.place / "clone"
-
-    def _python(self, code: str, path: Path) -> None:
-        words = [tools.python_of(self.binary), "-c", f"import art, sys; {code}"]
-        _, peak = measured([*words, str(path), self.there.url], cwd=self.place, env=self.env)
-        self.peak = max(self.peak, peak)
 
 
 class RemoteRestic(RemoteTool, Restic):
@@ -245,13 +232,3 @@ def measured(
         last = (said.strip().splitlines() or ["no message"])[-1]
         raise ToolError(f"{' '.join(words[:3])} … exited {process.returncode}: {last}")
     return said, usage.ru_maxrss * 1024
-
-
-_COMMANDS: dict[tuple[str, str], bool] = {}
-
-
-def _has_command(binary: str, command: str) -> bool:
-    if (binary, command) not in _COMMANDS:
-        done = subprocess.run([binary, command, "--help"], capture_output=True, check=False)
-        _COMMANDS[binary, command] = done.returncode == 0
-    return _COMMANDS[binary, command]
