@@ -39,6 +39,10 @@ class _TakenError(Exception):
     """Another writer has the next number of a log at the remote."""
 
 
+class _LostError(_TakenError):
+    """The remote does not have what it had."""
+
+
 @dataclass
 class _Work:
     """What is to be pushed. `ready` are the uids of documents that may be published."""
@@ -74,6 +78,7 @@ class Pusher:
             pair.local.objects, pair.remote.objects, pair.scratch, pair.reporter
         )
         self._packs = self._bytes = 0
+        self._payload = True
 
     def plan(self, selection: Selection, *, payload: bool = True) -> PushPlan:
         """Return what `push` would do now."""
@@ -102,6 +107,7 @@ class Pusher:
         until then stays so, and the next push goes on behind it.
         """
         finish(self._pair.backend, self._pair.index)
+        self._payload = payload
         work = self._work(selection)
         superseded: list[Superseded] = []
         try:
@@ -151,10 +157,7 @@ class Pusher:
         work = _Work()
         for log, end in sorted(ends.items(), key=lambda item: item[0].directory):
             if selection.has(log.key) and end > pair.ledger.end(log):
-                try:
-                    self._add_log(work, log)
-                except CorruptError as error:  # the other logs are as good as before
-                    work.left.append(Left(_called(log, pair.ledger.end(log) + 1), *_why(error)))
+                self._add_log(work, log)
         if selection.has(None):
             self._add_keyless(work)
         self._add_progress(work, selection)
@@ -167,10 +170,14 @@ class Pusher:
 
     def _add_log(self, work: _Work, log: Log) -> None:
         start = self._pair.ledger.end(log)
-        parsed = [
-            (number, log.parse(number, data))
-            for number, data in enumerate(self._pair.merger.local(log, start), start + 1)
-        ]
+        try:
+            parsed = [
+                (number, log.parse(number, data))
+                for number, data in enumerate(self._pair.merger.local(log, start), start + 1)
+            ]
+        except CorruptError as error:  # the other logs are as good as before
+            work.left.append(Left(_called(log, start + 1), *_why(error)))
+            return
         if self._authority and (beyond := self._beyond(log, parsed)):
             work.left.append(beyond)
             final = self._authority.ledger.end(log)
@@ -327,22 +334,36 @@ class Pusher:
         """Publish what is ready of these logs, many at once. Where another writer was first, take in
         what is there and go on behind it."""
         while logs:
-            again = []
+            again: list[Log] = []
+            lost: list[Log] = []
             with ThreadPoolExecutor(_LOGS_AT_ONCE, "publish") as threads:
                 futures = [(log, threads.submit(self._publish, log, work)) for log in logs]
                 try:
                     for log, future in futures:
                         try:
                             future.result()
-                        except _TakenError:
+                        except _TakenError as error:
                             again.append(log)
+                            lost += [log] if isinstance(error, _LostError) else []
                 except BaseException:
                     self._stop.set()
                     threads.shutdown(cancel_futures=True)  # and wait for what was begun
                     raise
             for log in again:
                 self._take_in(log)
+            for log in lost:
+                self._bring_again(log, work)
             logs = again
+
+    def _bring_again(self, log: Log, work: _Work) -> None:
+        """Make ready what the remote has lost of a log, payloads too."""
+        again = _Work()
+        self._add_log(again, log)
+        self._prepare(again, self._ship, payload=self._payload)
+        if log.name != VERSIONS:
+            self._hold_back(again, [log])
+        work.ready |= again.ready
+        work.left += [left for left in again.left if left not in work.left]
 
     def _take_in(self, log: Log) -> None:
         before = self._pair.ledger.end(log)
@@ -380,7 +401,7 @@ class Pusher:
         contents = self._pair.merger.local(log, max(end, 1) - 1)
         if end and not self._is_there(log, end, contents.pop(0)):
             self._pair.ledger.note_end(log, 0)
-            raise _TakenError
+            raise _LostError
         for number, data in enumerate(contents, end + 1):
             document = log.parse(number, data)
             if document.uid not in work.ready or self._stop.is_set():

@@ -179,7 +179,7 @@ class World:
         """Make another repository that has the remote."""
         repo = art.init(self.root / name)
         repo.reporter = Telling()
-        repo.remotes.add("origin", self.url, probe=False)
+        repo.remotes.add("origin", self.url)
         self.repos[name] = repo
         return repo
 

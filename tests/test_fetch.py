@@ -160,8 +160,9 @@ def test_where_a_lost_number_was_given_again_nothing_is_lost(
     make(b, "k", "# other")
     b.push()
     make(a, "k", "# 4")
-    moved = a.push().renumbered
-    assert [(item.old, item.new) for item in moved] == [(2, 3), (3, 4), (4, 5)]
+    pushed = a.push()
+    assert [(item.old, item.new) for item in pushed.renumbered] == [(2, 3), (3, 4), (4, 5)]
+    assert [sent.ref for sent in pushed.versions] == ["k@v3", "k@v4", "k@v5"]
     world.settle()
     world.check_equal()
     assert texts(b) == ["# 1", "# other", "# 2", "# 3", "# 4"]
