@@ -47,6 +47,7 @@ class GcPlan:
     ripe: set[str] = field(default_factory=set)
     spared: list[str] = field(default_factory=list)
     layouts: dict[str, int] = field(default_factory=dict)
+    is_removal: bool = False
 
     @property
     def freed_bytes(self) -> int:
@@ -138,7 +139,12 @@ class Collector:
         self._usage = self._use(roots, set(marks), sizes)
         plan = GcPlan(self._backend.where, expired, self._going(sizes))
         plan.needed_bytes = sum(self._usage.weights.get(pack, 0) for pack in plan.going)
-        plan.spared = [pack for pack in marks if pack not in plan.going]
+        # The mark of a pack that is gone stays a while: who relied on that pack is yet to see it.
+        plan.spared = [
+            pack
+            for pack, marked in marks.items()
+            if pack not in plan.going and (pack in sizes or self._is_ripe(marked))
+        ]
         plan.ripe = {pack for pack in plan.going if self._is_ripe(marks.get(pack))}
         plan.layouts = self._unneeded_layouts(plan)
         return plan
@@ -148,7 +154,7 @@ class Collector:
         swept = len(self._changes.sweep([r for r in plan.expired if not self._is_elsewhere(r)]))
         made = self._move_out(plan)
         for pack in plan.going:
-            if self._is_shared and pack not in plan.ripe:
+            if self._is_shared and (plan.is_removal or pack not in plan.ripe):
                 self._backend.create(f"{MARKS}/{pack}", pack.encode())
         for pack in plan.spared:
             self._backend.delete(f"{MARKS}/{pack}")
@@ -162,33 +168,34 @@ class Collector:
     def remove(self, payloads: list[str]) -> tuple[Collected, int]:
         """Remove now, whatever was marked, all packs that hold anything of these payloads which no other
         needs; return what that came to, and how many of their bytes others need."""
-        secret, shared = self._chunks_of(payloads)
+        self._reread()
+        plan, shared = self.plan_removal(payloads)
+        return self.execute(plan), shared
+
+    def plan_removal(self, payloads: list[str]) -> tuple[GcPlan, int]:
+        """Return what `remove` would do, and how many of the payloads' bytes others need."""
+        chunks = self._chunks_of(payloads)
         plan = self.plan()
+        used = self._usage.places
         sizes = self._sizes("packs")
-        holding = {pack for pack in sizes if self._holds(pack, secret)}
+        holding = {pack for pack in sizes if self._holds(pack, chunks)}
         plan.going |= {pack: sizes[pack] for pack in holding}
+        plan.needed_bytes = sum(self._usage.weights.get(pack, 0) for pack in plan.going)
         plan.ripe |= holding
-        doomed = {layout_directory(payload) for payload in payloads} - {
-            layout_directory(payload) for payload in self._usage.packs
-        }
+        plan.is_removal = True
+        doomed = {layout_directory(each) for each in payloads if each not in self._usage.packs}
         layouts = self._sizes("layouts", whole_names=True)
         plan.layouts |= {n: size for n, size in layouts.items() if n.rpartition("/")[0] in doomed}
         plan.layouts |= self._unneeded_layouts(plan)
-        plan.expired, plan.spared = [], []
-        return self.execute(plan), shared(self._usage)
+        return plan, sum(place.size for digest, place in chunks if digest in used)
 
-    def _chunks_of(self, payloads: list[str]) -> tuple[Places, Callable[[_Usage], int]]:
-        """Return the chunks of payloads, and what tells how many of their bytes are used elsewhere."""
+    def _chunks_of(self, payloads: list[str]) -> Places:
+        """Return all chunks of payloads, as far as they are here."""
         own = _Usage()
         for payload in payloads:
             if stored := self._stored(payload, set()):
                 self._add(own, stored, set())
-        chunks = own.places
-
-        def shared(usage: _Usage) -> int:
-            return sum(place.size for digest, place in chunks if digest in usage.places)
-
-        return chunks, shared
+        return own.places
 
     def _holds(self, pack: str, secret: Places) -> bool:
         """Whether a pack has a chunk that only purged payloads have."""
@@ -378,7 +385,7 @@ class Collector:
         for pack in sorted(gone):
             self._backend.delete(pack_name(pack))
         for pack in sorted(gone):
-            if self._is_shared:
+            if self._is_shared and not plan.is_removal:
                 self._backend.delete(f"{MARKS}/{pack}")
         return sum(sizes[name] for name in doomed) + sum(plan.going[pack] for pack in gone)
 

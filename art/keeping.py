@@ -18,6 +18,7 @@ from art.purge import Purged, Purger
 from art.reporter import Reporter
 from art.resolve import Resolver
 from art.store import Store
+from art.stubs import forget_purged, purged_payloads
 from art.sync import Pairing, Selection
 
 
@@ -46,11 +47,17 @@ class Keeping:
     def plan_gc(self, remote: str | None, grace: float) -> GcPlan:
         """Return what `gc` would do now."""
         with self._collector(remote, grace) as collector:
+            if remote is None and (payloads := purged_payloads(self._backend)):
+                return collector.plan_removal(payloads)[0]
             return collector.plan()
 
     def gc(self, remote: str | None, grace: float) -> Collected:
         """Remove what is needed no more; see `Collector`."""
         with self._collector(remote, grace) as collector:
+            if remote is None and (payloads := purged_payloads(self._backend)):
+                collected, _ = collector.remove(payloads)
+                forget_purged(self._backend)
+                return collected
             return collector.execute(collector.plan())
 
     def purge(self, record: Record, message: str | None, grace: float, *, force: bool) -> Purged:

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import re
 
 from art import document as documents
-from art.backend import Backend
+from art.backend import Backend, LocalBackend
 from art.catalog import VERSIONS, Log, parse_anonymous
 from art.index import Record
 from art.model import FORMAT, Document, Manifest
 
+_PURGED = "sync/purged.json"
 _NAME = re.compile(r"_([1-9][0-9]{0,17})-([1-9][0-9]{0,17})")
 
 
@@ -43,6 +45,25 @@ def put_stub(backend: Backend, record: Record) -> bool:
                 backend.delete(f"checkpoints/{log.directory}/{name}")
     backend.replace(_name(record), stub(manifest))
     return True
+
+
+def note_purged(backend: LocalBackend, payload: str) -> None:
+    """Remember that the bytes of a payload, purged elsewhere, are to go from here."""
+    known = purged_payloads(backend)
+    backend.replace(_PURGED, json.dumps(sorted({*known, payload})).encode())
+
+
+def purged_payloads(backend: LocalBackend) -> list[str]:
+    """Return the payloads whose bytes are to go, all of them."""
+    with contextlib.suppress(FileNotFoundError, ValueError):
+        found = json.loads(backend.read(_PURGED))
+        return [str(payload) for payload in found] if isinstance(found, list) else []
+    return []
+
+
+def forget_purged(backend: LocalBackend) -> None:
+    """Note that they are gone."""
+    backend.delete(_PURGED)
 
 
 def _manifest(backend: Backend, record: Record) -> Manifest | None:

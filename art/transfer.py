@@ -121,7 +121,8 @@ class Courier:
         self._promised = Places()
         self._directories: OrderedDict[str, packs.Directory | None] = OrderedDict()
         self._latest: tuple[Shipment, _Work] | None = None
-        if source.backend is target.backend:
+        self._is_within = source.backend is target.backend
+        if self._is_within:
             self._sender.packs |= set(target.pack_ids()) - avoid
 
     def plan(self, payload: str, bases: Sequence[str] = ()) -> Shipment | None:
@@ -212,7 +213,8 @@ class Courier:
         found = self._find_bases(bases)
         work = self._extension(source, found, believes=believes)
         if work is None:
-            work = _Work(source, None, _all_chunks(source))
+            uses = _all_chunks(source, is_exact=self._is_within)
+            work = _Work(source, None, uses)
             self._resolve(work, found, believes=believes)
         self._group(work)
         return work
@@ -423,8 +425,11 @@ class Courier:
             self._scratch.replace(name, data)
 
 
-def _all_chunks(source: StoredPayload) -> Places | None:
-    """Return what a payload uses, None where that is what its layouts have, or nearly so."""
+def _all_chunks(source: StoredPayload, *, is_exact: bool) -> Places | None:
+    """Return what a payload uses, None where that is what its layouts have, or, unless `is_exact`,
+    nearly so."""
+    if is_exact:
+        return _used(source, source.tree(), source.pieces)
     if source.layout is source.root:
         return None
     with contextlib.suppress(CorruptError):  # of the root's tree, which this one does not need
