@@ -18,12 +18,12 @@ from art.errors import ArtError, DeniedError, StorageError, UsageError
 
 COMMANDS = {
     "Start": ["init", "clone", "demo"],
-    "Publish": ["create", "progress", "tag", "note", "cp", "mv"],
+    "Publish": ["create", "progress", "tag", "note", "cp", "mv", "settings"],
     "Look": ["ls", "log", "inspect", "diff", "status", "resolve", "du"],
     "Take out": ["get", "cat"],
     "Exchange": ["remote", "push", "fetch", "pull"],
     "Undo": ["delete", "restore"],
-    "Keep": ["gc", "purge"],
+    "Keep": ["prune", "gc", "purge"],
     "Set up": ["config", "doctor", "completion"],
 }
 NAMES = [name for names in COMMANDS.values() for name in names]
@@ -37,6 +37,7 @@ _ELSEWHERE = {
     "show": "inspect", "describe": "inspect", "list": "ls", "history": "log",
     "upload": "push", "sync": "pull", "update": "pull", "remotes": "remote",
     "checkout": "get", "download": "get", "rename": "mv", "copy": "cp", "version": "--version",
+    "forget": "prune", "retention": "prune", "declare": "settings", "protect": "settings",
 }  # fmt: skip
 
 # Typer's own error class for a wrong command line has no public name, its subclass has.

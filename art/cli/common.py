@@ -159,7 +159,8 @@ def check_noop(is_noop: bool, message: str, *, is_error: bool) -> None:
         raise NothingToDoError(message)
 
 
-def _set_jobs(count: int | None) -> None:
+def set_jobs(count: int | None) -> None:
+    """Make the number of threads hold for this process."""
     if count is not None:
         os.environ["ART_JOBS"] = str(count)  # settings from the environment win
 
@@ -173,7 +174,7 @@ Jobs = Annotated[
         min=1,
         help="Number of threads that read and write files",
         envvar="ART_JOBS",
-        callback=_set_jobs,
+        callback=set_jobs,
     ),
 ]
 

@@ -1,0 +1,252 @@
+"""`art prune`: thin out versions by policy."""
+
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from art.cli.common import (
+    DryRun,
+    ErrorOnNoop,
+    Output,
+    Yes,
+    check_noop,
+    complete_key,
+    open_repo,
+    option,
+    set_jobs,
+    shared,
+)
+from art.errors import PartialError, UsageError
+from art.render import plain
+from art.render.plain import count_text
+
+if TYPE_CHECKING:
+    from art.prune import Pruned, PrunePlan
+    from art.retention import Decision, Policy
+
+
+def _count(name: str, help: str) -> Any:
+    return option(name, metavar="N", min=0, help=help)
+
+
+def _span(name: str, help: str) -> Any:
+    return option(name, metavar="SPAN", help=help)
+
+
+Keys = Annotated[
+    list[str] | None,
+    typer.Argument(
+        help="Keys or globs, else all keys", metavar="[KEY|GLOB...]", autocompletion=complete_key
+    ),
+]
+
+
+@shared
+def command(
+    output: Output,
+    keys: Keys = None,
+    keep_last: Annotated[int | None, _count("--keep-last", "Keep the N newest of each key")] = None,
+    keep_within: Annotated[
+        str | None, _span("--keep-within", "Keep what is not older, such as 30d")
+    ] = None,
+    keep_daily: Annotated[
+        int | None, _count("--keep-daily", "Keep the newest of each of the last N days")
+    ] = None,
+    keep_weekly: Annotated[
+        int | None, _count("--keep-weekly", "Keep the newest of each of the last N ISO weeks")
+    ] = None,
+    keep_monthly: Annotated[
+        int | None, _count("--keep-monthly", "Keep the newest of each of the last N months")
+    ] = None,
+    keep_tagged: Annotated[
+        bool, option("--keep-tagged/--no-keep-tagged", help="Keep what a tag names")
+    ] = True,
+    keep_label: Annotated[
+        list[str] | None, option("--keep-label", metavar="LABEL", help="Keep what has this label")
+    ] = None,
+    older_than: Annotated[
+        str | None, _span("--older-than", "Only what is older may go, such as 30d")
+    ] = None,
+    anonymous: Annotated[
+        bool, option("--anonymous", help="Keyless versions in place of those of keys")
+    ] = False,
+    unreferenced: Annotated[
+        bool,
+        option("--unreferenced", help="Only what no tag, run or version refers to may go"),
+    ] = False,
+    force: Annotated[
+        bool, option("-f", "--force", help="Inputs of versions that stay and protected keys too")
+    ] = False,
+    only_artifact: Annotated[
+        bool,
+        option("-a", "--only-artifact", help="Only the bytes go, by the next gc; no undo"),
+    ] = False,
+    only_metadata: Annotated[
+        bool,
+        option("-m", "--only-metadata", help="Only what is said of the versions goes; no undo"),
+    ] = False,
+    ignore_errors: Annotated[
+        bool, option("-i", "--ignore-errors", help="Go on with the others after an error")
+    ] = False,
+    jobs: Annotated[
+        int | None,
+        option(
+            "-j",
+            "--jobs",
+            "-t",
+            "--threads",
+            metavar="N",
+            min=1,
+            help="Number of threads",
+            envvar="ART_JOBS",
+            callback=set_jobs,
+        ),
+    ] = None,
+    message: Annotated[str | None, option("--message", metavar="TEXT", help="Why")] = None,
+    dry_run: DryRun = False,
+    yes: Yes = False,
+    error_on_noop: ErrorOnNoop = False,
+) -> None:
+    """Delete the versions that no rule keeps
+
+    Without a rule here, the rules in each key's settings hold. A version stays where any rule keeps
+    it; days, weeks and months are those of UTC. The newest of a key stays unless --keep-last is 0,
+    and so does what a version that stays was made from. First all of them are shown, with the rule
+    that decides. restore brings them back until gc frees their bytes.
+
+    \b
+    Examples:
+      art prune sales/report --keep-last 10 --keep-within 30d --dry-run
+      art prune 'tmp/**' --keep-last 0 --older-than 7d --yes
+      art prune --keep-daily 7 --keep-weekly 4 --keep-monthly 12
+      art prune --anonymous --unreferenced --yes
+    """
+    if only_artifact and only_metadata:
+        raise UsageError(
+            "cannot use both --only-artifact and --only-metadata",
+            hint="without them both go, so that restore can bring them back",
+        )
+    rules = {
+        "keep_last": keep_last,
+        "keep_within": keep_within,
+        "keep_daily": keep_daily,
+        "keep_weekly": keep_weekly,
+        "keep_monthly": keep_monthly,
+        "keep_labels": tuple(keep_label or ()),
+        "older_than": older_than,
+        "unreferenced": unreferenced,
+    }
+    only = "artifact" if only_artifact else "metadata" if only_metadata else None
+    repo = open_repo(output)
+    plan = repo.plan_prune(
+        *(keys or ()),
+        policy=_policy(rules, keep_tagged=keep_tagged),
+        anonymous=anonymous,
+        only=only,
+        force=force,
+    )
+    if dry_run or not plan.dropped:
+        output.show(_text(plan), _document(plan, dry_run=dry_run))
+        count = count_text(len(plan.decisions), "version")
+        output.say(
+            f"would prune {len(plan.dropped):,} of {count}"
+            if plan.dropped
+            else f"nothing to prune: {len(plan.kept):,} of {count} stay"
+        )
+        check_noop(not plan.dropped, "nothing to prune", is_error=error_on_noop)
+        return
+    _confirm(output, plan, only, yes=yes)
+    done = repo.execute_prune(plan, message=message, ignore_errors=ignore_errors)
+    output.show("", _document(plan, done))
+    _tell(output, done, only)
+
+
+def _policy(rules: dict[str, Any], *, keep_tagged: bool) -> "Policy | None":
+    """Return the policy of the command line, None where no rule is given there."""
+    from art.retention import Policy
+
+    policy = Policy(**rules, keep_tagged=keep_tagged)
+    if policy.has_rules:
+        return policy
+    if not keep_tagged:
+        raise UsageError(
+            "--no-keep-tagged goes with a rule that says what stays",
+            hint="art prune --keep-last 10 --no-keep-tagged",
+        )
+    return None
+
+
+def _confirm(output: Output, plan: "PrunePlan", only: str | None, *, yes: bool) -> None:
+    """Show the plan, and return when the user agrees."""
+    if not output.is_json:
+        print(_text(plan), flush=True)
+    elif not yes:
+        print(_text(plan), file=sys.stderr)
+    what = {"artifact": "give up the bytes of", "metadata": "purge what is said of"}
+    count = count_text(len(plan.dropped), "version")
+    output.confirm(f"{what.get(only or '', 'delete')} {count}?", yes=yes)
+
+
+def _tell(output: Output, done: "Pruned", only: str | None) -> None:
+    """Say what happened. Raise PartialError where something went wrong with some of it."""
+    for decision in done.spared:
+        output.say(f"{decision.record.ref} is kept now: {decision.reason}")
+    back = "; `art restore REF` brings them back" if only is None else ""
+    output.say(f"{count_text(len(done.versions), 'version')} pruned{back if done.versions else ''}")
+    if done.failed:
+        first, *more = done.failed
+        for failure in more:
+            output.say(f"{failure.record.ref} is not pruned: {failure.message}")
+        raise PartialError(
+            f"{first.record.ref} is not pruned: {first.message}; "
+            f"{count_text(len(done.failed), 'version')} not pruned",
+            hint="art prune again, once that is mended",
+        )
+
+
+def _text(plan: "PrunePlan") -> str:
+    cells = [
+        [
+            decision.record.ref,
+            "keep" if decision.is_kept else "drop",
+            plain.age_text(decision.record.created),
+            plain.size_text(decision.record.size),
+            decision.reason,
+        ]
+        for decision in plan.decisions
+    ]
+    header = ["VERSION", "", "CREATED", "SIZE", "WHY"]
+    return plain.listing_text(header, cells, right=(3,)).rstrip("\n") if cells else ""
+
+
+def _document(
+    plan: "PrunePlan", done: "Pruned | None" = None, *, dry_run: bool = False
+) -> dict[str, object]:
+    """Return what `--json` says: each version with what was decided, and counts of what happened."""
+    return {
+        "pruned": len(done.versions) if done else 0,
+        "state": plan.request.state,
+        "dry_run": dry_run,
+        "versions": _decided(plan.decisions),
+        "spared": _decided(done.spared if done else ()),
+        "failed": [
+            {"ref": failure.record.ref, "id": failure.record.id, "message": failure.message}
+            for failure in (done.failed if done else ())
+        ],
+    }
+
+
+def _decided(decisions: "Sequence[Decision]") -> list[dict[str, object]]:
+    return [
+        {
+            "ref": decision.record.ref,
+            "id": decision.record.id,
+            "created_at": decision.record.created,
+            "keep": decision.is_kept,
+            "rule": decision.rule,
+            "reason": decision.reason,
+        }
+        for decision in decisions
+    ]
