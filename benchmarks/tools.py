@@ -14,7 +14,7 @@ from typing import ClassVar
 import data
 
 _MANY_FILES = 1000
-_FOREIGN = ("ART_", "BORG_", "BUP_", "DVC_", "GIT_", "RESTIC_", "XDG_")
+_FOREIGN = ("ART_", "BORG_", "BUP_", "DVC_", "GIT_", "PYTHON", "RESTIC_", "XDG_")
 
 
 class ToolError(Exception):
