@@ -132,13 +132,13 @@ def check_complete(
     messages += [(_left_text(item, verb), item.hint) for item in left if not item.is_conflict]
     if not messages:
         return
-    *others, last = messages
+    first, *others = messages  # what follows may come of it
     for message, hint in others[:_SHOWN]:
         output.say(escape(message))
         if hint:
             output.say(f"  hint: {escape(hint)}")
     _say_more(output, len(others), "is like that", "are like that")
-    raise kind(last[0], hint=last[1])
+    raise kind(first[0], hint=first[1])
 
 
 def _superseded_text(item: "Superseded") -> str:

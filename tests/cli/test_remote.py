@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -237,6 +238,27 @@ def test_what_a_mirror_must_not_get_yet_is_a_conflict(
     assert lines(result.err)[-1] == "hint: art push --remote origin"
     run("push")
     assert len(run("push", "--remote", "mirror", "--json").json["versions"]) == 2
+
+
+def test_what_cannot_be_pushed_is_left_and_told(origin: Repo, run: Runner) -> None:
+    shutil.rmtree(".art/layouts")
+
+    planned = run("push", "--dry-run")
+    assert "would leave sales/data@v1: " in planned.err
+    pushed = run("push", code=3)
+    assert [line.partition(" ")[0] for line in lines(pushed.out)] == ["sales/rate@v1"]
+    assert "sales/data@v1 was not pushed: " in pushed.error
+    assert "missing     payload of sales/data@v1" in run("status").out
+    assert run("push", "--json", code=3).json["left"][0]["ref"] == "sales/data@v1"
+
+
+def test_what_cannot_be_pulled_is_left_and_told(
+    origin: Repo, second: Path, shared: Path, run: Runner
+) -> None:
+    shutil.rmtree(shared / "layouts")
+
+    pulled = run("-C", str(second), "pull", code=3)
+    assert "sales/data@v1 was not pulled: " in pulled.error
 
 
 def test_what_was_published_before_an_interruption_is_told(
