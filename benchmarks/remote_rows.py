@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import data
-from bench import SETTLING_SECONDS, Bench, Samples
+from bench import SETTLING_SECONDS, Bench, Samples, say
 from remote_tools import REMOTE_TOOLS, Place, RemoteTool
 from report import Aim, Below, Faster, Outcome, Times, Unit, Within
 from server import Proxy
@@ -57,8 +57,12 @@ class RemoteBench(Bench):
         step()
         seconds = time.perf_counter() - began
         self.peaks.setdefault(tool.name, []).append(tool.peak)
+        said = f"  {tool.name} {seconds:.3f} s"
         if self.proxy:
-            self.requests.setdefault(tool.name, []).append(self.proxy.let_wait(0))
+            requests = self.proxy.let_wait(0)
+            self.requests.setdefault(tool.name, []).append(requests)
+            said += f", {requests:,} requests"
+        say(said)
         return seconds
 
     def timed_push(self, tool: RemoteTool) -> float:
