@@ -119,6 +119,9 @@ class Publisher:
         self._author = author
         self._resolver = Resolver(store, index)
         self._settings = KeySettings(store, index, author)
+        # Called with a manifest that is to be published, and with one that was: for hooks.
+        self.before: Callable[[Document], None] = lambda document: None
+        self.after: Callable[[Manifest, int | None], None] = lambda manifest, number: None
 
     # -- payloads --------------------------------------------------------------------------------
 
@@ -267,27 +270,35 @@ class Publisher:
                 self._memory.note_chunks(content.written.chunks)
             if content.remember:
                 content.remember(content.written.payload)
+        if publication.created:
+            self.after(publication.manifest, publication.number)
         return publication
 
     def copy(self, key: str, document: Document) -> Publication:
         """Publish a ready document under the next free number of `key`."""
         publication = self._claim(key, document, always=True)
         self._index.note_version(publication.manifest, publication.number)
+        self.after(publication.manifest, publication.number)
         return publication
 
     def _claim(self, key: str | None, document: Document, *, always: bool) -> Publication:
         if key is None:
+            self.before(document)
             manifest = self._store.catalog.create_manifest(document, None)
             assert manifest, "a new uid is no one else's"
             return Publication(manifest, None, True, 0)
         self._check_declared(key, document["type"], document)
         lost = seen = 0
+        is_asked = False
         while True:
             known, latest = self._latest(key)
             if latest and not always and (same := self._same(latest, document)):
                 # It may be there since a moment ago, and not yet durable.
                 self._store.backend.sync(manifest_directory(key))
                 return Publication(same, latest.number, False, lost)
+            if not is_asked:
+                self.before(document)
+                is_asked = True
             known = max(known, seen)
             number = self._store.catalog.next_number(key, known)
             if number > known + 1:  # others came in between: compare with them first

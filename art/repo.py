@@ -36,7 +36,9 @@ if TYPE_CHECKING:
     from art.diff import Comparison
     from art.exchange import Exchange
     from art.gc import Collected, GcPlan
+    from art.hooks import Hooks
     from art.keeping import Keeping
+    from art.model import Manifest
     from art.prune import Pruned, PrunePlan, Pruner
     from art.publish import About, Content, Draft, Publisher
     from art.pull import Supply
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from art.retention import Policy
     from art.settings import KeySettings, Settings, SettingsChange
     from art.survey import Finding, Status, Usage
-    from art.sync import Fetched, Pulled, PullPlan, Pushed, PushPlan, RemoteStatus
+    from art.sync import Fetched, Pulled, PullPlan, Pushed, PushPlan, RemoteStatus, Sent
     from art.version import Progress, Version
     from art.writer import ChunkHints
 
@@ -522,6 +524,7 @@ class Repo:
 
     def execute_delete(self, plan: DeletePlan, *, message: str | None = None) -> int:
         """Delete the versions of a plan; return how many that were."""
+        self._before_delete(plan.versions)
         return self._changes().delete(plan, message)
 
     def restore(self, *refs: str, message: str | None = None) -> list[Version]:
@@ -565,6 +568,7 @@ class Repo:
     ) -> Pruned:
         """Let the versions of a plan go, but for those that are tagged, used or protected since it was
         made. Stops at the first error and raises it, unless `ignore_errors`."""
+        self._before_delete(decision.record for decision in plan.dropped)
         jobs = self.config.get("jobs").value
         return self._pruner().execute(plan, message, jobs=jobs, ignore_errors=ignore_errors)
 
@@ -597,7 +601,17 @@ class Repo:
         Without `payload`, only versions go whose payload is there already. Raise UnavailableError,
         DeniedError or ConflictError; what was published until then stays published.
         """
-        return self._exchange.push(patterns, remote, payload=payload)
+
+        def coming() -> dict[str, Any]:
+            plan = self._exchange.plan_push(patterns, remote, payload=payload)
+            return self._exchanged(plan.remote, plan.versions, plan.entries)
+
+        self._hooks.before("pre-push", coming)
+        pushed = self._exchange.push(patterns, remote, payload=payload)
+        self._hooks.after(
+            "post-push", lambda: self._exchanged(pushed.remote, pushed.versions, pushed.entries)
+        )
+        return pushed
 
     def plan_fetch(self, *patterns: str, remote: str | None = None) -> Fetched:
         """Return what `fetch` would bring."""
@@ -627,7 +641,12 @@ class Repo:
         its tags name, or of `all` versions that are live or can be restored."""
         from art.pull import Depth
 
-        return self._exchange.pull(patterns, remote, Depth(depth, all), payload=payload)
+        pulled = self._exchange.pull(patterns, remote, Depth(depth, all), payload=payload)
+        new = pulled.fetched
+        self._hooks.after(
+            "post-pull", lambda: self._exchanged(new.remote, new.versions, new.entries)
+        )
+        return pulled
 
     # -- keeping ---------------------------------------------------------------------------------
 
@@ -657,6 +676,7 @@ class Repo:
         """
         grace = self._grace(None)
         record = self._resolver.record(_exact(ref), deleted=True)
+        self._before_delete([record])
         done = []
         if remote is not None:
             done.append(self._keeping.purge_remote(record, remote, message, grace, force=force))
@@ -683,7 +703,38 @@ class Repo:
         self._backend.sweep_temporary()
         lock = self._backend.together(GC_LOCK)  # no pack goes as long as the publisher is there
         memory = Memory(self._database, self._store.objects)
-        return Publisher(self._store, self._index, memory, self.reporter, self._author(), lock)
+        publisher = Publisher(self._store, self._index, memory, self.reporter, self._author(), lock)
+        publisher.before, publisher.after = self._before_create, self._after_create
+        return publisher
+
+    def _before_create(self, document: Document) -> None:
+        new = {"key": document.get("key"), "number": None, "id": None, "ref": None}
+        self._hooks.before("pre-create", lambda: {"versions": [{**new, "manifest": document}]})
+
+    def _after_create(self, manifest: Manifest, number: int | None) -> None:
+        made = _hooked(manifest.key, number, manifest.id)
+        self._hooks.after(
+            "post-create", lambda: {"versions": [{**made, "manifest": manifest.document}]}
+        )
+
+    def _before_delete(self, records: Iterable[Record]) -> None:
+        versions = [_hooked(record.key, record.number, record.id) for record in records]
+        if versions:
+            self._hooks.before("pre-delete", lambda: {"versions": versions})
+
+    def _exchanged(self, name: str, versions: Iterable[Sent], entries: int) -> dict[str, Any]:
+        setting = self.remotes.get(name)
+        return {
+            "versions": [_hooked(sent.key, sent.number, sent.id) for sent in versions],
+            "remote": {"name": setting.name, "url": setting.where},
+            "entries": entries,
+        }
+
+    @cached_property
+    def _hooks(self) -> Hooks:
+        from art.hooks import Hooks
+
+        return Hooks(self.root, self.id, self._warn)
 
     def _changes(self) -> Changes:
         from art.changes import Changes
@@ -837,6 +888,12 @@ class Repo:
         if not records:
             raise NotFoundError(f"{ref} has no deleted version", hint=f"art log {ref}")
         return records[::-1]
+
+
+def _hooked(key: str | None, number: int | None, id: str) -> dict[str, Any]:
+    """Return what hooks are told of a version."""
+    ref = id if key is None else f"{key}@v{number}"
+    return {"key": key, "number": number, "id": id, "ref": ref}
 
 
 def _ref(ref: str | Ref) -> Ref:

@@ -179,6 +179,22 @@ Jobs = Annotated[
 ]
 
 
+def _set_no_hooks(wanted: bool) -> None:
+    if wanted:
+        os.environ["ART_NO_HOOKS"] = "1"  # which `art.hooks` looks at
+
+
+NoHooks = Annotated[
+    bool,
+    option(
+        "--no-hooks",
+        envvar="ART_NO_HOOKS",
+        help="No programs of .art/hooks are run",
+        callback=_set_no_hooks,
+    ),
+]
+
+
 def root(
     context: typer.Context,
     json: Json = False,

@@ -6,6 +6,7 @@ import typer
 
 from art.cli.common import (
     ErrorOnNoop,
+    NoHooks,
     Output,
     check_noop,
     complete_ref,
@@ -28,6 +29,7 @@ def command(
     ],
     new: Annotated[str, typer.Argument(help="Key of the copy", metavar="NEW")],
     error_on_noop: ErrorOnNoop = False,
+    no_hooks: NoHooks = False,
 ) -> None:
     """Copy a version, or all of an artifact, to another key
 

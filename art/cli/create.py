@@ -11,6 +11,7 @@ import typer
 from art.cli.common import (
     ErrorOnNoop,
     Jobs,
+    NoHooks,
     Output,
     complete_key,
     complete_ref,
@@ -151,6 +152,7 @@ def command(
     remote: Remote = None,
     error_on_noop: ErrorOnNoop = False,
     jobs: Jobs = None,
+    no_hooks: NoHooks = False,
 ) -> None:
     """Make a version of files, a folder, standard input or a value
 

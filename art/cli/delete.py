@@ -7,6 +7,7 @@ import typer
 from art.cli.common import (
     DryRun,
     ErrorOnNoop,
+    NoHooks,
     Output,
     Yes,
     check_noop,
@@ -44,6 +45,7 @@ def command(
     yes: Yes = False,
     message: Annotated[str | None, option("-m", "--message", metavar="TEXT", help="Why")] = None,
     error_on_noop: ErrorOnNoop = False,
+    no_hooks: NoHooks = False,
 ) -> None:
     """Delete versions, so that restore can bring them back
 

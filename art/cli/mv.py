@@ -4,12 +4,15 @@ from typing import Annotated
 
 import typer
 
-from art.cli.common import Key, Output, open_repo, shared, show_moved
+from art.cli.common import Key, NoHooks, Output, open_repo, shared, show_moved
 
 
 @shared
 def command(
-    output: Output, key: Key, new: Annotated[str, typer.Argument(help="New key", metavar="NEW")]
+    output: Output,
+    key: Key,
+    new: Annotated[str, typer.Argument(help="New key", metavar="NEW")],
+    no_hooks: NoHooks = False,
 ) -> None:
     """Rename an artifact; the old references go on working
 

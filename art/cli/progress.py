@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from art.cli.common import Key, Output, open_repo, option, shared, show_published
+from art.cli.common import Key, NoHooks, Output, open_repo, option, shared, show_published
 
 
 @shared
@@ -23,6 +23,7 @@ def command(
             help="What is being done, else as before; '' for nothing",
         ),
     ] = None,
+    no_hooks: NoHooks = False,
 ) -> None:
     """Make a progress artifact, or update it in place
 

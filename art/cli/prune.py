@@ -9,6 +9,7 @@ import typer
 from art.cli.common import (
     DryRun,
     ErrorOnNoop,
+    NoHooks,
     Output,
     Yes,
     check_noop,
@@ -108,6 +109,7 @@ def command(
     dry_run: DryRun = False,
     yes: Yes = False,
     error_on_noop: ErrorOnNoop = False,
+    no_hooks: NoHooks = False,
 ) -> None:
     """Delete the versions that no rule keeps
 

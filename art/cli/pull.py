@@ -8,6 +8,7 @@ from art.cli.common import (
     DryRun,
     ErrorOnNoop,
     Jobs,
+    NoHooks,
     Output,
     check_noop,
     open_repo,
@@ -41,6 +42,7 @@ def command(
     dry_run: DryRun = False,
     jobs: Jobs = None,
     error_on_noop: ErrorOnNoop = False,
+    no_hooks: NoHooks = False,
 ) -> None:
     """Bring a remote's history here, and payloads
 

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from art.cli.common import Output, Ref, Yes, open_repo, option, record_document, shared
+from art.cli.common import NoHooks, Output, Ref, Yes, open_repo, option, record_document, shared
 from art.render.plain import size_text
 
 
@@ -16,6 +16,7 @@ def command(
     message: Annotated[str | None, option("-m", "--message", help="Why")] = None,
     force: Annotated[bool, option("--force", help="Also where a tag names it")] = False,
     yes: Yes = False,
+    no_hooks: NoHooks = False,
 ) -> None:
     """Remove a version for ever, and now: a leaked secret, say
 

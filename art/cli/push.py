@@ -4,7 +4,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from art.cli import transfers
-from art.cli.common import DryRun, ErrorOnNoop, Jobs, Output, check_noop, open_repo, shared
+from art.cli.common import DryRun, ErrorOnNoop, Jobs, NoHooks, Output, check_noop, open_repo, shared
 
 if TYPE_CHECKING:
     from art.repo import Repo
@@ -20,6 +20,7 @@ def command(
     dry_run: DryRun = False,
     jobs: Jobs = None,
     error_on_noop: ErrorOnNoop = False,
+    no_hooks: NoHooks = False,
 ) -> None:
     """Publish at a remote what it does not have
 
