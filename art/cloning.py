@@ -68,7 +68,13 @@ def open_remote(
     with tempfile.TemporaryDirectory(prefix="art-") as folder:
         repo = _new(Path(folder), remote, url, options, reporter)
         try:
-            repo.fetch(*patterns)
+            fetched: set[str] = set()
+            while wanted := set(patterns) - fetched:
+                repo.fetch(*wanted)
+                fetched |= wanted
+                patterns += tuple(repo.moved_keys(*wanted))  # references go on there
+            if not fetched:
+                repo.fetch()
             yield repo
         finally:
             repo.close()

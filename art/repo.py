@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, NamedTuple
 
 from art import listing, place
 from art.backend import LocalBackend
+from art.catalog import STATE
 from art.config import Config, span_seconds
 from art.database import Database
 from art.errors import ConflictError, NoRepositoryError, NotFoundError, NothingToDoError, UsageError
@@ -353,6 +354,12 @@ class Repo:
     def keys(self) -> list[str]:
         """Return all keys that have a live version, sorted."""
         return [record.key for record in self.listing() if record.key and record.is_live]
+
+    def moved_keys(self, *keys: str) -> list[str]:
+        """Return the keys under which versions of these go on."""
+        logs = [self._index.fresh_log(key, STATE) for key in keys]
+        named = [version for log in logs for e in log for version in e.document["versions"]]
+        return sorted({str(version["to"]["key"]) for version in named if "to" in version})
 
     def tagged_keys(self) -> list[str]:
         """Return the keys with a live version that have or had a tag, sorted."""

@@ -26,8 +26,8 @@ def command(
 ) -> None:
     """Run the main job in a temporary folder and show what happens
 
-    Makes a repository and files, versions, changes, compares, tags, takes out, verifies, deletes
-    and restores them. Every command line that is shown is run.
+    Makes a repository and files, versions, changes, compares, tags, takes out, verifies, pushes,
+    clones, deletes and restores them. Every command line that is shown is run.
 
     \b
     Examples:
@@ -60,6 +60,7 @@ class _Demo:
         self._publish()
         self._look()
         self._take_out()
+        self._share()
         self._undo()
         return self._steps
 
@@ -89,6 +90,15 @@ class _Demo:
         self._art("get", "sales/data@prod", "out")
         self._verify("data", "out")
         self._art("get", "sales/data@v1/notes", "old-notes")
+
+    def _share(self) -> None:
+        self._tell("Push to a shared folder, which could be a bucket, and clone what is there.")
+        self._art("remote", "add", "origin", "shared")
+        self._art("push")
+        self._art("clone", "shared", "colleague")
+        self._tell("A clone has the history; bytes come when they are needed, and are verified.")
+        self._art("-C", "colleague", "get", "sales/data@prod", "theirs")
+        self._verify("data", "colleague/theirs")
 
     def _undo(self) -> None:
         self._tell("What has a tag is not deleted by accident, and what is deleted comes back.")
