@@ -48,6 +48,13 @@ class Ledger:
         """Note that a log is the same on both sides up to this number, and no further."""
         self._note("logs", log.directory, number)
 
+    def ends(self) -> dict[Log, int]:
+        """Return up to which number each log is known to be the same on both sides."""
+        names = {*self._known.get("logs", {}), *self._news.get("logs", {})}
+        first = ((name, "v" if name.startswith("manifests/") else "") for name in names)
+        located = [Log.of(f"{name}/{prefix}{1:08}.yaml") for name, prefix in first]
+        return {found[0]: self.end(found[0]) for found in located if found}
+
     def has_keyless(self, uid: str) -> bool:
         """Whether a keyless version is on both sides."""
         return bool(self._number("keyless", uid))

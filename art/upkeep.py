@@ -1,0 +1,209 @@
+"""What checks and repairs ask of a repository and its remotes: the facade's part for fsck."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from art.backend import LocalBackend
+from art.catalog import VERSIONS, Log
+from art.errors import ArtError
+from art.fsck import Checker, Extent, Memory, Report, unhealthy_ids
+from art.index import Index
+from art.inventory import Held, Known, Problem
+from art.marks import change_marks
+from art.merge import Ledger
+from art.remotes import Remotes
+from art.repair import Repaired, Repairer, RepairPlan
+from art.reporter import Reporter
+from art.salvage import FolderSource, Peer, open_payload
+from art.store import Store
+
+_ROUNDS = 3  # what is healed may show what else is wrong
+_LOCK = "sync"  # while documents get other content, nobody merges
+
+
+class Upkeep:
+    """Checks and repairs one repository and its remotes."""
+
+    def __init__(
+        self,
+        store: Store,
+        index: Index,
+        remotes: Remotes,
+        reporter: Callable[[], Reporter],
+        jobs: Callable[[], int],
+    ) -> None:
+        self._store = store
+        self._index = index
+        self._remotes = remotes
+        self._reporter = reporter
+        self._jobs = jobs
+        self._backend = LocalBackend(Path(store.backend.where))
+
+    def check(self, patterns: Sequence[str], remote: str | None, extent: Extent) -> Report:
+        """Check this repository, or a remote of it. Versions that were marked as damaged and are whole
+        are marked no longer."""
+        checker = self._checker(patterns, remote)
+        report = checker.run(extent)
+        if remote is None and extent.data and not extent.is_part:
+            bad = unhealthy_ids(checker.inventory, report.problems)
+            whole = {held.id for held in checker.inventory.versions} - bad.keys()
+            self._mark({}, whole)
+        return report
+
+    def plan(
+        self, patterns: Sequence[str], remote: str | None, extent: Extent, folder: Path | None
+    ) -> RepairPlan:
+        """Check, and return what can be done about what is wrong."""
+        task = _Task(tuple(patterns), remote, folder)
+        plan, repairer, _ = self._planned(task, extent)
+        plan.work.run = lambda: self._execute(plan, repairer, task, extent)
+        return plan
+
+    def _planned(self, task: _Task, extent: Extent) -> tuple[RepairPlan, Repairer, Checker]:
+        checker = self._checker(task.patterns, task.remote)
+        report = checker.run(extent)
+        is_wrong = bool(report.problems)
+        repairer = Repairer(
+            checker,
+            list(self._peers(task.remote)) if is_wrong else [],
+            self._backend,
+            self._reporter(),
+            self._folder(checker.store, task.folder) if task.folder and is_wrong else None,
+            self._replacing if task.remote is None else None,
+        )
+        return repairer.plan(report), repairer, checker
+
+    def _execute(
+        self, plan: RepairPlan, repairer: Repairer, task: _Task, extent: Extent
+    ) -> Repaired:
+        """Carry out a plan, and plans for what it brought to light."""
+        done = repairer.execute(plan)
+        for _ in range(_ROUNDS):
+            brings_more = any(step.kind in ("create", "replace") for step in plan.steps)
+            again = extent if brings_more else Extent()
+            plan, repairer, checker = self._planned(task, again)
+            done = replace(done, left=_left(done.left, plan.left, is_all=again.reads))
+            self._mark_left(done.left, checker, task.remote)
+            if not plan.steps:
+                break
+            more = repairer.execute(plan)
+            done = replace(
+                done,
+                steps=[*done.steps, *more.steps],
+                quarantined=[*done.quarantined, *more.quarantined],
+            )
+        return done
+
+    # -- what is checked -------------------------------------------------------------------------
+
+    def _checker(self, patterns: Sequence[str], remote: str | None) -> Checker:
+        store = self._store if remote is None else self._remotes.open(remote)
+        of = " ".join([store.id, *sorted(patterns)])
+        return Checker(
+            store,
+            self._reporter(),
+            Memory(self._backend, of),
+            patterns,
+            self._known(store),
+            self._is_elsewhere(store),
+            self._jobs(),
+        )
+
+    def _known(self, store: Store) -> Known:
+        """Return what is known to have been in a store: what was seen to be both here and there."""
+        ends: dict[Log, int] = {}
+        keyless: set[str] = set()
+        for ledger in self._ledgers() if store is self._store else [self._ledger(store.id)]:
+            keyless |= ledger.keyless()
+            for log, end in ledger.ends().items():
+                ends[log] = max(end, ends.get(log, 0))
+        return Known(ends, frozenset(keyless))
+
+    def _ledger(self, remote: str) -> Ledger:
+        return Ledger(self._backend, remote)
+
+    def _ledgers(self) -> list[Ledger]:
+        with contextlib.suppress(ArtError):
+            settings = self._remotes.all()
+            return [self._ledger(each.repository) for each in settings if each.repository]
+        return []
+
+    def _is_elsewhere(self, store: Store) -> Callable[[Held], bool]:
+        """Return what tells the versions whose payload need not be in a store: here, what a remote has;
+        in somebody else's working repository, all."""
+        if store is not self._store:
+            return lambda held: not store.is_bare
+        known = [(ledger.ends(), ledger.keyless()) for ledger in self._ledgers()]
+
+        def is_published(held: Held) -> bool:
+            if held.key is None:
+                return any(held.uid in keyless for _, keyless in known)
+            log = Log(held.key, VERSIONS)
+            return any((held.number or 0) <= ends.get(log, 0) for ends, _ in known)
+
+        return is_published
+
+    # -- what helps ------------------------------------------------------------------------------
+
+    def _peers(self, remote: str | None) -> Iterator[Peer]:
+        """Yield the other stores with this history, those that cannot be opened left out."""
+        target = None if remote is None else self._remotes.open(remote).id
+        if remote is not None:
+            yield Peer("this repository", self._store, self._ledger(str(target)).ends())
+        for setting in sorted(self._remotes.all(), key=lambda each: not each.is_authority):
+            try:
+                store = self._remotes.open(setting.name)
+            except ArtError as error:
+                self._reporter().warn(f"{setting.name} cannot help: {error.message}")
+                continue
+            if store.id != target:
+                ends = self._ledger(store.id).ends()
+                if target is not None:
+                    theirs = self._ledger(target).ends()
+                    ends = {log: min(end, theirs.get(log, 0)) for log, end in ends.items()}
+                yield Peer(setting.name, store, ends)
+
+    def _folder(self, store: Store, folder: Path) -> FolderSource:
+        return FolderSource(folder, self._backend, store.chunking, self._reporter())
+
+    @contextlib.contextmanager
+    def _replacing(self, key: str | None) -> Iterator[None]:
+        with self._backend.alone(_LOCK), self._index.replacing(key):
+            yield
+
+    def _mark_left(self, left: Sequence[Problem], checker: Checker, remote: str | None) -> None:
+        """Mark the versions that are damaged for good, those of a remote only where they are not whole
+        here either."""
+        bad = unhealthy_ids(checker.inventory, left)
+        versions = {held.id: held for held in checker.inventory.versions}
+        is_ours = remote is None
+        self._mark(
+            {id: why for id, why in bad.items() if is_ours or not self._is_here(versions[id])}, set()
+        )
+
+    def _is_here(self, held: Held) -> bool:
+        return held.tree is None or open_payload(self._store.objects, held.tree) is not None
+
+    def _mark(self, add: dict[str, str], remove: set[str]) -> None:
+        change_marks(self._backend, add, remove)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What is to be repaired, and with the help of which folder."""
+
+    patterns: tuple[str, ...]
+    remote: str | None
+    folder: Path | None
+
+
+def _left(before: Sequence[Problem], now: Sequence[Problem], *, is_all: bool) -> list[Problem]:
+    """Return what is left: what was found now and, unless all was read again, what only reading all
+    could find."""
+    known = {problem.name for problem in now}
+    deep = [each for each in before if each.kind in ("pack", "tree") and each.name not in known]
+    return [*now, *([] if is_all else deep)]
