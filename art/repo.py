@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from art.changes import Changes, DeletePlan, Moved, TagMove
     from art.diff import Comparison
     from art.exchange import Exchange
+    from art.fsck import Report
     from art.gc import Collected, GcPlan
     from art.hooks import Hooks
     from art.keeping import Keeping
@@ -45,10 +46,12 @@ if TYPE_CHECKING:
     from art.pull import Supply
     from art.purge import Purged
     from art.remotes import Remotes
+    from art.repair import Repaired, RepairPlan
     from art.retention import Policy
     from art.settings import KeySettings, Settings, SettingsChange
     from art.survey import Finding, Status, Usage
     from art.sync import Fetched, Pulled, PullPlan, Pushed, PushPlan, RemoteStatus, Sent
+    from art.upkeep import Upkeep
     from art.version import Progress, Version
     from art.writer import ChunkHints
 
@@ -405,7 +408,7 @@ class Repo:
         """Return how many keys, versions and bytes there are, and what is not as it should be."""
         from art import survey
 
-        return survey.status(self._store, self._index, str(self.root))
+        return survey.status(self._store, self._index, str(self.root), self.damaged_versions())
 
     def du(self, *patterns: str) -> Usage:
         """Return what each key's live versions weigh, and what only they keep in the packs."""
@@ -431,6 +434,50 @@ class Repo:
             remotes=self.remotes,
             unpublished=unpublished,
         )
+
+    def fsck(
+        self,
+        *patterns: str,
+        remote: str | None = None,
+        data: bool = False,
+        sample: float | None = None,
+        max_duration: float | None = None,
+    ) -> Report:
+        """Check what is stored of the keys that match, or of everything, here or at a remote: every
+        document, and whether packs are there; with `data`, that every byte is what it was.
+
+        `sample` (a share, from 0 to 1) and `max_duration` (seconds) read a part of the bytes, and the
+        next time what follows. Damage is in the report, not raised.
+        """
+        from art.fsck import Extent
+
+        return self._upkeep.check(patterns, remote, Extent(data, sample, max_duration))
+
+    def plan_repair(
+        self,
+        *patterns: str,
+        remote: str | None = None,
+        data: bool = False,
+        source: str | os.PathLike[str] | None = None,
+    ) -> RepairPlan:
+        """Check as `fsck`, and decide how to heal what is damaged: from other packs, from the other
+        remotes (for a remote, from here), from the files in `source` whose digests are right."""
+        from art.fsck import Extent
+
+        folder = None if source is None else Path(source).absolute()
+        return self._upkeep.plan(patterns, remote, Extent(data), folder)
+
+    def execute_repair(self, plan: RepairPlan) -> Repaired:
+        """Carry out a repair. What is damaged is kept in `quarantine/`; versions that cannot be healed
+        are marked as damaged."""
+        assert plan.work.run is not None
+        return plan.work.run()
+
+    def damaged_versions(self) -> dict[str, str]:
+        """Return by id the versions that a repair could not heal, and what is wrong with each."""
+        from art.marks import read_marks
+
+        return read_marks(self._backend)
 
     # -- change ----------------------------------------------------------------------------------
 
@@ -840,6 +887,18 @@ class Repo:
         from art.exchange import Exchange
 
         return Exchange(self._store, self._index, self.remotes, lambda: self.reporter, self._hints)
+
+    @cached_property
+    def _upkeep(self) -> Upkeep:
+        from art.upkeep import Upkeep
+
+        return Upkeep(
+            self._store,
+            self._index,
+            self.remotes,
+            lambda: self.reporter,
+            lambda: int(self.config.get("jobs").value),
+        )
 
     def _hints(self) -> ChunkHints:
         from art.memory import Memory

@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from art import catalog as catalogs
@@ -102,8 +102,10 @@ class Finding:
     hint: str | None = None
 
 
-def status(store: Store, index: Index, root: str) -> Status:
-    """Return the counts of a repository."""
+def status(
+    store: Store, index: Index, root: str, marks: Mapping[str, str] | None = None
+) -> Status:
+    """Return the counts of a repository. `marks` says what is wrong with versions, by id."""
 
     def ask(index: Index) -> tuple[list[Record], list[Record]]:
         index.refresh_all()
@@ -122,7 +124,8 @@ def status(store: Store, index: Index, root: str) -> Status:
         len(sizes),
         sum(sizes),
         [record.ref for record in live if not _has_payload(store, record)],
-        [str(record.title) for record in records if record.state == "damaged"],
+        [str(record.title) for record in records if record.state == "damaged"]
+        + [f"{r.ref}: {marks[r.id]}" for r in (*records, *anonymous) if marks and r.id in marks],
     )
 
 

@@ -182,7 +182,8 @@ class Upkeep:
         versions = {held.id: held for held in checker.inventory.versions}
         is_ours = remote is None
         self._mark(
-            {id: why for id, why in bad.items() if is_ours or not self._is_here(versions[id])}, set()
+            {id: why for id, why in bad.items() if is_ours or not self._is_here(versions[id])},
+            set(),
         )
 
     def _is_here(self, held: Held) -> bool:

@@ -24,7 +24,7 @@ COMMANDS = {
     "Exchange": ["remote", "push", "fetch", "pull"],
     "Undo": ["delete", "restore"],
     "Keep": ["prune", "gc", "purge"],
-    "Set up": ["config", "doctor", "completion"],
+    "Set up": ["config", "doctor", "fsck", "completion"],
 }
 NAMES = [name for names in COMMANDS.values() for name in names]
 

@@ -2,7 +2,7 @@
 
 import shutil
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -56,9 +56,12 @@ def show_rows(
     """Print rows in the form that was asked for; `--json` is `-o json`."""
     format = format or (Format.JSON if output.is_json else Format.TABLE)
     if format is Format.JSON:
-        sys.stdout.writelines(stream_json(_document(repo, row) for row in rows))
+        marks = repo.damaged_versions()
+        sys.stdout.writelines(stream_json(_document(repo, row, marks) for row in rows))
     elif format is Format.JSONL:
-        sys.stdout.writelines(plain.json_text(_document(repo, row)) + "\n" for row in rows)
+        marks = repo.damaged_versions()
+        lines = (plain.json_text(_document(repo, row, marks)) for row in rows)
+        sys.stdout.writelines(line + "\n" for line in lines)
     elif format is Format.IDS:
         sys.stdout.writelines(f"{row.id}\n" for row in rows)
     elif format is Format.CSV:
@@ -82,8 +85,12 @@ def parse_columns(text: str | None, default: Sequence[str]) -> Sequence[str]:
     return names
 
 
-def _document(repo: "Repo", row: "Record") -> dict[str, Any]:
+def _document(
+    repo: "Repo", row: "Record", marks: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     document = record_document(row)
+    if marks and row.id in marks:
+        document["damaged"] = marks[row.id]
     if row.type == "progress":
         from dataclasses import asdict
 
@@ -121,6 +128,10 @@ def _show(repo: "Repo", name: str, *, is_terminal: bool) -> Callable[["Record"],
         return lambda row: _progress_text(repo, row)
     if name == "about":
         return lambda row: "  ".join(filter(None, [_progress_text(repo, row), _about(row)]))
+    if name == "state" and (marks := repo.damaged_versions()):
+        return lambda row: f"{row.state}, damaged" if row.id in marks else row.state
+    if name == "type" and (marks := repo.damaged_versions()):
+        return lambda row: f"{row.type}, damaged" if row.id in marks else row.type
     if name == "id" and is_terminal:
         return lambda row: row.id[:15]
     return _CELLS.get(name) or (lambda row: _text(_value(record_document(row), name)))
