@@ -89,18 +89,21 @@ class LogReader:
         return [found[number] for number in wanted]
 
     def following(self, log: Log, number: int) -> list[bytes]:
-        """Return the documents that follow `number`: the first few are found by asking for one after
-        the other, what comes behind them by a listing."""
+        """Return the documents that follow `number`: few are found by asking for one after the other,
+        many by a listing, which may be older than they are."""
         found: list[bytes] = []
-        for after in range(number, number + _PROBES) if number else ():
-            try:
-                found.append(self._whole(log, after + 1))
-            except FileNotFoundError:
-                return found
-        first = number + len(found) + 1
-        numbers = map(parse_number, self._backend.names(log.directory))
-        last = max((listed for listed in numbers if listed is not None), default=0)
-        return found + self.read(log, first, last)
+        is_long = not number
+        while True:
+            if is_long:
+                numbers = map(parse_number, self._backend.names(log.directory))
+                last = max((listed for listed in numbers if listed is not None), default=0)
+                found += self.read(log, number + len(found) + 1, last)
+            for _ in range(_PROBES):
+                try:
+                    found.append(self._whole(log, number + len(found) + 1))
+                except FileNotFoundError:
+                    return found
+            is_long = True
 
     def one(self, log: Log, number: int) -> bytes:
         """Return one document. Raise CorruptError where it is damaged or missing."""

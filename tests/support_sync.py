@@ -99,8 +99,10 @@ class FaultyRemote:
 
     def read(self, name: str, start: int = 0, length: int | None = None) -> bytes:
         kind = self._begin("read", name)
-        data = self.inner.read(name, start, length)
-        self._end(kind, name)
+        try:
+            data = self.inner.read(name, start, length)
+        finally:
+            self._end(kind, name)
         return data[: len(data) // 2] if kind == "truncated" else data
 
     def size(self, name: str) -> int | None:
@@ -162,18 +164,27 @@ class FaultyRemote:
 class World:
     """A remote and the repositories that share it, in one folder."""
 
-    def __init__(self, root: Path, *, has_path: bool = False) -> None:
+    def __init__(self, root: Path, *, has_path: bool = False, is_on_disk: bool = False) -> None:
+        """The remote is in memory, or in the folder `remote`, from where it is taken up again."""
         self.root = root
         self.url = str(root / "remote") if has_path else f"memory://sync-{next(_COUNTER)}"
-        inner = LocalBackend(root / "remote") if has_path else open_backend(self.url)
-        (root / "remote").mkdir()
+        is_on_disk |= has_path
+        (root / "remote").mkdir(exist_ok=True)
+        inner = LocalBackend(root / "remote") if is_on_disk else open_backend(self.url)
         self.remote = FaultyRemote(inner, has_path)
+        for item in inner.walk(""):
+            self.remote._note(item.name, inner.read(item.name))
         self._patch = pytest.MonkeyPatch()
         self._patch.setattr(art.remotes, "open_backend", lambda *_, **__: self.remote)
         self._patch.setattr(packer, "PACK_SIZE", 64 << 10)
         self.repos: dict[str, Repo] = {}
         self._checked: set[str] = set()
         self._ids: set[str] = set()
+
+    def open(self, name: str) -> Repo:
+        """Open a repository that is there already."""
+        self.repos[name] = Repo(self.root / name, Telling())
+        return self.repos[name]
 
     def add(self, name: str) -> Repo:
         """Make another repository that has the remote."""

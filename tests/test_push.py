@@ -266,6 +266,17 @@ def test_a_number_that_is_taken_and_cannot_be_read_ends_the_push(world: World, a
         a.push()
 
 
+def test_where_listings_are_old_the_number_that_is_taken_is_read_all_the_same(
+    world: World, a: Repo, b: Repo
+) -> None:
+    make(a, "k", "# 1")
+    a.push()
+    make(b, "k", "# 2")
+    world.remote.plan = Plan("stale")
+    (moved,) = b.push().renumbered
+    assert (moved.old, moved.new) == (1, 2)
+
+
 def test_a_push_finishes_what_a_killed_process_began(world: World, a: Repo) -> None:
     """What is there twice meanwhile is not published twice."""
     make(a, "k", "# 1", "# 2")
