@@ -214,7 +214,7 @@ def _ratios(outcome: Outcome) -> str:
     medians = outcome.medians
     if "art" not in medians:
         return "-"
-    others = (tool for tool in medians if tool != "art")
+    others = (tool for tool in medians if tool not in ("art", "art-create"))
     return "; ".join(_ratio(outcome, medians["art"], tool) for tool in others) or "-"
 
 
