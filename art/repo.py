@@ -612,6 +612,7 @@ class Repo:
 
         if only not in STATES:
             raise UsageError(f"only is {only!r}, expected 'artifact' or 'metadata'")
+        self._index.ask(lambda index: index.refresh_all())
         self._refuse_unknown(patterns)
         now = datetime.now(timezone.utc)
         request = Request(now, patterns, policy, anonymous, force, STATES[only])
