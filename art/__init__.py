@@ -15,9 +15,11 @@ repo        `Repo`, the facade: puts the parts below together, does nothing itse
 version     `Version`: one version of an artifact, to look at and to take out
 worktree    files on disk → trees (ignore: which not); checkout, with folder, staging and surplus: the
             way back; diff, tables: what differs
+changes     what is said of versions later; prune: which go by retention's rules; settings: what is
+            declared of a key
 store       one place with the layout of FORMAT.md; index: a cache of it that answers fast
 writer      payloads into packs; objects: bytes by digest, out of packs; catalog: manifests and logs
-config      settings; place: where the nearest repository lies
+config      settings of the place; place: where the nearest repository lies
 backend     bytes at names, durable and created exclusively; pack, layout, tree, document: formats
 model       what a key, a manifest and an entry are: pure values; ref: references to versions
 errors      every way things go wrong; reporter: how long jobs say how far they are
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from art.listing import Filter
     from art.ref import Ref
     from art.repo import Repo, init, open
+    from art.retention import Policy
     from art.version import Version
 
 __version__ = "0.1.0"
@@ -63,6 +66,7 @@ __all__ = [
     "NotFoundError",
     "NothingToDoError",
     "PartialError",
+    "Policy",
     "Ref",
     "Repo",
     "StorageError",
@@ -79,6 +83,7 @@ __all__ = [
 
 _MODULES = {
     "Filter": "listing",
+    "Policy": "retention",
     "Ref": "ref",
     "Repo": "repo",
     "Version": "version",

@@ -220,7 +220,8 @@ class Pairing:
 def _superseded(log: Log, entry: Entry) -> Superseded:
     key = str(log.key)
     if entry.tag is None:
-        return Superseded(key, log.name, f"a change of the settings of {key}", "art config --help")
+        again = f"art settings {key} --history"
+        return Superseded(key, log.name, f"a change of the settings of {key}", again)
     if entry.version_id is None:
         what, command = (
             f"taking away tag {entry.tag!r} of {key}",
