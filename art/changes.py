@@ -266,6 +266,10 @@ class Changes:
                 del going[refusal.record.ref]
         return DeletePlan(list(going.values()), refused)
 
+    def is_protected(self, record: Record) -> bool:
+        """Whether a version's key is protected, so that only force takes it away."""
+        return bool(self._protected([record]))
+
     def _protected(self, records: Iterable[Record]) -> list[Record]:
         """Return those of these versions whose key is protected."""
         groups = _by_key(list(records))

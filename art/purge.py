@@ -37,7 +37,7 @@ class Purger:
     def purge(self, record: Record, message: str | None, *, force: bool) -> Purged:
         """Take a version away for ever; its number stays taken. Interrupted, it can be done again.
 
-        Raise ConflictError where a tag names it or a live version was made from it, unless `force`.
+        Raise ConflictError where a tag names it or its key is protected, unless `force`.
         """
         if record.state == "moved":
             raise UsageError(
@@ -47,6 +47,10 @@ class Purger:
         if record.tags and not force:
             raise ConflictError(
                 f"{record.ref} is not purged: tag {record.tags[0]!r} names it", hint="--force"
+            )
+        if not force and self._changes.is_protected(record):
+            raise ConflictError(
+                f"{record.ref} is not purged: {record.key} is protected", hint="--force"
             )
         self._changes.purge(record, message)
         others = self._index.ask(lambda i: i.payload_users(record.payload or ""))

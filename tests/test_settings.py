@@ -14,10 +14,11 @@ from art.errors import ConflictError, CorruptError, NotFoundError, UsageError
 from art.model import new_uid
 from art.repo import Repo
 from art.retention import Policy
-from art.settings import KNOWN, Settings
+from art.settings import Settings
 from tests.support import run_together
 
 LOG = "refs/k/_settings"
+NAMES = {"type", "partitions", "retention", "protected", "protected_tags"}
 
 
 def entry(**fields: Any) -> dict[str, Any]:
@@ -68,7 +69,7 @@ def test_what_is_set_is_what_holds(repo: Repo) -> None:
         found.document,
     )
     assert found.document["retention"] == {"keep_last": 3, "keep_labels": ["gold"]}
-    assert set(found.document) == set(KNOWN)
+    assert set(found.document) == NAMES
 
 
 def test_none_takes_away_and_leaves_nothing_empty(repo: Repo) -> None:
@@ -116,7 +117,7 @@ def test_changes_by_several_at_once_are_all_kept(repo: Repo) -> None:
     changes += [("retention.keep_daily", 2), ("partitions", "a"), ("protected_tags", "x")]
     run_together([lambda c=c: change(*c) for c in changes])  # type: ignore[misc]
 
-    assert set(repo.settings("k").document) == set(KNOWN)
+    assert set(repo.settings("k").document) == NAMES
     assert repo.settings("k").retention == Policy(keep_last=1, keep_daily=2)
     assert len(repo.settings_history("k")) == 6
 
@@ -266,6 +267,8 @@ def test_versions_of_a_protected_key_are_deleted_by_force_only(repo: Repo) -> No
     with pytest.raises(ConflictError, match="k is protected"):
         repo.delete("k@v1")
     repo.delete("k@v1", force=True)
+    with pytest.raises(ConflictError, match="k is protected"):
+        repo.purge("k@v2")
     repo.set_settings("k", protected=None)
     assert repo.delete("k@v2").versions
 
