@@ -150,13 +150,7 @@ def command(
         force=force,
     )
     if dry_run or not plan.dropped:
-        output.show(_text(plan), _document(plan, dry_run=dry_run))
-        count = count_text(len(plan.decisions), "version")
-        output.say(
-            f"would prune {len(plan.dropped):,} of {count}"
-            if plan.dropped
-            else f"nothing to prune: {len(plan.kept):,} of {count} stay"
-        )
+        _show_plan(output, plan, dry_run=dry_run)
         check_noop(not plan.dropped, "nothing to prune", is_error=error_on_noop)
         return
     _confirm(output, plan, only, yes=yes)
@@ -178,6 +172,15 @@ def _policy(rules: dict[str, Any], *, keep_tagged: bool) -> "Policy | None":
             hint="art prune --keep-last 10 --no-keep-tagged",
         )
     return None
+
+
+def _show_plan(output: Output, plan: "PrunePlan", *, dry_run: bool) -> None:
+    output.show(_text(plan), _document(plan, dry_run=dry_run))
+    count = count_text(len(plan.decisions), "version")
+    if plan.dropped:
+        output.say(f"would prune {len(plan.dropped):,} of {count}")
+    else:
+        output.say(f"nothing to prune: all of {count} stay")
 
 
 def _confirm(output: Output, plan: "PrunePlan", only: str | None, *, yes: bool) -> None:

@@ -117,7 +117,7 @@ def test_a_terminal_is_asked(repo: Repo, answer: str, code: int, left: list[int]
 
 def test_where_all_stay_there_is_nothing_to_do(repo: Repo, run: Runner) -> None:
     result = run("prune", "--keep-last", "9")
-    assert result.err == "nothing to prune: 5 of 5 versions stay\n"
+    assert result.err == "nothing to prune: all of 5 versions stay\n"
     run("prune", "--keep-last", "9", "--error-on-noop", code=9)
     assert run("prune", "--keep-last", "9", "--json").json["pruned"] == 0
 
