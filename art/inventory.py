@@ -87,11 +87,12 @@ class Held(NamedTuple):
 
 @dataclass(frozen=True)
 class Known:
-    """What this repository knows of a store from elsewhere: up to which number each log went, and
-    which keyless versions were there."""
+    """What this repository knows of a store from elsewhere: up to which number each log went, which
+    keyless versions were there, and (`twin`) what a document was that both had."""
 
     ends: Mapping[Log, int] = field(default_factory=dict)
     keyless: frozenset[str] = frozenset()
+    twin: Callable[[Log, int], bytes | None] | None = None
 
 
 @dataclass
@@ -246,7 +247,7 @@ class _Taker:
                 self.found.count("manifests")
                 self._add(_held(found, None, states))
             else:
-                self._say(f"anonymous/{uid}.yaml", found, ())
+                self._say(f"anonymous/{uid}.yaml", found, (f"anonymous/{uid}",))
         for log, _, id, entry in _named(entries):
             if id not in ids:
                 message = f"{log.file(entry.number)} names {id[:15]}, which is no keyless version"
@@ -303,8 +304,26 @@ class _Taker:
                 other = log.file(uids[each.parsed.uid])
                 message = f"{name} is the same document as {other}"
                 self._problem("duplicate", name, message, self._touched(log, each.number))
+        self._check_twins(log, read)
         self._check_bundles(log, read, bundles)
         return read
+
+    def _check_twins(self, log: Log, read: list[_Read]) -> None:
+        """Check that documents are what they were when both sides had them: one may have been put in
+        the place of another. A stub takes the place of its manifest."""
+        end = self._known.ends.get(log, 0)
+        for each in read:
+            if self._known.twin is None or each.number > end or each.parsed is None:
+                continue
+            data = self._known.twin(log, each.number)
+            if data is None or _digest(data) == each.digest:
+                continue
+            twin = log.parse(each.number, data)
+            is_same = twin.uid == each.parsed.uid
+            if not (is_same and "purged" in {**twin.document, **each.parsed.document}):
+                name = log.file(each.number)
+                message = f"{name} is another document there than here"
+                self._problem("twin", name, message, self._touched(log, each.number))
 
     def _tell_missing(self, log: Log, numbers: set[int], end: int) -> None:
         span = range(1, min(end, len(numbers) + _MISSING_LIMIT) + 1)

@@ -141,7 +141,7 @@ class Repairer:
         for problem in report.problems:
             if problem.kind == "checkpoint":
                 self._plan_checkpoint(plan, problem)
-            elif problem.kind in ("entry", "log", "tree", "duplicate"):
+            elif problem.kind in ("entry", "log", "tree", "duplicate", "twin"):
                 plan.left.append(problem)
         self._plan_packs(plan)
         self._plan_payloads(plan)

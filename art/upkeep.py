@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from art import document as documents
 from art.backend import LocalBackend
 from art.catalog import VERSIONS, Log
 from art.errors import ArtError
@@ -121,7 +122,17 @@ class Upkeep:
             keyless |= ledger.keyless()
             for log, end in ledger.ends().items():
                 ends[log] = max(end, ends.get(log, 0))
-        return Known(ends, frozenset(keyless))
+        is_comparable = store is not self._store and store.is_bare
+        return Known(ends, frozenset(keyless), self._twin if is_comparable else None)
+
+    def _twin(self, log: Log, number: int) -> bytes | None:
+        """Return a document as it is here, None where it is not, or not whole."""
+        try:
+            data = self._backend.read(log.file(number), 0, documents.READ_LIMIT)
+            log.parse(number, data)
+        except (FileNotFoundError, ArtError):
+            return None
+        return data
 
     def _ledger(self, remote: str) -> Ledger:
         return Ledger(self._backend, remote)

@@ -34,7 +34,7 @@ _VERBS = {
 
 
 @shared
-def command(  # noqa: C901 - options that exclude each other
+def command(
     output: Output,
     keys: transfers.Keys = None,
     remote: Annotated[
@@ -53,7 +53,9 @@ def command(  # noqa: C901 - options that exclude each other
     max_duration: Annotated[
         str | None, option("--max-duration", metavar="TIME", help="Time for bytes: 90s, 10m, 2h")
     ] = None,
-    repair: Annotated[bool, option("--repair", help="Heal what is found from what is whole")] = False,
+    repair: Annotated[
+        bool, option("--repair", help="Heal what is found from what is whole")
+    ] = False,
     source: Annotated[
         Path | None,
         option("--from", metavar="PATH", help="Files that a repair may take what is missing from"),
