@@ -50,14 +50,14 @@ class RemoteBench(Bench):
         Only here requests wait: nobody waits for what is not measured.
         """
         os.sync()
-        tool.peak = 0
+        tool.peak, tool.cpu_seconds = 0, 0.0
         if self.proxy:
             self.proxy.let_wait(self.delay)
         began = time.perf_counter()
         step()
         seconds = time.perf_counter() - began
         self.peaks.setdefault(tool.name, []).append(tool.peak)
-        said = f"  {tool.name} {seconds:.3f} s"
+        said = f"  {tool.name} {seconds:.3f} s, of a CPU {tool.cpu_seconds:.3f} s"
         if self.proxy:
             requests = self.proxy.let_wait(0)
             self.requests.setdefault(tool.name, []).append(requests)

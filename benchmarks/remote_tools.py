@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shutil
 import subprocess
 import tempfile
@@ -33,10 +34,12 @@ class RemoteTool(Tool):
 
     `create` does what the tool does before it can push, if anything; `push` brings all that is new;
     `fresh` forgets all but what is there, as on another machine; `pull` takes the newest out, by a
-    fresh clone where the tool has such. `peak` is the largest peak memory of any command, in bytes.
+    fresh clone where the tool has such. `peak` is the largest peak memory of any command in bytes,
+    `cpu_seconds` what all of them took.
     """
 
     peak = 0
+    cpu_seconds = 0.0
 
     def __init__(self, binary: str, place: Path, source: Path, there: Place) -> None:
         super().__init__(binary, place, source)
@@ -56,8 +59,10 @@ class RemoteTool(Tool):
         raise NotImplementedError
 
     def call(self, *words: str | Path, cwd: Path | None = None) -> str:
-        said, peak = measured([self.binary, *words], cwd=cwd or self.source.parent, env=self.env)
-        self.peak = max(self.peak, peak)
+        where = cwd or self.source.parent
+        said, usage = measured([self.binary, *words], cwd=where, env=self.env)
+        self.peak = max(self.peak, usage.ru_maxrss * 1024)
+        self.cpu_seconds += usage.ru_utime + usage.ru_stime
         return said
 
 
@@ -217,8 +222,8 @@ def surroundings(endpoint: str | None) -> dict[str, str]:
 
 def measured(
     command: Sequence[str | Path], *, cwd: Path, env: Mapping[str, str]
-) -> tuple[str, int]:
-    """Run a command to its end; return what it said and its peak memory in bytes."""
+) -> tuple[str, resource.struct_rusage]:
+    """Run a command to its end; return what it said and what it used."""
     words = [str(word) for word in command]
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
@@ -231,4 +236,4 @@ def measured(
     if process.returncode:
         last = (said.strip().splitlines() or ["no message"])[-1]
         raise ToolError(f"{' '.join(words[:3])} … exited {process.returncode}: {last}")
-    return said, usage.ru_maxrss * 1024
+    return said, usage
