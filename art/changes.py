@@ -92,6 +92,7 @@ class Changes:
         self._resolver = resolver
         self._author = author
         self._settings = KeySettings(store, index, author)
+        self.sign: Callable[[Document], Document] | None = None  # returns the signature of an entry
 
     # -- tags ------------------------------------------------------------------------------------
 
@@ -182,7 +183,8 @@ class Changes:
     ) -> TagMove:
         def make(entries: list[Entry]) -> Document | None:
             head, _ = heads(entries)
-            if (head.version_id if head else None) == id:
+            is_signed = self.sign is None or bool(head and "signature" in head.document)
+            if (head.version_id if head else None) == id and is_signed:
                 return None
             return {"id": id, "number": number} | _after(head)
 
@@ -206,7 +208,10 @@ class Changes:
             fields = make(entries)
             if fields and settings and head and head.version_id:
                 settings.check_tag(tag)
-            return self._entry(key, message, {"tag": tag}) | fields if fields else None
+            if not fields:
+                return None
+            document = self._entry(key, message, {"tag": tag}) | fields
+            return document | ({"signature": self.sign(document)} if self.sign else {})
 
         log = tag_log(tag)
         known = self._index.fresh_log(key, log)
@@ -236,6 +241,20 @@ class Changes:
             before = apply_notes(described, said)
             is_same = model.describe(apply_notes(before, [change])) == model.describe(before)
             return None if is_same else entry
+
+        known = self._index.fresh_log(record.key, NOTES)
+        return self._store.catalog.append(record.key, NOTES, make, known) is not None
+
+    def add_signature(self, record: Record, signature: Document) -> bool:
+        """Note a signature of a version. Return False, having done nothing, where there is one that
+        was made with the same key."""
+        fields = {"id": record.id, "number": record.number, "signature": signature}
+        entry = self._entry(record.key, None, {}) | fields
+
+        def make(entries: list[Entry]) -> Document | None:
+            found = [e.document.get("signature") for e in entries if e.version_id == record.id]
+            is_there = any(isinstance(f, dict) and f.get("by") == signature["by"] for f in found)
+            return None if is_there else entry
 
         known = self._index.fresh_log(record.key, NOTES)
         return self._store.catalog.append(record.key, NOTES, make, known) is not None

@@ -30,6 +30,13 @@ def _count(value: str) -> int:
     return int(value)
 
 
+def _flag(value: str) -> bool:
+    words = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+    if value.lower() not in words:
+        raise ValueError("true or false")
+    return words[value.lower()]
+
+
 def _span(value: str) -> str:
     span_seconds(value)
     return value
@@ -61,6 +68,10 @@ SETTINGS = {
         Setting("authority", _text, "the remote that gives versions their numbers", is_local=True),
         Setting("grace", _span, "how long deleted versions can be restored, at least"),
         Setting("jobs", _count, "how many threads read and write files"),
+        Setting("require_signature", _flag, "whether only what is signed can be taken out"),
+        Setting("revoked_signers", _text, "file of keys whose signatures do not count any more"),
+        Setting("signers", _text, "file of those whose signatures count, as ssh-keygen has it"),
+        Setting("signing_key", _text, "SSH key to sign with, else ~/.ssh/id_ed25519.pub"),
     )
 }
 
@@ -165,7 +176,9 @@ def _parsed(setting: Setting, text: str, where: str) -> Any:
 
 
 def _default(name: str) -> Any:
-    if name == "authority":
+    if name == "require_signature":
+        return False
+    if name in ("authority", "revoked_signers", "signers", "signing_key"):
         return None
     if name == "grace":
         return "14d"

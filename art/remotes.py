@@ -132,7 +132,8 @@ class Remotes:
             if name in remotes:
                 raise ConflictError(f"there is a remote {name!r} already", hint="art remote ls")
             first = {} if remotes else {"authority": name}
-            return {**document, "remotes": {**remotes, name: fields}, **first}
+            history = {"history": document.get("history") or store.history}
+            return {**document, "remotes": {**remotes, name: fields}, **first, **history}
 
         self._config.change(edit)
         return self.get(name)
@@ -210,6 +211,12 @@ class Remotes:
 
     # -- inside ----------------------------------------------------------------------------------
 
+    def _history(self) -> str:
+        found = self._config.document().get("history")
+        if isinstance(found, str):
+            return found
+        return Store.open(self._config.backend, self._config.backend.where).history
+
     def _is_there(self, wanted: RemoteSetting) -> bool:
         """Whether this remote is there already; that it has a single writer may be said later. Raise
         ConflictError where its name is taken."""
@@ -249,7 +256,7 @@ class Remotes:
                 _refuse_other_files(backend, wanted)
                 is_safe = wanted.single_writer or (probe and _require_safe(backend, wanted))
                 with contextlib.suppress(ConflictError):  # another process makes it
-                    return Store.init(backend, bare=True), is_safe
+                    return Store.init(backend, bare=True, history=self._history()), is_safe
                 return Store.open(backend, wanted.where), is_safe
             self._refuse_own(store, wanted)
             if not store.is_bare:

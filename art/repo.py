@@ -49,9 +49,11 @@ if TYPE_CHECKING:
     from art.repair import Repaired, RepairPlan
     from art.retention import Policy
     from art.settings import KeySettings, Settings, SettingsChange
+    from art.signing import Signer
     from art.survey import Finding, Status, Usage
     from art.sync import Fetched, Pulled, PullPlan, Pushed, PushPlan, RemoteStatus, Sent
     from art.upkeep import Upkeep
+    from art.verify import Checked, Signed, Verifier
     from art.version import Progress, Version
     from art.writer import ChunkHints
 
@@ -139,6 +141,12 @@ class Repo:
     def id(self) -> str:
         """The repository's own id, a UUID."""
         return self._store.id
+
+    @property
+    def history_id(self) -> str:
+        """The id of the history, which clones share and signatures of tags name."""
+        found = self.config.document().get("history")
+        return found if isinstance(found, str) else self._store.history
 
     @cached_property
     def remotes(self) -> Remotes:
@@ -316,7 +324,10 @@ class Repo:
     def version(self, ref: str | Ref, /, **partitions: str) -> Version:
         """Return the version that a reference names; with partitions, as `region="eu"`, the latest
         that has them. Raise NotFoundError, also for a deleted one."""
-        return self._version(self._resolver.record(_ref(ref).within(partitions)))
+        wanted = _ref(ref).within(partitions)
+        record = self._resolver.record(wanted)
+        tag = wanted.selector if wanted.selector in record.tags else None
+        return self._version(record, tag)
 
     def listing(self, *patterns: str, filter: Filter | None = None) -> list[Record]:
         """Return the latest live version of each key, or what `filter` asks for.
@@ -482,12 +493,19 @@ class Repo:
     # -- change ----------------------------------------------------------------------------------
 
     def tag(
-        self, ref: str | Ref, tag: str, *, message: str | None = None, force: bool = False
+        self,
+        ref: str | Ref,
+        tag: str,
+        *,
+        message: str | None = None,
+        force: bool = False,
+        sign: bool = False,
     ) -> TagMove:
-        """Make a tag name a version; moving it from another one is what tags are for. Raise
-        ConflictError where it is protected, unless `force`; so do `untag` and `tag_back`."""
+        """Make a tag name a version; moving it from another one is what tags are for. With `sign`, the
+        move is signed, also that to where it is already and is not signed. Raise ConflictError where
+        it is protected, unless `force`; so do `untag` and `tag_back`."""
         record = self._resolver.record(_ref(ref))
-        return self._changes().tag(record, check_tag(tag), message, force=force)
+        return self._signed_changes(sign).tag(record, check_tag(tag), message, force=force)
 
     def untag(
         self, key: str, tag: str, *, message: str | None = None, force: bool = False
@@ -500,10 +518,53 @@ class Repo:
         return self._changes().tag_history(check_key(key), check_tag(tag))
 
     def tag_back(
-        self, key: str, tag: str, *, message: str | None = None, force: bool = False
+        self,
+        key: str,
+        tag: str,
+        *,
+        message: str | None = None,
+        force: bool = False,
+        sign: bool = False,
     ) -> TagMove:
         """Move a tag to where it was before."""
-        return self._changes().tag_back(check_key(key), check_tag(tag), message, force=force)
+        changes = self._signed_changes(sign)
+        return changes.tag_back(check_key(key), check_tag(tag), message, force=force)
+
+    def sign(self, ref: str | Ref) -> bool:
+        """Sign a version with the key of the setting `signing_key`; return False where it is signed
+        with that key. Raise UsageError or DeniedError where that cannot be done."""
+        from art.signing import version_text
+
+        record = self._resolver.record(_ref(ref))
+        return self._changes().add_signature(record, self._signer().sign(version_text(record.id)))
+
+    def check_can_sign(self) -> None:
+        """Raise UsageError where there is no key to sign with."""
+        self._signer()
+
+    def trust_as(self, other: Repo) -> None:
+        """Let the same signatures count, and be required, as in another repository."""
+        for name in ("signers", "revoked_signers"):
+            if path := other.config.get(name).value:
+                self.config.set(name, str(other.root / Path(path).expanduser()))
+        self.config.set("require_signature", str(other.config.get("require_signature").value))
+        history = other.history_id
+        self.config.change(lambda document: {**document, "history": history})
+
+    def signed_by(self, ref: str | Ref) -> Signed:
+        """Return whose signature a version has or, where a tag names it, the move of the tag. Raise
+        DeniedError where it is none of those in the file of the setting `signers`."""
+        wanted = _ref(ref)
+        record = self._resolver.record(wanted)
+        tag = wanted.selector if wanted.selector in record.tags else None
+        return _check_signed(self._verifier(), record, tag)
+
+    def verify(self, ref: str | Ref, path: str | os.PathLike[str] | None = None) -> Checked:
+        """Compare what lies on the disk, by default where `get` puts it, with a version."""
+        from art.verify import compare_with_disk
+
+        where = None if path is None else os.fspath(path)
+        return compare_with_disk(self.version(ref), self._store, self.reporter, where)
 
     def settings(self, key: str) -> Settings:
         """Return what is declared of a key: type, partitions, retention, protection. Raise NotFoundError
@@ -514,11 +575,13 @@ class Repo:
         return found
 
     def set_settings(
-        self, key: str, *, message: str | None = None, **changes: object
+        self, key: str, *, message: str | None = None, sign: bool = False, **changes: object
     ) -> SettingsChange:
         """Change what is declared of a key, which need not have a version yet; None takes a setting
         away, and `**{"retention.keep_last": 5}` sets one rule of `retention`. Raise UsageError."""
-        return self._settings().change(check_key(key), changes, message)
+        settings = self._settings()
+        settings.sign = self._signing("settings") if sign else None
+        return settings.change(check_key(key), changes, message)
 
     def settings_history(self, key: str) -> list[SettingsChange]:
         """Return all changes of a key's settings, newest first. Raise NotFoundError as `settings`."""
@@ -796,6 +859,11 @@ class Repo:
 
         return Changes(self._store, self._index, self._resolver, self._author(), self._is_elsewhere)
 
+    def _signed_changes(self, sign: bool) -> Changes:
+        changes = self._changes()
+        changes.sign = self._signing("tag") if sign else None
+        return changes
+
     @cached_property
     def _keeping(self) -> Keeping:
         from art.keeping import Keeping
@@ -872,12 +940,39 @@ class Repo:
         version = self._version(record)
         return Published(version, made.created, content.files, content.reused, stored, made.lost)
 
-    def _version(self, record: Record) -> Version:
+    def _version(self, record: Record, tag: str | None = None) -> Version:
         from art.version import Version
 
         self._store.objects.jobs = self.config.get("jobs").value
         manifest = self._resolver.manifest(record)
-        return Version(self._store, self._index, self.reporter, record, manifest, self._elsewhere)
+        version = Version(
+            self._store, self._index, self.reporter, record, manifest, self._elsewhere
+        )
+        version.guard = lambda: self._check_required(record, tag)
+        return version
+
+    def _check_required(self, record: Record, tag: str | None) -> None:
+        """Raise DeniedError where a signature is required, and there is no right one."""
+        verifier = self._verifier()
+        if verifier.is_required(record.key):
+            _check_signed(verifier, record, tag)
+
+    def _verifier(self) -> Verifier:
+        from art.verify import Verifier
+
+        return Verifier(self._index, self.config, self.history_id)
+
+    def _signer(self) -> Signer:
+        from art.signing import Signer
+
+        return Signer.find(self.config.get("signing_key").value)
+
+    def _signing(self, purpose: str) -> Callable[[Document], Document]:
+        """Return what signs entries for one purpose."""
+        from art.signing import entry_text
+
+        signer = self._signer()
+        return lambda entry: signer.sign(entry_text(purpose, self.history_id, entry))
 
     def _elsewhere(self) -> Supply | None:
         """Return what brings payloads that are not here, None where there is no remote."""
@@ -955,6 +1050,13 @@ class Repo:
         if not records:
             raise NotFoundError(f"{ref} has no deleted version", hint=f"art log {ref}")
         return records[::-1]
+
+
+def _check_signed(verifier: Verifier, record: Record, tag: str | None) -> Signed:
+    """A tag's signature says which version it is; else the version needs one."""
+    if tag is not None and record.key is not None:
+        return verifier.check_tag(record.key, tag)
+    return verifier.check_version(record)
 
 
 def _hooked(key: str | None, number: int | None, id: str) -> dict[str, Any]:

@@ -88,6 +88,7 @@ class KeySettings:
         self._store = store
         self._index = index
         self._author = author
+        self.sign: Callable[[Document], Document] | None = None  # returns the signature of an entry
 
     def of(self, key: str) -> Settings:
         """Return what holds for a key. Raise CorruptError where that cannot be told."""
@@ -142,7 +143,8 @@ class KeySettings:
             head = _head(entries)
             before = _stored(head)
             after = make(before)
-            return None if after == before else self._entry(key, message, after, head)
+            is_done = after == before and (self.sign is None or _is_signed(head))
+            return None if is_done else self._entry(key, message, after, head)
 
         known = self._index.fresh_log(key, SETTINGS)
         entry = self._store.catalog.append(key, SETTINGS, entry_of, known)
@@ -162,7 +164,12 @@ class KeySettings:
             "created": now(),
             "author": self._author,
         }
-        return entry | ({"message": message} if message else {})
+        entry |= {"message": message} if message else {}
+        return entry | ({"signature": self.sign(entry)} if self.sign else {})
+
+
+def _is_signed(head: Entry | None) -> bool:
+    return head is not None and "signature" in head.document
 
 
 def parse(key: str, entries: list[Entry]) -> Settings:
@@ -271,4 +278,5 @@ KNOWN: Mapping[str, Callable[[object, str], Any]] = {
     "retention": _retention,
     "protected": check_flag,
     "protected_tags": _tags,
+    "require_signature": check_flag,
 }

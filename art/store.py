@@ -26,6 +26,7 @@ class Store:
         self.backend = backend
         self.id = str(format["uid"])
         self.is_bare = bool(format["bare"])
+        self.history = str(format.get("history") or self.id)  # the id that clones share
         self.catalog = Catalog(backend)
         self.chunking = _chunking(format)
 
@@ -56,9 +57,15 @@ class Store:
 
     @classmethod
     def init(
-        cls, backend: Backend, *, bare: bool = False, chunking: Chunking | None = None
+        cls,
+        backend: Backend,
+        *,
+        bare: bool = False,
+        chunking: Chunking | None = None,
+        history: str | None = None,
     ) -> Store:
-        """Create the repository. Raise ConflictError where there is one."""
+        """Create the repository, with a history of its own unless `history` names one. Raise
+        ConflictError where there is one."""
         chunking = chunking or Chunking()
         document: Document = {
             "art": FORMAT,
@@ -73,6 +80,8 @@ class Store:
                 "whole": chunking.whole,
             },
         }
+        if history is not None:
+            document["history"] = history
         if not backend.create(_FORMAT, documents.encode(document)):
             raise ConflictError("there is a repository already")
         return cls(backend, document)

@@ -87,6 +87,8 @@ class Version:
         self._peeked: StoredPayload | None = None
         self.record = record
         self.manifest = manifest
+        # Called before content is handed out; raises where it must not be.
+        self.guard: Callable[[], object] = lambda: None
 
     def __repr__(self) -> str:
         return f"<Version {self.ref} {self.id[:15]}>"
@@ -203,6 +205,7 @@ class Version:
         """URL and text of a link, None for anything else."""
         if self.type != "link" or not self.payload or self.payload.inline is None:
             return None
+        self.guard()
         return self.payload.inline, str(self.format.get("text") or self.payload.inline)
 
     # -- reading ---------------------------------------------------------------------------------
@@ -257,6 +260,7 @@ class Version:
             raise UsageError(
                 f"{self.ref} is a {self.type} without content", hint=f"art inspect {self.ref}"
             )
+        self.guard()
         if payload.tree is None and path:
             raise self._no_path(path)
         if payload.inline is not None:
@@ -318,6 +322,7 @@ class Version:
             raise UsageError(
                 f"{self.ref} is a {self.type} without content", hint=f"art inspect {self.ref}"
             )
+        self.guard()
         if payload.tree is None:
             if archive:
                 raise UsageError(f"{self.ref} is a {self.type}: only files go into archives")
@@ -382,6 +387,11 @@ class Version:
         if _GLOB.search(path):
             return "."
         return os.path.basename(path) if path else self._name()
+
+    @property
+    def default_name(self) -> str:
+        """What it is called where it is taken out and nobody says how."""
+        return self._name()
 
     def _name(self) -> str:
         return self.key.rpartition("/")[2] if self.key else self.id[3:15]

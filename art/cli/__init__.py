@@ -20,7 +20,7 @@ COMMANDS = {
     "Start": ["init", "clone", "demo"],
     "Publish": ["create", "progress", "tag", "note", "cp", "mv", "settings"],
     "Look": ["ls", "log", "inspect", "diff", "status", "resolve", "du"],
-    "Take out": ["get", "cat"],
+    "Take out": ["get", "cat", "verify"],
     "Exchange": ["remote", "push", "fetch", "pull"],
     "Undo": ["delete", "restore"],
     "Keep": ["prune", "gc", "purge"],

@@ -298,10 +298,12 @@ def open_place(
     from art.cloning import open_remote
     from art.remotes import is_place
 
+    local = None
     if not is_place(remote):
         if given:
             raise UsageError("--option goes with --remote URL", hint="art remote ls")
-        setting = _quiet_repo().remotes.get(remote)
+        local = _quiet_repo()
+        setting = local.remotes.get(remote)
         remote, given = setting.url, setting.options
     if output.is_verbose:
         from art.remote import redact
@@ -310,7 +312,10 @@ def open_place(
     output.reporter = make_reporter(output)
     patterns = [] if None in keys else [key for key in keys if key]
     opening = open_remote(remote, *patterns, options=given, reporter=output.reporter)
-    return output.closing.enter_context(opening)
+    opened = output.closing.enter_context(opening)
+    if local is not None:
+        opened.trust_as(local)
+    return opened
 
 
 def make_reporter(output: Output) -> "Reporter":

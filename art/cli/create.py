@@ -106,6 +106,7 @@ Input = Annotated[
 Type = Annotated[str | None, option("--type", metavar="WORD", help="Type, else found out")]
 Set = Annotated[Texts, option("--set", metavar="K=V", help="Value of a name in {} in the key")]
 Always = Annotated[bool, option("--always", help="New version even if nothing changed")]
+Sign = Annotated[bool, option("--sign", help="Signed with an SSH key: art config get signing_key")]
 Push = Annotated[bool, option("--push", help="Published at the remote, too")]
 Remote = Annotated[
     str | None,
@@ -148,6 +149,7 @@ def command(
     type: Type = None,
     set: Set = None,
     always: Always = False,
+    sign: Sign = False,
     push: Push = False,
     remote: Remote = None,
     error_on_noop: ErrorOnNoop = False,
@@ -168,6 +170,7 @@ def command(
       art create churn/{date} model.bin --input sales/data@prod
       art create sales/data --base sales/data@v3 --add new.csv --rm 'old/*.csv'
       art create sales/report report.md --push
+      art create models/churn model.bin --sign -t prod
     """
     words = [word for word in (key, *(paths or ())) if word is not None]
     key = None if anonymous else _key(words)
@@ -183,15 +186,23 @@ def command(
     }
     about |= {"labels": label, "tags": tag, "inputs": input, "metadata": parse_metadata(meta)}
     about |= {"partitions": parse_pairs(partition, "-p"), **_extras(extras, kind)}
+    if sign:  # a move that is signed is a move of its own
+        about["tags"] = None
     about = {word: given for word, given in about.items() if given}
     repo = open_repo(output)
     _check_push(repo, key, remote, push=push)
+    if sign:
+        repo.check_can_sign()
     if key is not None:
         key = repo.expand_key(key, parse_pairs(set, "--set"))
     if kind is None:
         made = _from_paths(repo, key, words, name, about)
     else:
         made = _MAKERS[kind](repo, key, str(kinds[kind]), about)
+    if sign:
+        repo.sign(made.version.ref)
+        for each in tag or ():
+            repo.tag(made.version.ref, each, sign=True)
     if push:
         _push(output, repo, made, remote, error_on_noop=error_on_noop)
     else:

@@ -34,6 +34,7 @@ def command(
     ] = None,
     history: Annotated[bool, option("--history", help="All changes, newest first")] = False,
     message: Annotated[str | None, option("-m", "--message", metavar="TEXT", help="Why")] = None,
+    sign: Annotated[bool, option("--sign", help="Change signed with an SSH key")] = False,
     error_on_noop: ErrorOnNoop = False,
 ) -> None:
     """Show or change what is declared of an artifact
@@ -63,7 +64,7 @@ def command(
     if history:
         _show_history(output, repo.settings_history(key))
     elif changes:
-        change = repo.set_settings(key, message=message, **changes)
+        change = repo.set_settings(key, message=message, sign=sign, **changes)
         _show(output, key, change.settings, changed=change.changed)
         check_noop(not change.changed, f"{key} has these settings already", is_error=error_on_noop)
     else:

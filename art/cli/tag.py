@@ -31,6 +31,7 @@ app = group("Give versions movable names")
 Name = Annotated[
     str, typer.Argument(help="Name of the tag", metavar="TAG", autocompletion=complete_tag)
 ]
+Sign = Annotated[bool, option("--sign", help="Signed with an SSH key: art config get signing_key")]
 Message = Annotated[str | None, option("-m", "--message", metavar="TEXT", help="Why")]
 Force = Annotated[bool, option("-f", "--force", help="Also where the tag is protected")]
 
@@ -44,6 +45,7 @@ def set_tag(
     message: Message = None,
     partition: Partition = None,
     force: Force = False,
+    sign: Sign = False,
     error_on_noop: ErrorOnNoop = False,
 ) -> None:
     """Make a tag name a version, also when it named another one before
@@ -51,8 +53,10 @@ def set_tag(
     \b
     Examples:
       art tag set sales/report@v3 prod -m "passed the checks"
+      art tag set sales/report@v3 prod --sign
     """
-    move = open_repo(output).tag(parse_ref(ref, partition), tag, message=message, force=force)
+    repo = open_repo(output)
+    move = repo.tag(parse_ref(ref, partition), tag, message=message, force=force, sign=sign)
     _show(output, move)
     message = f"{move.key}@{move.tag} is v{move.number} already"
     check_noop(not move.changed, message, is_error=error_on_noop)
