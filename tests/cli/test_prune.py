@@ -284,6 +284,20 @@ def test_only_what_is_said(repo: Repo, run: Runner) -> None:
     assert repo.value("k", 9).version.number == 6
 
 
+@pytest.mark.parametrize("flag", ["--only-artifact", "--only-metadata"])
+def test_what_a_version_that_stays_has_too_stays(
+    repo: Repo, files: Path, run: Runner, flag: str
+) -> None:
+    repo.create("d", files)
+    repo.create("d", files, always=True)
+    (files / "README.txt").write_text("changed\n")
+    repo.create("d", files)
+    run("prune", "d", "--keep-last", "2", flag, "--yes")
+    run("gc", "--yes")
+    assert repo.version("d@v2").read("README.txt") == b"Prices\n"
+    assert repo.version("d@v3").read("README.txt") == b"changed\n"
+
+
 def test_only_what_is_said_of_keyless_versions(repo: Repo, run: Runner) -> None:
     repo.value(None, 1)
     run("prune", "--anonymous", "--keep-last", "0", "-m", "-y")
