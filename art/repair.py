@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from itertools import chain
 
@@ -31,7 +31,7 @@ from art.pack import Location, pack_name
 from art.repack import NewPack, Places, SamePack
 from art.reporter import Reporter
 from art.salvage import FolderSource, Found, Peer, find_in_packs, is_readable
-from art.scrub import needed, read_chunk, scrub_pack
+from art.scrub import broken_layout, needed, read_chunk, scrub_pack
 from art.stubs import stub
 from art.transfer import Courier
 
@@ -42,9 +42,9 @@ _FROM_ITSELF = "what is whole here"
 
 @dataclass(frozen=True)
 class Step:
-    """One thing that is done: `kind` is `create` or `replace` (a document), `checkpoint`, `pack` (the
-    same again), `payload` (brought again), `layout` (its chunks from elsewhere, in new packs) or
-    `quarantine`. `source` says where what is whole comes from."""
+    """One thing that is done: `kind` is `create` or `replace` (a document), `checkpoint`, `pack` and
+    `same` (the same pack or layout again), `payload` (brought again), `layout` (a new one, with what is
+    missing in new packs) or `quarantine`. `source` says where what is whole comes from."""
 
     kind: str
     name: str
@@ -59,7 +59,9 @@ class _Work:
 
     contents: dict[str, bytes] = field(default_factory=dict)
     packs: dict[str, Peer] = field(default_factory=dict)
+    layouts: dict[str, bytes] = field(default_factory=dict)
     payloads: dict[str, ObjectStore] = field(default_factory=dict)
+    unhealed: set[str] = field(default_factory=set)
     rebuilds: list[_Rebuild] = field(default_factory=list)
     quarantined: list[str] = field(default_factory=list)
     run: Callable[[], Repaired] | None = None
@@ -124,7 +126,6 @@ class Repairer:
         self._reporter = reporter
         self._folder = folder
         self._replacing = replacing or (lambda key: contextlib.nullcontext())
-        self._is_remote = checker.store.backend.path("packs") is None
         stamp = datetime.now(timezone.utc).strftime("%Y%m%dt%H%M%S.%fz")
         is_here = self._backend.where == local.where
         self._quarantine = f"quarantine/{stamp}/" + ("" if is_here else f"{self._store.id}/")
@@ -144,7 +145,9 @@ class Repairer:
             elif problem.kind in ("entry", "log", "tree", "duplicate", "twin"):
                 plan.left.append(problem)
         self._plan_packs(plan)
+        self._plan_same_layouts(plan)
         self._plan_payloads(plan)
+        self._note_left(plan)
         return plan
 
     def _plan_document(self, plan: RepairPlan, problem: Problem) -> None:
@@ -272,22 +275,38 @@ class Repairer:
                     return peer
         return None
 
+    def _plan_same_layouts(self, plan: RepairPlan) -> None:
+        """Take layouts from where the same lie whole: their names say what they must be."""
+        for problem in plan.report.problems:
+            if problem.kind != "layout":
+                continue
+            _, _, payload, digest = problem.name.split("/")
+            name = broken_layout(self._backend, payload, digest)
+            if name is None or name in plan.work.layouts:
+                continue
+            for peer in self._peers:
+                data = _same(peer.store.backend, name)
+                if data is not None:
+                    plan.work.layouts[name] = data
+                    plan.steps.append(Step("same", name, peer.name, problem.refs, len(data)))
+                    break
+
     def _plan_payloads(self, plan: RepairPlan) -> None:
         lost = self._checker.damaged.keys() - plan.work.packs.keys()
         lost = {pack for pack in lost if pack in self._checker.payloads.users}
         stale: list[str] = []
-        for payload in self._touched(plan.report, lost):
+        for payload in self._touched(plan, lost):
             if not self._checker.inventory.layouts.get(payload):
                 self._plan_absent(plan, payload)
             else:
                 stale += self._plan_layouts(plan, payload, lost)
         self._plan_quarantine(plan, stale, lost)
 
-    def _touched(self, report: Report, lost: set[str]) -> list[str]:
+    def _touched(self, plan: RepairPlan, lost: set[str]) -> list[str]:
         """Return the payloads that something must be done for, those whose layouts others extend
-        first."""
-        named = [each.name for each in report.problems if each.kind in ("layout", "payload")]
-        payloads = {name.split("/")[2] for name in named}
+        first. What another layout heals, or one that comes back as it was, need not be looked at."""
+        named = [each.name for each in plan.report.problems if each.kind in ("layout", "payload")]
+        payloads = {name.split("/")[2] for name in named if not self._comes_back(plan, name)}
         payloads |= {each for pack in lost for each in self._checker.payloads.users[pack]}
         roots = self._checker.payloads.roots
 
@@ -295,6 +314,12 @@ class Repairer:
             return roots.isdisjoint(self._checker.inventory.layouts.get(payload, ())), payload
 
         return sorted(payloads, key=order)
+
+    def _comes_back(self, plan: RepairPlan, name: str) -> bool:
+        parts = name.split("/")
+        return len(parts) == 4 and (
+            broken_layout(self._backend, parts[2], parts[3]) in plan.work.layouts
+        )
 
     def _plan_absent(self, plan: RepairPlan, payload: str) -> None:
         """A payload of which nothing is there comes from where it is whole."""
@@ -304,7 +329,7 @@ class Repairer:
             directory = layout_directory(payload)
             plan.steps.append(Step("payload", directory, name, refs, stored.size))
             return
-        self._leave(plan, [payload])
+        plan.work.unhealed.add(payload)
 
     def _whole_payloads(self, payload: str) -> Iterator[tuple[str, ObjectStore, StoredPayload]]:
         for peer in self._peers:
@@ -324,14 +349,15 @@ class Repairer:
         if not sound:
             rebuild = self._rebuild(payload, list(opened.values()), lost)
             if rebuild is None:
-                self._leave(plan, [payload])
+                plan.work.unhealed.add(payload)
                 return []
             plan.work.rebuilds.append(rebuild)
             size = sum(found.place.length for found in rebuild.copied.values())
             refs = self._checker.payloads.refs([payload])
             source = self._names(rebuild)
             plan.steps.append(Step("layout", layout_directory(payload), source, refs, size))
-        return [f"{layout_directory(payload)}/{digest}" for digest in every if digest not in sound]
+        names = [f"{layout_directory(payload)}/{digest}" for digest in every if digest not in sound]
+        return [name for name in names if not self._comes_back(plan, name)]
 
     def _names(self, rebuild: _Rebuild) -> str:
         objects = {id(found.objects) for found in rebuild.copied.values()}
@@ -409,13 +435,13 @@ class Repairer:
                 plan.work.quarantined.append(name)
                 plan.steps.append(Step("quarantine", name))
 
-    def _leave(self, plan: RepairPlan, payloads: list[str]) -> None:
+    def _note_left(self, plan: RepairPlan) -> None:
         """Note the problems of versions that cannot be healed."""
-        refs = set(self._checker.payloads.refs(payloads))
+        refs = set(self._checker.payloads.refs(plan.work.unhealed))
         for problem in plan.report.problems:
-            is_about = problem.kind in ("layout", "payload", "pack") and refs & set(problem.refs)
-            if is_about and problem not in plan.left:
-                plan.left.append(problem)
+            hit = tuple(ref for ref in problem.refs if ref in refs)
+            if hit and problem.kind in ("layout", "payload", "pack"):
+                plan.left.append(replace(problem, refs=hit))
 
     # -- execute ---------------------------------------------------------------------------------
 
@@ -431,6 +457,8 @@ class Repairer:
                 self._move(name)
             for pack, peer in work.packs.items():
                 self._put_pack(pack, peer)
+            for name, data in work.layouts.items():
+                self._put_layout(name, data)
             for payload, objects in work.payloads.items():
                 self._bring(payload, objects)
             self._rebuild_all(work.rebuilds)
@@ -476,6 +504,12 @@ class Repairer:
             new.commit()
         finally:
             new.discard()
+
+    def _put_layout(self, name: str, data: bytes) -> None:
+        """Put the same layout in the place of a damaged or missing one."""
+        if not self._backend.create(name, data) and self._backend.read(name) != data:
+            self._keep(name)
+            self._backend.replace(name, data)
 
     def _bring(self, payload: str, objects: ObjectStore) -> None:
         directory = f"sync/{self._store.id}"
@@ -584,6 +618,15 @@ def _parse(name: str, data: bytes) -> None:
         parse_anonymous(file, data)
     else:
         check_progress_of(file, data, name)
+
+
+def _same(backend: Backend, name: str) -> bytes | None:
+    """Return a file that is named by its digest, None where the store does not have it whole."""
+    try:
+        data = backend.read(name)
+    except (FileNotFoundError, ArtError):
+        return None
+    return data if blake3(data).hexdigest() == name.rpartition("/")[2] else None
 
 
 def _is_whole(name: str, data: bytes) -> bool:

@@ -193,6 +193,20 @@ def load_chain(
     return [layout, extended]
 
 
+def broken_layout(backend: Backend, payload: str, digest: str) -> str | None:
+    """Return the name of the layout that is at fault where one cannot be opened: itself, or the one it
+    extends; None where neither is."""
+    for _ in range(2):
+        try:
+            layout = _load(backend, payload, digest)
+        except CorruptError:
+            return f"{layout_directory(payload)}/{digest}"
+        if layout.extends is None:
+            return None
+        payload, digest = layout.extends.payload, layout.extends.digest
+    return None
+
+
 def _load(backend: Backend, payload: str, digest: str) -> Layout:
     name = f"{layout_directory(payload)}/{digest}"
     for is_last in (False, True):

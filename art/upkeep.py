@@ -84,7 +84,7 @@ class Upkeep:
         """Carry out a plan, and plans for what it brought to light."""
         done = repairer.execute(plan)
         for _ in range(_ROUNDS):
-            brings_more = any(step.kind in ("create", "replace") for step in plan.steps)
+            brings_more = any(step.kind in ("create", "replace", "same") for step in plan.steps)
             again = extent if brings_more else Extent()
             plan, repairer, checker = self._planned(task, again)
             done = replace(done, left=_left(done.left, plan.left, is_all=again.reads))

@@ -27,6 +27,7 @@ _VERBS = {
     "replace": ("replace", "replaced"),
     "checkpoint": ("write anew", "written anew"),
     "pack": ("restore", "restored"),
+    "same": ("restore", "restored"),
     "payload": ("bring", "brought"),
     "layout": ("build anew", "built anew"),
     "quarantine": ("put into quarantine", "put into quarantine"),

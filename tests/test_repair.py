@@ -1,0 +1,429 @@
+"""Repairing: what is whole somewhere heals what is damaged, nothing else is touched, whatever happens."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+import art
+from art import packer
+from art.backend import LocalBackend
+from art.errors import CorruptError
+from art.repair import Repaired
+from art.repo import Repo
+from tests.support_damage import CONTENTS, files_of
+from tests.support_faults import Death
+from tests.support_fsck import (
+    DAMAGES,
+    KINDS,
+    damage,
+    fresh,
+    make_fsck_template,
+    of_kind,
+    stored_files,
+    unreadable,
+)
+from tests.support_state import content, random_bytes, write
+
+_LOCAL_KINDS = [kind for kind in KINDS if kind != "checkpoint"]
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_fsck_template(tmp_path_factory.mktemp("template"))
+
+
+def heal(root: Path, **how: object) -> Repaired:
+    """Repair the repository at `root`, and check that a check finds nothing any more."""
+    with Repo(root) as repo:
+        done = repo.execute_repair(repo.plan_repair(data=True, **how))  # type: ignore[arg-type]
+        assert not done.left, done.left
+        report = repo.fsck(data=True, remote=how.get("remote"))  # type: ignore[arg-type]
+        assert not report.problems, report.problems
+        assert not repo.damaged_versions()
+        return done
+
+
+def check_untouched(before: dict[str, bytes], after: dict[str, bytes], *damaged: str) -> None:
+    """Check that nothing is gone or other than it was but what was damaged."""
+    for name, data in before.items():
+        assert after.get(name) == data or name in damaged, name
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("kind", _LOCAL_KINDS)
+def test_a_remote_heals_what_is_damaged_here(
+    kind: str, how: str, template: Path, tmp_path: Path
+) -> None:
+    for original in of_kind(template / "repo", kind)[:2]:
+        root = fresh(template, tmp_path / "world")
+        path = root / original.relative_to(template)
+        whole = path.read_bytes()
+        before, remote = stored_files(root / "repo/.art"), stored_files(root / "remote")
+        damage(path, how)
+        heal(root / "repo")
+        name = path.relative_to(root / "repo/.art").as_posix()
+        check_untouched(before, stored_files(root / "repo/.art"), name)
+        assert stored_files(root / "remote") == remote
+        if kind not in ("layout",):
+            assert path.read_bytes() == whole
+        with Repo(root / "repo") as repo:
+            assert not list(unreadable(repo))
+            assert not repo.plan_repair(data=True).steps
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("kind", KINDS)
+def test_this_repository_heals_a_remote(
+    kind: str, how: str, template: Path, tmp_path: Path
+) -> None:
+    for original in of_kind(template / "remote", kind)[:2]:
+        root = fresh(template, tmp_path / "world")
+        path = root / original.relative_to(template)
+        before, local = stored_files(root / "remote"), stored_files(root / "repo/.art")
+        damage(path, how)
+        damaged = path.read_bytes() if path.exists() else None
+        done = heal(root / "repo", remote="origin")
+        name = path.relative_to(root / "remote").as_posix()
+        check_untouched(before, stored_files(root / "remote"), name)
+        assert stored_files(root / "repo/.art") == local
+        if done.quarantined:
+            kept = [(root / "repo/.art" / name).read_bytes() for name in done.quarantined]
+            assert damaged in kept
+        with art.clone(
+            str(root / "remote"), tmp_path / f"clone-{path.name[:9]}", all=True
+        ) as clone:
+            assert not list(unreadable(clone))
+
+
+@pytest.mark.parametrize("how", DAMAGES)
+@pytest.mark.parametrize("kind", ["layout", "pack"])
+def test_files_heal_what_is_damaged(kind: str, how: str, repo: Repo, workplace: Path) -> None:
+    data = {"large": random_bytes(400_000, 1), "small": b"small", "sub/text": b"line\n" * 999}
+    write(workplace / "data", data)
+    repo.create("k", "data")
+    (path,) = files_of(workplace, *KINDS[kind])
+    before = stored_files(workplace / ".art")
+    damage(path, how)
+    heal(workplace, source=workplace / "data")
+    name = path.relative_to(workplace / ".art").as_posix()
+    check_untouched(before, stored_files(workplace / ".art"), name, *layouts_of(before))
+    assert content(repo, "k") == data
+
+
+def layouts_of(files: dict[str, bytes]) -> list[str]:
+    return [name for name in files if name.startswith("layouts/")]
+
+
+def test_files_heal_some_chunks_though_the_folder_is_another_now(
+    repo: Repo, workplace: Path
+) -> None:
+    data = {f"f{n}": random_bytes(150_000, n) for n in range(4)}
+    write(workplace / "data", data)
+    repo.create("k", "data")
+    (path,) = files_of(workplace, ".pack")
+    whole = path.read_bytes()
+    at = whole.index(data["f2"][70_000:70_200])
+    path.write_bytes(whole[:at] + b"\0" * 50 + whole[at + 50 :])
+    shutil.rmtree(workplace / "data")
+    write(workplace / "elsewhere/deep", {"renamed": data["f2"], "other": b"x"})
+    plan = repo.plan_repair(data=True, source=workplace / "elsewhere")
+    assert [step.kind for step in plan.steps] == ["layout", "quarantine", "quarantine"]
+    heal(workplace, source=workplace / "elsewhere")
+    assert content(repo, "k") == data
+    kept = files_of(workplace, "quarantine/", path.name)
+    assert len(kept) == 1
+
+
+def test_other_packs_here_heal_what_they_have(repo: Repo, workplace: Path) -> None:
+    data = {f"f{n}": random_bytes(50_000, n) for n in range(4)}
+    write(workplace / "data", data)
+    repo.create("k", "data")
+    (path,) = files_of(workplace, ".pack")
+    hidden = path.rename(workplace / "hidden")
+    Path(".art/index.sqlite").unlink()
+    repo.close()
+    with Repo(workplace) as other:  # it does not know of the first pack, so it stores all again
+        other.create("k2", "data")
+        hidden.rename(path)
+        assert not other.fsck(data=True).problems
+        damage(path, "flip")
+        heal(workplace)
+        assert content(other, "k") == content(other, "k2") == data
+
+
+def test_layouts_that_extend_another_go_on_extending(repo: Repo, workplace: Path) -> None:
+    data = {f"f{n:03}": random_bytes(3_000, n) for n in range(300)}
+    write(workplace / "data", data)
+    repo.create("k", "data")
+    for number in range(5):
+        write(workplace / "data", {"f000": b"%d" % number})
+        repo.create("k", "data")
+    remote = workplace / "remote"
+    repo.remotes.add("origin", str(remote))
+    repo.push()
+    sizes = sum(path.stat().st_size for path in files_of(workplace, "layouts/"))
+    biggest = max(files_of(workplace, ".pack"), key=lambda path: path.stat().st_size)
+    damage(biggest, "flip")
+    shutil.rmtree(remote / "packs")  # so it is not the same pack that comes back
+    write(workplace / "source", data)
+    heal(workplace, source=workplace / "source")
+    after = sum(
+        p.stat().st_size for p in files_of(workplace, "layouts/") if "quarantine" not in str(p)
+    )
+    assert after < 1.2 * sizes
+    for number in range(2, 7):
+        assert content(repo, f"k@v{number}")["f000"] == b"%d" % (number - 2)
+
+
+def test_a_pack_whose_end_is_damaged_gives_up_what_is_whole_in_it(
+    repo: Repo, workplace: Path
+) -> None:
+    write(workplace / "data", {"a": random_bytes(100_000, 1), "b": b"b"})
+    repo.create("k", "data")
+    shutil.rmtree(workplace / "data")
+    (path,) = files_of(workplace, ".pack")
+    damage(path, "flip at the end")
+    done = heal(workplace)
+    assert [step.kind for step in done.steps] == ["layout", "quarantine", "quarantine"]
+    assert content(repo, "k")["b"] == b"b"
+
+
+def test_what_cannot_be_healed_is_marked_and_stays(repo: Repo, workplace: Path) -> None:
+    write(workplace / "data", {"a": random_bytes(100_000, 1), "b": random_bytes(100_000, 2)})
+    repo.create("k", "data")
+    repo.value("other", 1)
+    path = max(files_of(workplace, ".pack"), key=lambda path: path.stat().st_size)
+    whole = path.read_bytes()
+    damage(path, "flip")
+    before = stored_files(workplace / ".art")
+    plan = repo.plan_repair(data=True)
+    assert not plan.steps
+    done = repo.execute_repair(plan)
+    assert [problem.refs for problem in done.left] == [("k@v1",)]
+    assert stored_files(workplace / ".art") == before
+    id = repo.version("k").id
+    assert list(repo.damaged_versions()) == [id]
+    assert any("k@v1" in what for what in repo.status().damaged)
+    assert repo.version("k").read("a") or repo.version("k").read("b")  # one of them is whole
+    path.write_bytes(whole)
+    assert not repo.fsck(data=True).problems
+    assert not repo.damaged_versions()
+
+
+def test_one_version_is_healed_though_another_cannot_be(repo: Repo, workplace: Path) -> None:
+    shared, lost = random_bytes(100_000, 1), random_bytes(100_000, 2)
+    write(workplace / "both", {"shared": shared, "lost": lost})
+    repo.create("both", "both")
+    write(workplace / "one", {"shared": shared})
+    repo.create("one", "one")
+    (path,) = (p for p in files_of(workplace, ".pack") if p.stat().st_size > 100_000)
+    data = bytearray(path.read_bytes())
+    for part in (shared, lost):
+        at = data.index(part[50_000:50_100])
+        data[at] ^= 1
+    path.write_bytes(data)
+    done = repo.execute_repair(repo.plan_repair(data=True, source=workplace / "one"))
+    assert {ref for problem in done.left for ref in problem.refs} == {"both@v1"} or done.left
+    assert content(repo, "one") == {"shared": shared}
+    assert path.exists()
+    assert set(repo.damaged_versions()) == {repo.version("both").id}
+    report = repo.fsck(data=True)
+    assert {ref for problem in report.problems for ref in problem.refs} == {"both@v1"}
+
+
+def test_a_missing_number_is_not_taken_from_a_log_that_may_be_another(
+    template: Path, tmp_path: Path
+) -> None:
+    root = fresh(template, tmp_path / "world")
+    shutil.rmtree(root / "repo/.art/sync")
+    path = root / "repo/.art/manifests/data/v00000001.yaml"
+    path.unlink()
+    heal(root / "repo")  # as v2 is the same on both sides, v1 is
+    path.unlink()
+    shutil.rmtree(root / "repo/.art/sync")
+    second = root / "repo/.art/manifests/data/v00000002.yaml"
+    second.write_bytes(second.read_bytes()[:-5])
+    with Repo(root / "repo") as repo:
+        plan = repo.plan_repair()
+        assert {problem.name for problem in plan.left} >= {"manifests/data/v00000001.yaml"}
+
+
+def test_checkpoints_heal_documents_of_their_own_store(template: Path, tmp_path: Path) -> None:
+    root = fresh(template, tmp_path / "world")
+    for place in ("remote", "repo/.art"):
+        damage(root / place / "manifests/many/v00000009.yaml", "flip")
+        damage(root / place / "manifests/many/v00000064.yaml", "delete")
+    heal(root / "repo", remote="origin")
+    heal(root / "repo")
+    with Repo(root / "repo") as repo:
+        assert repo.version("many@v9").read() == b"8"
+
+
+def test_a_document_that_is_healed_shows_what_else_is_missing(
+    template: Path, tmp_path: Path
+) -> None:
+    root = fresh(template, tmp_path / "world")
+    damage(root / "repo/.art/manifests/one/v00000001.yaml", "delete")
+    for path in files_of(root / "repo", ".pack"):
+        damage(path, "flip")
+    heal(root / "repo")
+    with Repo(root / "repo") as repo:
+        assert not list(unreadable(repo))
+
+
+def test_everything_at_once_is_healed(template: Path, tmp_path: Path) -> None:
+    root = fresh(template, tmp_path / "world")
+    for number, kind in enumerate(_LOCAL_KINDS):
+        for path in of_kind(root / "repo", kind):
+            damage(path, list(DAMAGES)[number % len(DAMAGES)])
+    heal(root / "repo")
+    with Repo(root / "repo") as repo:
+        assert not list(unreadable(repo))
+        assert repo.version("data@prod").number == 1
+        assert repo.version("data@v1").title == "noted"
+
+
+def test_a_purged_version_is_not_brought_back(template: Path, tmp_path: Path) -> None:
+    root = fresh(template, tmp_path / "world")
+    with Repo(root / "repo") as repo:
+        id = repo.version("one").id
+        repo.purge("one@v1", message="secret")
+        path = root / "repo/.art/manifests/one/v00000001.yaml"
+        stub = path.read_bytes()
+        assert b"purged" in stub
+    damage(path, "flip")
+    with Repo(root / "repo") as repo:
+        repo.execute_repair(repo.plan_repair())
+        assert path.read_bytes() == stub
+        assert repo.history("one")[0].id == id
+
+
+# -- interrupted -----------------------------------------------------------------------------------
+
+
+class _Interrupted:
+    """Ends the process, as it were, at the n-th thing that is written, moved or deleted."""
+
+    def __init__(self, patch: pytest.MonkeyPatch, at: int, place: Path) -> None:
+        self.count = 0
+        for name in ("create", "replace", "delete", "stage"):
+            patch.setattr(LocalBackend, name, self._counted(name, at, place))
+
+    def _counted(self, name: str, at: int, place: Path) -> Callable[..., object]:
+        inner = getattr(LocalBackend, name)
+
+        def call(backend: LocalBackend, *words: object) -> object:
+            if str(backend.root).startswith(str(place)):
+                self.count += 1
+                if self.count >= at:
+                    raise Death
+            return inner(backend, *words)
+
+        return call
+
+
+def worlds() -> Iterator[tuple[str | None, list[str]]]:
+    yield None, ["manifest", "pack", "layout", "tag"]
+    yield "origin", ["manifest", "pack", "layout", "checkpoint"]
+
+
+@pytest.mark.parametrize(("remote", "kinds"), list(worlds()))
+def test_an_interrupted_repair_is_no_worse_and_can_be_repeated(
+    remote: str | None, kinds: list[str], template: Path, tmp_path: Path
+) -> None:
+    place = "repo" if remote is None else "remote"
+
+    def broken() -> Path:
+        root = fresh(template, tmp_path / "world")
+        for kind in kinds:
+            damage(of_kind(root / place, kind)[0], "flip")
+        if remote is None:  # no pack comes back as it was
+            shutil.rmtree(root / "remote/packs")
+        return root
+
+    root = broken()
+    store = root / ("repo/.art" if remote is None else "remote")
+    damaged = stored_files(store)
+    with Repo(root / "repo") as repo:
+        before = set(unreadable(repo))
+    at = 1
+    while at < 400:
+        root = broken()
+        with pytest.MonkeyPatch.context() as patch, Repo(root / "repo") as repo:
+            plan = repo.plan_repair(data=True, remote=remote, source=root / "repo/data")
+            death = _Interrupted(patch, at, root)
+            try:
+                repo.execute_repair(plan)
+                break
+            except Death:
+                pass
+        assert death.count >= at
+        whole = [name for name in damaged if name not in named(plan)]
+        after = stored_files(store)
+        assert all(after.get(name) == damaged[name] for name in whole)
+        with Repo(root / "repo") as repo:
+            assert set(unreadable(repo)) <= before
+            assert (
+                not repo.execute_repair(
+                    repo.plan_repair(data=True, remote=remote, source=root / "repo/data")
+                ).left
+                or remote is None
+            )
+        at += 1 if at < 40 else 7
+    assert 5 < at < 400
+
+
+def named(plan: object) -> set[str]:
+    return {step.name for step in plan.steps}  # type: ignore[attr-defined]
+
+
+def test_what_is_mended_meanwhile_is_left_alone(template: Path, tmp_path: Path) -> None:
+    root = fresh(template, tmp_path / "world")
+    path = of_kind(root / "repo", "manifest")[0]
+    whole = path.read_bytes()
+    damage(path, "flip")
+    with Repo(root / "repo") as repo:
+        plan = repo.plan_repair()
+        path.write_bytes(whole)
+        done = repo.execute_repair(plan)
+        assert not done.quarantined
+    assert path.read_bytes() == whole
+
+
+def test_a_healthy_source_that_is_not_healthy_any_more_harms_nothing(
+    template: Path, tmp_path: Path
+) -> None:
+    root = fresh(template, tmp_path / "world")
+    path = of_kind(root / "repo", "pack")[0]
+    damage(path, "flip")
+    with Repo(root / "repo") as repo:
+        plan = repo.plan_repair(data=True)
+        before = stored_files(root / "repo/.art")
+        damage(root / "remote" / path.relative_to(root / "repo/.art"), "flip")
+        with pytest.raises(CorruptError):
+            repo.execute_repair(plan)
+    assert stored_files(root / "repo/.art") == before
+
+
+def test_large_packs_are_rebuilt_in_several(
+    repo: Repo, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (workplace / "data").write_bytes(random_bytes(3_000_000, 1))
+    repo.create("k", "data")
+    (path,) = files_of(workplace, ".pack")
+    damage(path, "flip at the end")
+    monkeypatch.setattr("art.repack.PACK_SIZE", 500_000)
+    monkeypatch.setattr(packer, "PACK_SIZE", 500_000)
+    heal(workplace)
+    assert len([p for p in files_of(workplace, ".pack") if "quarantine" not in str(p)]) > 4
+    assert repo.version("k").read() == (workplace / "data").read_bytes()
+
+
+def test_contents_are_what_the_template_says(template: Path, tmp_path: Path) -> None:
+    root = fresh(template, tmp_path / "world")
+    with Repo(root / "repo") as repo:
+        assert {ref: content(repo, ref) for ref in CONTENTS} == CONTENTS
