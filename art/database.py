@@ -151,6 +151,7 @@ class Database:
         try:
             # Durability is not needed, the files are the truth; a killed process is harmless.
             connection.execute("PRAGMA synchronous=OFF")
+            connection.execute("PRAGMA secure_delete=ON")  # what was purged is nowhere
             connection.execute(
                 f"PRAGMA journal_mode={'MEMORY' if path == _IN_MEMORY else 'TRUNCATE'}"
             )

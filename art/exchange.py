@@ -19,7 +19,7 @@ from art.push import Authority, Pusher
 from art.remotes import Remotes, RemoteSetting, is_place
 from art.reporter import Reporter
 from art.store import Store
-from art.stubs import note_purged, put_stub
+from art.stubs import purged_records, put_stub
 from art.sync import (
     Fetched,
     Pairing,
@@ -128,14 +128,14 @@ class Exchange:
 
     def _fetch(self, pair: Pairing, selection: Selection) -> Fetched:
         fetched = Fetcher(pair).fetch(selection)
-        for record in self._purged(selection) if fetched.entries else ():
-            if record.type != "purged":
-                if record.payload:
-                    note_purged(self._backend, record.payload)
-                    ref = f"{record.ref} was purged: `art gc` removes its bytes from here, too"
-                    self._reporter().warn(ref)
-                with self._index.replacing(record.key):
-                    put_stub(self._backend, record)
+        for record in purged_records(self._index):
+            if not selection.has(record.key):
+                continue
+            if record.payload:
+                ref = f"{record.ref} was purged: `art gc` removes its bytes from here, too"
+                self._reporter().warn(ref)
+            with self._index.replacing(record.key):
+                put_stub(self._backend, record)
         return fetched
 
     def _purged(self, selection: Selection) -> list[Record]:

@@ -2,21 +2,26 @@
 
 A working repository is locked meanwhile, and what goes, goes at once. On a shared store others write
 at the same time: there a pack is marked first, and deleted by a later run, when its mark is old
-enough and all manifests and logs, read again, still do not need it.
+enough and all manifests and logs, read again, still do not need it. Its mark stays as long again, for
+those who relied on the pack without having seen it. Nothing else may go: a layout is deleted only
+with packs that it points into. What a purge left behind goes at once, everywhere.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from art.backend import Backend, LocalBackend
-from art.catalog import STATE, Log
+from art.backend import Backend, Item, LocalBackend
+from art.catalog import STATE, VERSIONS, Log
 from art.changes import Changes
-from art.errors import CorruptError
+from art.errors import CorruptError, NewerFormatError
 from art.index import Index, Record
-from art.model import Entry
+from art.layout import Layout
 from art.objects import StoredPayload, layout_directory
 from art.pack import RECORD, Location, pack_name
 from art.repack import Places
@@ -25,10 +30,13 @@ from art.store import Store
 from art.transfer import Courier
 
 MARKS = "gc/marks"
+_GONE = b"deleted\n"  # what is in the mark of a pack that is; before, it is the pack's id
 _MARK_SECONDS = 86400  # at least so old is a mark when its pack is deleted (FORMAT §13)
 _SMALL = 8 << 20
 _MANY = 8  # so many small packs are joined
 _BASES = 4
+_THREADS = 16
+_ROUNDS = 3
 
 
 @dataclass
@@ -37,7 +45,8 @@ class GcPlan:
 
     `expired` are deleted versions that can no longer be restored then. Of the packs in `going`,
     `needed_bytes` are copied into new ones first; those in `ripe` are deleted now, the others are
-    marked for a later run. Packs in `spared` were marked and are needed again.
+    marked for a later run. Marks in `spared` are taken away: their packs are needed again, or gone for
+    long. `purged` are payloads that must not exist, whose packs, `secret`, go at once.
     """
 
     where: str
@@ -47,7 +56,8 @@ class GcPlan:
     ripe: set[str] = field(default_factory=set)
     spared: list[str] = field(default_factory=list)
     layouts: dict[str, int] = field(default_factory=dict)
-    is_removal: bool = False
+    purged: set[str] = field(default_factory=set)
+    secret: set[str] = field(default_factory=set)
 
     @property
     def freed_bytes(self) -> int:
@@ -79,6 +89,26 @@ class Collected:
     waiting_bytes: int
 
 
+@dataclass(frozen=True)
+class _Mark:
+    """A mark of a pack: when it was written, and whether it says that the pack is gone."""
+
+    modified: float
+    is_gone: bool
+
+
+@dataclass(frozen=True)
+class _Sight:
+    """What lies in a store, and what time it is there. Layouts were listed before packs, so the packs
+    of each that is whole are known."""
+
+    now: float
+    layouts: dict[str, int]
+    packs: dict[str, Item]
+    marks: dict[str, _Mark]
+    whole: dict[str, bool] = field(default_factory=dict)
+
+
 @dataclass
 class _Usage:
     """What the payloads that stay need: one place of each chunk, how much of each pack that is, and
@@ -98,6 +128,33 @@ class _Usage:
             weight = place.length + RECORD.size
             self.weights[place.pack] = self.weights.get(place.pack, 0) + weight
 
+    def note_chain(self, payload: str, stored: StoredPayload) -> None:
+        self.packs[payload] = stored.packs()
+        self.layouts[payload] = {stored.layout.name, stored.root.name}
+
+    def needed(self, packs: Iterable[str]) -> int:
+        """Return how many bytes of these packs are needed."""
+        return sum(self.weights.get(pack, 0) for pack in packs)
+
+    @property
+    def kept_layouts(self) -> set[str]:
+        return set().union(*self.layouts.values())
+
+    @property
+    def kept_packs(self) -> set[str]:
+        return set().union(*self.packs.values())
+
+
+@dataclass
+class _Roots:
+    """The payloads that must stay, with the versions that need each; of the deleted versions, those
+    whose time is over. `maybe` are ids of versions that were swept before, so that their bytes may
+    have gone."""
+
+    payloads: dict[str, list[Record]] = field(default_factory=dict)
+    expired: list[Record] = field(default_factory=list)
+    maybe: set[str] = field(default_factory=set)
+
 
 class Collector:
     """Collects one store. `index` knows all its manifests and logs, and `reread` brings that up to date
@@ -112,11 +169,13 @@ class Collector:
         reporter: Reporter,
         *,
         grace: float,
+        purged: Callable[[], set[str]],
         is_elsewhere: Callable[[Record], bool] = lambda record: False,
         reread: Callable[[], None] = lambda: None,
     ) -> None:
-        """`grace` is how many seconds a deleted version can be restored. `is_elsewhere` tells which
-        versions a remote has, too: their bytes may go from here, and come again from there."""
+        """`grace` is how many seconds a deleted version can be restored, `purged` gives the payloads of
+        purged versions. `is_elsewhere` tells which versions a remote has, too: their bytes may go from
+        here, and come again from there."""
         self._objects = store.objects
         self._backend = store.backend
         self._is_shared = store.is_bare
@@ -124,150 +183,159 @@ class Collector:
         self._changes = changes
         self._scratch = scratch
         self._reporter = reporter
-        self._grace = grace
+        self._grace = self._span = grace
+        self._purged = purged
         self._is_elsewhere = is_elsewhere
         self._reread = reread
         self._usage = _Usage()
 
+    # -- plans -----------------------------------------------------------------------------------
+
     def plan(self) -> GcPlan:
         """Return what can go. Raise CorruptError where something that is needed is missing or damaged,
         or a log has a gap: nothing makes a collection go on then."""
-        check_whole(self._backend, self._index)
-        roots, expired = self._roots()
-        sizes = self._sizes("packs")
-        marks = self._marks()
-        self._usage = self._use(roots, set(marks), sizes)
-        plan = GcPlan(self._backend.where, expired, self._going(sizes))
-        plan.needed_bytes = sum(self._usage.weights.get(pack, 0) for pack in plan.going)
-        # The mark of a pack that is gone stays a while: who relied on that pack is yet to see it.
+        self._span = self._grace
+        sight, roots = self._begin()
+        expired = [record for record in roots.expired if not self._is_elsewhere(record)]
+        plan = GcPlan(self._backend.where, expired, self._going(sight))
+        plan.ripe = {pack for pack in plan.going if self._is_ripe(sight, pack)}
         plan.spared = [
             pack
-            for pack, marked in marks.items()
-            if pack not in plan.going and (pack in sizes or self._is_ripe(marked))
+            for pack, mark in sight.marks.items()
+            if (pack in sight.packs and pack not in plan.going)
+            or (pack not in sight.packs and (not mark.is_gone or self._is_ripe(sight, pack)))
         ]
-        plan.ripe = {pack for pack in plan.going if self._is_ripe(marks.get(pack))}
-        plan.layouts = self._unneeded_layouts(plan)
-        return plan
+        self._add_purged(plan, sight, self._purged())
+        return self._completed(plan, sight)
 
-    def execute(self, plan: GcPlan) -> Collected:
-        """Do it: sweep, move what is needed out of the packs that go, look again, then delete."""
-        swept = len(self._changes.sweep([r for r in plan.expired if not self._is_elsewhere(r)]))
-        made = self._move_out(plan)
-        for pack in plan.going:
-            if self._is_shared and (plan.is_removal or pack not in plan.ripe):
-                self._backend.create(f"{MARKS}/{pack}", pack.encode())
-        for pack in plan.spared:
-            self._backend.delete(f"{MARKS}/{pack}")
-        gone = self._gone(plan)
-        freed = self._delete(gone, plan)
-        waiting = {pack: size for pack, size in plan.going.items() if pack not in plan.ripe}
-        return Collected(
-            plan.where, freed - made, len(gone), swept, len(waiting), sum(waiting.values())
-        )
+    def plan_removal(self, payload: str) -> GcPlan:
+        """Return what removing the bytes of one purged payload would do, and nothing else."""
+        self._span = float("inf")  # what could be restored is for gc to sweep
+        sight, _ = self._begin()
+        plan = GcPlan(self._backend.where)
+        self._add_purged(plan, sight, {payload})
+        return self._completed(plan, sight)
 
-    def remove(self, payloads: list[str]) -> tuple[Collected, int]:
-        """Remove now, whatever was marked, all packs that hold anything of these payloads which no other
-        needs; return what that came to, and how many of their bytes others need."""
-        self._reread()
-        plan, shared = self.plan_removal(payloads)
-        return self.execute(plan), shared
-
-    def plan_removal(self, payloads: list[str]) -> tuple[GcPlan, int]:
-        """Return what `remove` would do, and how many of the payloads' bytes others need."""
-        chunks = self._chunks_of(payloads)
-        plan = self.plan()
-        used = self._usage.places
-        sizes = self._sizes("packs")
-        holding = {pack for pack in sizes if self._holds(pack, chunks)}
-        plan.going |= {pack: sizes[pack] for pack in holding}
-        plan.needed_bytes = sum(self._usage.weights.get(pack, 0) for pack in plan.going)
-        plan.ripe |= holding
-        plan.is_removal = True
-        doomed = {layout_directory(each) for each in payloads if each not in self._usage.packs}
-        layouts = self._sizes("layouts", whole_names=True)
-        plan.layouts |= {n: size for n, size in layouts.items() if n.rpartition("/")[0] in doomed}
-        plan.layouts |= self._unneeded_layouts(plan)
-        return plan, sum(place.size for digest, place in chunks if digest in used)
-
-    def _chunks_of(self, payloads: list[str]) -> Places:
-        """Return all chunks of payloads, as far as they are here."""
+    def shared_bytes(self, payload: str) -> int:
+        """Return how much of a payload other versions need, as the last plan saw it."""
         own = _Usage()
-        for payload in payloads:
-            if stored := self._stored(payload, set()):
+        with suppress(CorruptError):
+            for stored in itertools.islice(self._objects.readings(payload, self._cache), 1):
                 self._add(own, stored, set())
-        return own.places
+        return sum(place.size for digest, place in own.places if digest in self._usage.places)
 
-    def _holds(self, pack: str, secret: Places) -> bool:
-        """Whether a pack has a chunk that only purged payloads have."""
-        try:
-            digests = self._objects.directory(pack).digests()
-        except (FileNotFoundError, CorruptError):
-            return False
-        return any(digest in secret and digest not in self._usage.places for digest in digests)
+    def _begin(self) -> tuple[_Sight, _Roots]:
+        """Look at the store, and work out what of it is needed."""
+        check_whole(self._backend, self._index, is_own=not self._is_shared)
+        sight = self._look()
+        roots = self._roots(sight)
+        self._usage = self._use(roots, sight)
+        return sight, roots
+
+    def _look(self) -> _Sight:
+        now = self._backend.clock() / 1e9
+        layouts = {item.name: item.size for item in self._backend.walk("layouts")}
+        packs = {
+            item.name.rpartition("/")[2].removesuffix(".pack"): item
+            for item in self._backend.walk("packs")
+            if item.name.endswith(".pack")
+        }
+        marks = {
+            item.name.rpartition("/")[2]: _Mark(item.modified, item.size == len(_GONE))
+            for item in self._backend.walk(MARKS)
+        }
+        return _Sight(now, layouts, packs, marks)
+
+    def _completed(self, plan: GcPlan, sight: _Sight) -> GcPlan:
+        plan.needed_bytes = self._usage.needed(plan.going)
+        doomed = self._doomed(sight, plan, plan.ripe)
+        plan.layouts = {name: sight.layouts[name] for name in doomed}
+        return plan
 
     # -- what stays ------------------------------------------------------------------------------
 
-    def _roots(self) -> tuple[dict[str, list[Record]], list[Record]]:
-        """Return the payloads that must stay, with the versions that need each, and the deleted
-        versions whose time is over."""
-        needed = self._index.ask(lambda index: index.pinned())
-        deleted_at = self._deletions()
-        now = self._backend.clock() / 1e9
-        roots: dict[str, list[Record]] = {}
-        expired = []
+    def _roots(self, sight: _Sight) -> _Roots:
+        pinned = self._index.ask(lambda index: index.pinned())
+        deleted_at, swept = self._deletions()
+        roots = _Roots(maybe=swept)
         for record in self._index.ask(lambda i: [*i.everything(), *i.versions(None)]):
-            is_old = now - deleted_at.get(record.id, now) > self._grace
-            is_kept = record.is_live or (record.state == "deleted" and not is_old)
-            is_pinned = record.id in needed and record.state == "deleted"
-            if record.payload and (is_kept or is_pinned):
-                roots.setdefault(record.payload, []).append(record)
-            elif record.state == "deleted" and not is_pinned and is_old:
-                expired.append(record)
-        return roots, expired
+            is_old = sight.now - deleted_at.get(record.id, sight.now) > self._span
+            is_deleted = record.state == "deleted"
+            if record.is_live or (is_deleted and (not is_old or record.id in pinned)):
+                if record.payload:
+                    roots.payloads.setdefault(record.payload, []).append(record)
+            elif is_deleted:
+                roots.expired.append(record)
+        return roots
 
-    def _deletions(self) -> dict[str, float]:
-        """Return when each version was deleted, in seconds: by the entry that says so or by the store's
-        own time of that entry's file, whichever is later."""
+    def _deletions(self) -> tuple[dict[str, float], set[str]]:
+        """Return when the last was said of each version's state, in seconds: by the entry or by the
+        store's own time of its file, whichever is later, and never where the store does not say; and
+        the ids of those that were ever swept."""
         times = {item.name: item.modified for item in self._backend.walk("refs")}
         found: dict[str, float] = {}
+        swept = set()
         keys: list[str | None] = [*self._index.ask(lambda index: index.keys()), None]
         for key in keys:
-            for entry in self._states(key):
-                written = times.get(Log(key, STATE).file(entry.number), 0.0)
+            log = Log(key, STATE)
+            for entry in self._index.ask(lambda index, key=key: index.log(key, STATE)):  # type: ignore[misc]
+                written = times.get(log.file(entry.number), float("inf"))
                 said = datetime.fromisoformat(entry.created.replace("Z", "+00:00")).timestamp()
                 for version in entry.document.get("versions") or []:
                     found[str(version["id"])] = max(written, said)
-        return found
+                    if entry.document.get("state") == "swept":
+                        swept.add(str(version["id"]))
+        return found, swept
 
-    def _states(self, key: str | None) -> list[Entry]:
-        return self._index.ask(lambda index: index.log(key, STATE))
-
-    def _use(
-        self, roots: dict[str, list[Record]], marks: set[str], sizes: dict[str, int]
-    ) -> _Usage:
+    def _use(self, roots: _Roots, sight: _Sight) -> _Usage:
         usage = _Usage()
         seen: set[bytes] = set()
         self._reporter.start("looking at what is needed")
-        for payload, records in roots.items():
-            stored = self._stored(payload, marks)
+        for payload, records in roots.payloads.items():
+            stored = self._stored(payload, set(sight.marks), sight)
             if stored is None:
-                if all(map(self._is_elsewhere, records)):
-                    continue
-                raise _missing(records[0], f"payload {payload[:16]} is missing")
-            if lost := stored.packs() - sizes.keys():
-                raise _missing(records[0], f"{pack_name(min(lost))} is missing")
-            usage.packs[payload] = stored.packs()
-            usage.layouts[payload] = {stored.layout.name, stored.root.name}
+                self._check_missing(payload, records, roots)
+                continue
+            usage.note_chain(payload, stored)
             self._add(usage, stored, seen)
             self._reporter.advance(files=1)
         self._reporter.finish()
         return usage
 
-    def _stored(self, payload: str, marks: set[str]) -> StoredPayload | None:
-        """Return a payload, through a layout that needs no marked pack where there is one."""
-        cache = self._scratch if self._objects.is_remote else None
-        found = self._objects.stored(payload, cache, avoid=marks) if marks else None
-        return found or self._objects.stored(payload, cache)
+    def _stored(self, payload: str, avoid: set[str], sight: _Sight) -> StoredPayload | None:
+        """Return a payload through a layout whose packs are there, and if possible none to `avoid`."""
+        found = None
+        for stored in self._objects.readings(payload, self._cache):
+            if not all(self._has_pack(pack, sight) for pack in stored.packs()):
+                continue
+            if stored.packs().isdisjoint(avoid):
+                return stored
+            found = found or stored
+        return found
+
+    def _has_pack(self, pack: str, sight: _Sight) -> bool:
+        if pack not in sight.whole:
+            is_there = pack in sight.packs
+            is_whole = is_there and (self._objects.is_remote or self._objects.has_pack(pack))
+            sight.whole[pack] = is_whole
+        return sight.whole[pack]
+
+    @property
+    def _cache(self) -> LocalBackend | None:
+        return self._scratch if self._objects.is_remote else None
+
+    def _check_missing(self, payload: str, records: list[Record], roots: _Roots) -> None:
+        """Raise CorruptError unless these versions may be without the bytes they need: those that are
+        at a remote, where none are here, and those that were swept and never came back."""
+        is_begun = bool(self._backend.names(layout_directory(payload)))
+        for record in records:
+            was_swept = record.id in roots.maybe and not record.is_live
+            if not was_swept and (is_begun or not self._is_elsewhere(record)):
+                raise CorruptError(
+                    f"{record.ref} needs what is not there: payload {payload[:16]} is missing, or a "
+                    "pack of it; nothing was removed",
+                    hint="art fsck --repair",
+                )
 
     def _add(self, usage: _Usage, stored: StoredPayload, seen: set[bytes]) -> None:
         """Note what a payload needs; parts of its tree that others have were noted with them."""
@@ -283,49 +351,134 @@ class Collector:
 
     # -- what goes -------------------------------------------------------------------------------
 
-    def _going(self, sizes: dict[str, int]) -> dict[str, int]:
-        """Return the packs of which nothing or less than half is needed, and small ones where many are."""
+    def _going(self, sight: _Sight) -> dict[str, int]:
+        """Return the packs of which nothing or less than half is needed, and small ones where many are.
+        On a shared store young ones stay: whoever brings them may not have published their versions."""
         weights = self._usage.weights
+        sizes = {
+            pack: item.size
+            for pack, item in sight.packs.items()
+            if not self._is_shared or sight.now - item.modified > _MARK_SECONDS
+        }
         going = {pack: size for pack, size in sizes.items() if 2 * weights.get(pack, 0) < size}
         small = {p: size for p, size in sizes.items() if size < _SMALL and p not in going}
         return {**going, **small} if len(small) >= _MANY else going
 
-    def _marks(self) -> dict[str, float]:
-        """Return the marked packs and when they were, by the store's clock."""
-        return {item.name.rpartition("/")[2]: item.modified for item in self._backend.walk(MARKS)}
-
-    def _is_ripe(self, marked: float | None) -> bool:
+    def _is_ripe(self, sight: _Sight, pack: str) -> bool:
         if not self._is_shared:
             return True
-        limit = max(self._grace, _MARK_SECONDS)
-        return marked is not None and self._backend.clock() / 1e9 - marked > limit
+        mark = sight.marks.get(pack)
+        return mark is not None and sight.now - mark.modified > max(self._grace, _MARK_SECONDS)
 
-    def _unneeded_layouts(self, plan: GcPlan) -> dict[str, int]:
-        """Return the layouts that go now: on a shared store only those that point into packs which go,
-        as somebody may have just written the others."""
-        kept = set().union(*self._usage.layouts.values()) if self._usage.layouts else set()
-        sizes = self._sizes("layouts", whole_names=True)
-        unneeded = {name: size for name, size in sizes.items() if name not in kept}
-        if not self._is_shared:
-            return unneeded
-        return {n: size for n, size in unneeded.items() if not plan.ripe.isdisjoint(self._packs(n))}
+    def _add_purged(self, plan: GcPlan, sight: _Sight, payloads: set[str]) -> None:
+        """Add what still holds anything of purged payloads that no other needs."""
+        here = {name.split("/")[2] for name in sight.layouts}
+        plan.purged = (payloads & here) - self._usage.packs.keys()
+        secret = self._chunks_of(plan.purged)
+        plan.secret = self._holding(secret, sight) if secret else set()
+        plan.going |= {pack: sight.packs[pack].size for pack in plan.secret}
+        plan.ripe |= plan.secret
 
-    def _packs(self, layout: str) -> set[str]:
-        """Return the packs that a layout points into, none where it cannot be read."""
-        _, _, payload, digest = layout.split("/")
+    def _chunks_of(self, payloads: set[str]) -> set[bytes]:
+        """Return the digests of all chunks that may be of these payloads and are not needed: those in
+        their layouts, which are there until the chunks are gone."""
+        found = set()
+        for payload in payloads:
+            for stored in self._objects.readings(payload, self._cache):
+                found |= {piece.digest for piece in stored.pieces}
+                for layout in (stored.layout, stored.root):
+                    found |= {digest for digest, _ in layout.records()}
+        return {digest for digest in found if digest not in self._usage.places}
+
+    def _holding(self, secret: set[bytes], sight: _Sight) -> set[str]:
+        """Return the packs that have one of these chunks, and those of which nobody knows."""
+
+        def holds(pack: str) -> bool:
+            try:
+                return not secret.isdisjoint(self._objects.directory(pack).digests())
+            except FileNotFoundError:
+                return False
+            except CorruptError as error:
+                if pack not in self._usage.weights:
+                    return True
+                self._reporter.warn(f"{error.message}; purged bytes may be in it")
+                return False
+
+        names = list(sight.packs)
+        with ThreadPoolExecutor(_THREADS, "packs") as threads:
+            found = zip(names, threads.map(holds, names), strict=True)
+            return {pack for pack, is_holding in found if is_holding}
+
+    def _doomed(self, sight: _Sight, plan: GcPlan, gone: set[str]) -> list[str]:
+        """Return the layouts that go when these packs do: of purged payloads, and all that nobody
+        needs; on a shared store, where somebody may be building on the others, only those that could
+        not be read any more."""
+        kept = self._usage.kept_layouts
+        lost = gone | {pack for pack in sight.marks if pack not in sight.packs}
+        unneeded = [name for name in sight.layouts if name not in kept]
+        return [
+            name
+            for name in unneeded
+            if not self._is_shared
+            or name.split("/")[2] in plan.purged
+            or (lost and self._is_lost(name, lost))
+        ]
+
+    def _is_lost(self, name: str, lost: set[str]) -> bool:
+        """Whether a layout, or the one that it extends, points into these packs, or the latter is gone."""
         try:
-            return set(self._objects.layout(payload, digest, self._scratch).packs)
+            layout = self._layout(name)
+            root = layout.extends
         except CorruptError:
-            return set()
+            return False  # damage is not for gc to clear away
+        if not lost.isdisjoint(layout.packs):
+            return True
+        if root is None:
+            return False
+        root_name = f"{layout_directory(root.payload)}/{root.digest}"
+        if self._backend.size(root_name) is None:
+            return True
+        with suppress(CorruptError):
+            return not lost.isdisjoint(self._layout(root_name).packs)
+        return False
 
-    def _sizes(self, prefix: str, *, whole_names: bool = False) -> dict[str, int]:
-        found = {}
-        for item in self._backend.walk(prefix):
-            name = item.name if whole_names else item.name.rpartition("/")[2].removesuffix(".pack")
-            found[name] = item.size
-        return found
+    def _layout(self, name: str) -> Layout:
+        _, _, payload, digest = name.split("/")
+        return self._objects.layout(payload, digest, self._cache)
 
     # -- doing it --------------------------------------------------------------------------------
+
+    def execute(self, plan: GcPlan) -> Collected:
+        """Do it: move what is needed out of the packs that go, sweep, look again, then delete."""
+        made = self._move_out(plan)
+        swept = len(self._changes.sweep(plan.expired))
+        if self._is_shared:
+            for pack in plan.going:
+                self._backend.create(f"{MARKS}/{pack}", pack.encode())
+        gone = self._gone(plan)
+        freed = self._delete(gone, plan)
+        self._take_marks_away(plan)
+        waiting = {pack: size for pack, size in plan.going.items() if pack not in gone}
+        return Collected(
+            plan.where, freed - made, len(gone), swept, len(waiting), sum(waiting.values())
+        )
+
+    def remove(self, payload: str) -> tuple[Collected, int]:
+        """Remove now all that only a purged payload has; return what that came to, and how many of its
+        bytes others need."""
+        done: list[Collected] = []
+        shared = 0
+        for _ in range(_ROUNDS):  # somebody may be using them in between
+            self._reread()
+            plan = self.plan_removal(payload)
+            shared = shared if done else self.shared_bytes(payload)
+            done.append(self.execute(plan))
+            if done[-1].packs == len(plan.going):
+                break
+        freed = sum(each.freed_bytes for each in done)
+        packs = sum(each.packs for each in done)
+        last = done[-1]
+        return Collected(last.where, freed, packs, 0, last.waiting, last.waiting_bytes), shared
 
     def _move_out(self, plan: GcPlan) -> int:
         """Copy what is needed of the packs that go, and write layouts without them; return the bytes
@@ -334,79 +487,101 @@ class Collector:
         affected = [p for p, packs in self._usage.packs.items() if not packs.isdisjoint(going)]
         if not affected:
             return 0
+        before = self._sizes()
+        self._send(affected, going)
+        after = self._sizes()
+        made: set[str] = set()
+        for payload in affected:
+            made |= self._usage.layouts[payload]
+            made |= {pack_name(pack) for pack in self._usage.packs[payload]}
+        return sum(after[name] for name in made if name not in before)
+
+    def _send(self, payloads: list[str], going: set[str]) -> None:
+        objects, cache = self._objects, self._cache
         courier = Courier(
-            self._objects,
-            self._objects,
-            self._scratch,
-            self._reporter,
-            hints=self._usage,
-            avoid=going,
+            objects, objects, self._scratch, self._reporter, hints=self._usage, avoid=going
         )
-        before = {**self._sizes("packs"), **self._sizes("layouts", whole_names=True)}
         courier.gather((d, place) for d, place in self._usage.places if place.pack in going)
         bases: list[str] = []
-        for payload in affected:
+        for payload in payloads:
             if shipment := courier.plan(payload, bases):
                 courier.ship(shipment)
-            stored = self._stored(payload, going)
-            assert stored, "it was just written"
-            plan.layouts.update(dict.fromkeys(self._usage.layouts[payload], 0))
-            self._note_chain(payload, stored)
+            stored = objects.stored(payload, cache, avoid=going)
+            if stored is None:
+                raise CorruptError(f"payload {payload[:16]} was written and is not there")
+            self._usage.note_chain(payload, stored)
             bases = [payload, *bases[: _BASES - 1]]
-        after = {**self._sizes("packs"), **self._sizes("layouts", whole_names=True)}
-        return sum(size for name, size in after.items() if name not in before)
 
-    def _note_chain(self, payload: str, stored: StoredPayload) -> None:
-        self._usage.packs[payload] = stored.packs()
-        self._usage.layouts[payload] = {stored.layout.name, stored.root.name}
+    def _sizes(self) -> dict[str, int]:
+        both = itertools.chain(self._backend.walk("packs"), self._backend.walk("layouts"))
+        return {item.name: item.size for item in both}
 
     def _gone(self, plan: GcPlan) -> set[str]:
         """Return which packs can be deleted, after everything was read again."""
         if not plan.ripe and not plan.layouts:
             return set()
         self._reread()
-        check_whole(self._backend, self._index)
-        roots, _ = self._roots()
-        gone = set(plan.ripe)
-        marks = set(plan.going)
-        for payload in roots.keys() - self._usage.packs.keys():  # restored, or made meanwhile
-            if stored := self._stored(payload, marks):
-                gone -= stored.packs()
-                self._note_chain(payload, stored)
-        return gone
+        check_whole(self._backend, self._index, is_own=not self._is_shared)
+        sight = self._look()
+        roots = self._roots(sight)
+        for payload in roots.payloads.keys() - self._usage.packs.keys():  # made or restored since
+            if stored := self._stored(payload, set(plan.going), sight):
+                self._usage.note_chain(payload, stored)
+            else:
+                self._check_missing(payload, roots.payloads[payload], roots)
+        return plan.ripe - self._usage.kept_packs
 
     def _delete(self, gone: set[str], plan: GcPlan) -> int:
-        """Delete layouts, then packs, then marks; return how many bytes that were."""
-        kept = set().union(*self._usage.layouts.values()) if self._usage.layouts else set()
-        sizes = self._sizes("layouts", whole_names=True)
-        doomed = [name for name in sizes if name in plan.layouts and name not in kept]
+        """Delete layouts, then packs, then the layouts of purged payloads, which say until the end what
+        is to go; return how many bytes that were."""
+        if not gone and not plan.layouts:
+            return 0
+        sight = self._look()
+        doomed = self._doomed(sight, plan, gone)
+        last = [name for name in doomed if name.split("/")[2] in plan.purged]
+        is_done = gone >= plan.secret
         for name in doomed:
-            self._backend.delete(name)
+            if name not in last:
+                self._backend.delete(name)
         for pack in sorted(gone):
             self._backend.delete(pack_name(pack))
-        for pack in sorted(gone):
-            if self._is_shared and not plan.is_removal:
+            if self._is_shared:
+                self._backend.replace(f"{MARKS}/{pack}", _GONE)
+        if is_done:
+            for name in last:
+                self._backend.delete(name)
+        names = doomed if is_done else set(doomed) - set(last)
+        return sum(sight.layouts[name] for name in names) + sum(plan.going[pack] for pack in gone)
+
+    def _take_marks_away(self, plan: GcPlan) -> None:
+        """Take marks away of packs that are needed again or gone for long; renew those of packs of
+        which nobody noted that they are gone."""
+        if not plan.spared:
+            return
+        sight = self._look()
+        for pack in plan.spared:
+            mark = sight.marks.get(pack)
+            if mark is None:
+                continue
+            if pack in sight.packs or (mark.is_gone and self._is_ripe(sight, pack)):
                 self._backend.delete(f"{MARKS}/{pack}")
-        return sum(sizes[name] for name in doomed) + sum(plan.going[pack] for pack in gone)
+            elif not mark.is_gone:
+                self._backend.replace(f"{MARKS}/{pack}", _GONE)
 
 
-def check_whole(backend: Backend, index: Index) -> None:
-    """Raise CorruptError where a log has a gap, or anything in the catalog is damaged."""
-
-    def ask(index: Index) -> None:
-        index.refresh_all()
-        for problem in index.problems:
-            raise problem
-        for record in [*index.everything(), *index.versions(None)]:
-            if record.state == "damaged":
-                raise CorruptError(f"{record.title}; nothing was removed", hint="art fsck")
-
-    index.ask(ask)
-    numbers: dict[Log, set[int]] = {}
-    for prefix in ("manifests", "refs"):
-        for item in backend.walk(prefix):
-            if located := Log.of(item.name):
-                numbers.setdefault(located[0], set()).add(located[1])
+def check_whole(backend: Backend, index: Index, *, is_own: bool) -> None:
+    """Raise CorruptError where a log has a gap, or anything in the catalog is damaged, NewerFormatError
+    where there is what this program does not know to be needed. `is_own` says that the index is that
+    of this very store: it must know all that is there."""
+    if backend.names("drafts"):
+        raise NewerFormatError(
+            f"{backend.where} has drafts, which this art does not know; nothing was removed",
+            hint="pip install --upgrade art-vcs",
+        )
+    numbers = _numbers(backend)
+    records = index.ask(_all_records)
+    if is_own:
+        _check_known(index, numbers, records)
     for log, found in numbers.items():
         if len(found) != max(found):
             missing = min(set(range(1, max(found))) - found)
@@ -416,8 +591,40 @@ def check_whole(backend: Backend, index: Index) -> None:
             )
 
 
-def _missing(record: Record, what: str) -> CorruptError:
+def _numbers(backend: Backend) -> dict[Log, set[int]]:
+    numbers: dict[Log, set[int]] = {}
+    for prefix in ("manifests", "refs"):
+        for item in backend.walk(prefix):
+            if located := Log.of(item.name):
+                numbers.setdefault(located[0], set()).add(located[1])
+    return numbers
+
+
+def _all_records(index: Index) -> list[Record]:
+    """Return all versions. Raise what is wrong with any document."""
+    index.refresh_all()
+    for problem in index.problems:
+        raise problem
+    records = [*index.everything(), *index.versions(None)]
+    for record in records:
+        if record.state == "damaged":
+            raise CorruptError(f"{record.title}; nothing was removed", hint="art fsck")
+    return records
+
+
+def _check_known(index: Index, numbers: dict[Log, set[int]], records: list[Record]) -> None:
+    """Raise CorruptError where the index lacks a document: it is no evidence."""
+    ends = index.ask(lambda index: index.ends())
+    known = {(record.key, record.number) for record in records}
+    for log, found in numbers.items():
+        for number in [n for n in found if log.name == VERSIONS and (log.key, n) not in known]:
+            raise _unknown(log, number)
+        if ends.get(log, 0) < max(found):
+            raise _unknown(log, max(found))
+
+
+def _unknown(log: Log, number: int) -> CorruptError:
     return CorruptError(
-        f"{record.ref} needs what is not there: {what}; nothing was removed",
-        hint="art fsck --repair",
+        f"the index does not know {log.file(number)}; nothing was removed",
+        hint="remove .art/index.sqlite: it is built anew",
     )

@@ -6,19 +6,20 @@ import contextlib
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from art.backend import LocalBackend
+from art.backend import Backend, LocalBackend
 from art.changes import Changes
-from art.errors import NotFoundError
+from art.errors import CorruptError, NotFoundError
 from art.exchange import Exchange
 from art.fetch import Fetcher
 from art.gc import Collected, Collector, GcPlan
 from art.index import Index, Record
+from art.merge import Ledger
 from art.place import GC_LOCK
 from art.purge import Purged, Purger
 from art.reporter import Reporter
 from art.resolve import Resolver
 from art.store import Store
-from art.stubs import forget_purged, purged_payloads
+from art.stubs import purged_payloads, purged_records, put_stub
 from art.sync import Pairing, Selection
 
 
@@ -47,53 +48,77 @@ class Keeping:
     def plan_gc(self, remote: str | None, grace: float) -> GcPlan:
         """Return what `gc` would do now."""
         with self._collector(remote, grace) as collector:
-            if remote is None and (payloads := purged_payloads(self._backend)):
-                return collector.plan_removal(payloads)[0]
             return collector.plan()
 
     def gc(self, remote: str | None, grace: float) -> Collected:
         """Remove what is needed no more; see `Collector`."""
-        with self._collector(remote, grace) as collector:
-            if remote is None and (payloads := purged_payloads(self._backend)):
-                collected, _ = collector.remove(payloads)
-                forget_purged(self._backend)
-                return collected
+        with self._collector(remote, grace, finishes=True) as collector:
             return collector.execute(collector.plan())
+
+    def _put_stubs(self, backend: Backend, index: Index) -> None:
+        """Finish purges of which only the state is there."""
+        for record in purged_records(index):
+            with index.replacing(record.key):
+                put_stub(backend, record)
 
     def purge(self, record: Record, message: str | None, grace: float, *, force: bool) -> Purged:
         """Purge a version here; see `Purger`."""
         with self._backend.alone(GC_LOCK):
-            purger = Purger(self._backend, self._index, self._changes, self._local(grace))
+            store, index = self._store, self._index
+            purger = Purger(store, index, store.catalog, self._changes, self._local(grace))
             return purger.purge(record, message, force=force)
 
     def purge_remote(
         self, record: Record, remote: str, message: str | None, grace: float, *, force: bool
     ) -> Purged:
         """Purge a version at a remote, and take in here that it is."""
-        with self._exchange.copied(remote) as (store, pair):
-            resolver = Resolver(store, pair.index)
-            changes = Changes(store, pair.index, resolver, self._author)
+        with self._copied(remote) as (store, pair):
             found = pair.index.ask(lambda index: index.by_id(record.id, record.key))
             if not found:
                 raise NotFoundError(
                     f"{record.ref} is not at {remote}", hint=f"art fetch {record.key}"
                 )
+            changes = self._changes_of(store, pair)
             collector = self._shared(store, pair, changes, grace)
-            purger = Purger(store.backend, pair.index, changes, collector)
+            purger = Purger(store, pair.index, pair.local.catalog, changes, collector)
             purged = purger.purge(found[0], message, force=force)
         self._exchange.fetch((record.key,) if record.key else (), remote)
         return purged
 
     @contextlib.contextmanager
-    def _collector(self, remote: str | None, grace: float) -> Iterator[Collector]:
+    def _collector(
+        self, remote: str | None, grace: float, *, finishes: bool = False
+    ) -> Iterator[Collector]:
+        """`finishes` says to finish purges that were interrupted."""
         if remote is None:
             with self._backend.alone(GC_LOCK):
+                if finishes:
+                    self._index.ask(lambda index: index.refresh_all())
+                    self._put_stubs(self._backend, self._index)
                 yield self._local(grace)
             return
+        with self._copied(remote) as (store, pair):
+            if finishes:
+                self._put_stubs(store.backend, pair.index)
+            yield self._shared(store, pair, self._changes_of(store, pair), grace)
+
+    @contextlib.contextmanager
+    def _copied(self, remote: str) -> Iterator[tuple[Store, Pairing]]:
+        """Yield a remote and a copy of its history. Raise CorruptError where it lost some of what it is
+        known to have had: nothing may be removed on the word of what is left."""
         with self._exchange.copied(remote) as (store, pair):
-            resolver = Resolver(store, pair.index)
-            changes = Changes(store, pair.index, resolver, self._author)
-            yield self._shared(store, pair, changes, grace)
+            known = Ledger(self._backend, store.id)
+            ends = pair.index.ask(lambda index: index.ends())
+            for log in self._index.ask(lambda index: index.ends()):
+                if ends.get(log, 0) < known.end(log):
+                    raise CorruptError(
+                        f"{remote} has lost {log.file(ends.get(log, 0) + 1)}; nothing was removed",
+                        hint=f"art push --remote {remote} brings back what is here",
+                    )
+            yield store, pair
+
+    def _changes_of(self, store: Store, pair: Pairing) -> Changes:
+        return Changes(store, pair.index, Resolver(store, pair.index), self._author)
 
     def _shared(self, store: Store, pair: Pairing, changes: Changes, grace: float) -> Collector:
         return Collector(
@@ -103,6 +128,7 @@ class Keeping:
             pair.scratch,
             self._reporter(),
             grace=grace,
+            purged=lambda: purged_payloads(pair.local.catalog, pair.index),
             reread=lambda: self._fetch_again(Fetcher(pair)),
         )
 
@@ -114,6 +140,7 @@ class Keeping:
             self._backend,
             self._reporter(),
             grace=grace,
+            purged=lambda: purged_payloads(self._store.catalog, self._index),
             is_elsewhere=self._is_elsewhere,
         )
 

@@ -5,6 +5,7 @@ A `StoredPayload` hands out chunks, each verified. `art.writer` makes payloads.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import threading
 from collections import OrderedDict
@@ -35,6 +36,7 @@ _GAP = 64 << 10  # so much between two chunks costs less than another request
 _LINE_START = b'{"path":"'  # found nowhere else in a line, where quotes within texts are escaped
 _TAIL_SIZE = 256 << 10  # holds the directory of most packs
 _DIRECTORIES = 16
+_MARKS = "gc/marks"
 _LOOKUPS = 3  # for so few chunks, their places in the table cost less than a directory
 
 
@@ -60,8 +62,9 @@ class ObjectStore:
         with packs that one should `avoid`.
 
         A layout whose packs are gone is passed over; on a remote, where each would be a request, a
-        layout is believed. Raise CorruptError where every layout that there is is damaged. `cache`
-        keeps layouts under their names, and is no more believed than the store.
+        layout is believed, one without marked packs first. Raise CorruptError where every layout that
+        there is is damaged. `cache` keeps layouts under their names, and is no more believed than the
+        store.
         """
         return self._open(payload, lambda digest: self._chain(payload, digest, cache), avoid)
 
@@ -83,8 +86,18 @@ class ObjectStore:
         open_chain: Callable[[str], list[Layout]],
         avoid: Set[str] = frozenset(),
     ) -> StoredPayload | None:
+        digests = sorted(self.backend.names(layout_directory(payload)))
+        if self.is_remote and len(digests) > 1 and not avoid:
+            with contextlib.suppress(CorruptError):  # the packs of some may be gone, or go soon
+                if found := self._first(digests, open_chain, self.marked_packs()):
+                    return found
+        return self._first(digests, open_chain, avoid)
+
+    def _first(
+        self, digests: list[str], open_chain: Callable[[str], list[Layout]], avoid: Set[str]
+    ) -> StoredPayload | None:
         problem: CorruptError | None = None
-        for digest in sorted(self.backend.names(layout_directory(payload))):
+        for digest in digests:
             try:
                 chain = open_chain(digest)
                 if not _packs(chain).isdisjoint(avoid):
@@ -171,6 +184,27 @@ class ObjectStore:
                 f"{name} is damaged: its content is not what its name says",
                 hint="move it out of .art, then `art create` from the same files stores its content again",
             )
+
+    def readings(self, payload: str, cache: Backend | None = None) -> Iterator[StoredPayload]:
+        """Yield a payload once for each layout of it that is whole, whether its packs are there or not.
+        Raise CorruptError at the end where there are layouts and none is whole."""
+        problem: CorruptError | None = None
+        is_found = False
+        for digest in sorted(self.backend.names(layout_directory(payload))):
+            try:
+                found = StoredPayload(self.backend, self._chain(payload, digest, cache))
+            except CorruptError as error:
+                problem = problem or error
+                continue
+            is_found = True
+            yield found
+        if problem and not is_found:
+            raise problem
+
+    def marked_packs(self) -> set[str]:
+        """Return the packs that gc is to delete, or deleted lately (FORMAT §13): what is new must not
+        rely on them."""
+        return set(self.backend.names(_MARKS))
 
     def pack_ids(self) -> list[str]:
         """Return the ids of all packs."""

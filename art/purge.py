@@ -4,66 +4,83 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from art.backend import Backend
+from art.catalog import NOTES, Catalog, Log
 from art.changes import Changes
 from art.errors import ConflictError, UsageError
 from art.gc import Collected, Collector
 from art.index import Index, Record
-from art.stubs import put_stub
+from art.store import Store
+from art.stubs import payload_of, put_stub
 
 
 @dataclass(frozen=True)
 class Purged:
     """What a purge came to. `shared_bytes` of its payload are part of other versions, too, and stay;
-    `same` have the whole payload, and keep it."""
+    `same` have the whole payload, and keep it. `notes` are the files of what was noted about it, which
+    stay as well: entries are never changed."""
 
     record: Record
     collected: Collected
     shared_bytes: int
     same: list[Record]
+    notes: list[str]
 
 
 class Purger:
-    """Purges versions in one store, whose collector removes the bytes."""
+    """Purges versions in one store, whose collector removes the bytes. `catalog` holds its manifests,
+    or copies of them."""
 
     def __init__(
-        self, backend: Backend, index: Index, changes: Changes, collector: Collector
+        self,
+        store: Store,
+        index: Index,
+        catalog: Catalog,
+        changes: Changes,
+        collector: Collector,
     ) -> None:
-        self._backend = backend
+        self._backend = store.backend
         self._index = index
+        self._catalog = catalog
         self._changes = changes
         self._collector = collector
 
     def purge(self, record: Record, message: str | None, *, force: bool) -> Purged:
-        """Take a version away for ever; its number stays taken. Interrupted, it can be done again.
+        """Take a version away for ever; its number stays taken. Interrupted, it can be done again, or
+        gc goes on.
 
-        Raise ConflictError where a tag names it or its key is protected, unless `force`.
+        Raise ConflictError where a tag names it, a live version was made from it or its key is
+        protected, unless `force`.
         """
+        self._check(record, force=force)
+        payload = payload_of(self._catalog, record)
+        self._changes.purge(record, message)
+        with self._index.replacing(record.key):
+            put_stub(self._backend, record)
+        users = self._index.ask(lambda index: index.payload_users(payload or ""))
+        same = [r for r in users if r.id != record.id and r.state in ("live", "deleted")]
+        notes = self._notes(record)
+        if payload is None:
+            nothing = Collected(self._backend.where, 0, 0, 0, 0, 0)
+            return Purged(record, nothing, 0, same, notes)
+        collected, shared = self._collector.remove(payload)
+        return Purged(record, collected, shared, same, notes)
+
+    def _check(self, record: Record, *, force: bool) -> None:
         if record.state == "moved":
             raise UsageError(
                 f"{record.ref} was moved: what must not exist is under the new key, too",
                 hint=f"art resolve {record.ref}",
             )
-        if record.tags and not force:
-            raise ConflictError(
-                f"{record.ref} is not purged: tag {record.tags[0]!r} names it", hint="--force"
-            )
-        if not force and self._changes.is_protected(record):
-            raise ConflictError(
-                f"{record.ref} is not purged: {record.key} is protected", hint="--force"
-            )
-        self._changes.purge(record, message)
-        others = self._index.ask(lambda i: i.payload_users(record.payload or ""))
-        same = [
-            other
-            for other in others
-            if other.id != record.id and other.state in ("live", "deleted")
-        ]
-        collected, shared = self._collector.remove([record.payload] if record.payload else [])
-        self.put_stub(record)
-        return Purged(record, collected, shared, same)
+        if force or record.state == "purged":
+            return
+        users = self._index.ask(lambda index: index.users(record.id))
+        reasons = [f"tag {tag!r} names it" for tag in record.tags]
+        reasons += [f"{user.ref} was made from it" for user in users]
+        reasons += [f"{record.key} is protected"] if self._changes.is_protected(record) else []
+        if reasons:
+            raise ConflictError(f"{record.ref} is not purged: {reasons[0]}", hint="--force")
 
-    def put_stub(self, record: Record) -> None:
-        """Replace the manifest by a stub."""
-        with self._index.replacing(record.key):
-            put_stub(self._backend, record)
+    def _notes(self, record: Record) -> list[str]:
+        log = Log(record.key, NOTES)
+        entries = self._index.ask(lambda index: index.log(record.key, NOTES))
+        return [log.file(entry.number) for entry in entries if entry.version_id == record.id]

@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import re
 
 from art import document as documents
-from art.backend import Backend, LocalBackend
-from art.catalog import VERSIONS, Log, parse_anonymous
-from art.index import Record
+from art.backend import Backend
+from art.catalog import VERSIONS, Catalog, Log, parse_anonymous
+from art.index import Index, Record
 from art.model import FORMAT, Document, Manifest
 
-_PURGED = "sync/purged.json"
 _NAME = re.compile(r"_([1-9][0-9]{0,17})-([1-9][0-9]{0,17})")
 
 
 def stub(manifest: Manifest) -> bytes:
     """Return the stub of a manifest: the same, whoever makes it."""
+    purged: Document = {"id": manifest.id}
+    if payload := purged_payload(manifest):
+        purged["payload"] = payload
     document: Document = {
         "art": FORMAT,
         "uid": manifest.uid,
         **({"key": manifest.key} if manifest.key else {}),
         "created": manifest.created,
-        "purged": {"id": manifest.id},
+        "purged": purged,
     }
     return documents.encode(document)
+
+
+def purged_payload(manifest: Manifest) -> str | None:
+    """Return the payload of a manifest, or that which a stub's manifest had: its tree's digest."""
+    if not manifest.is_stub:
+        return manifest.payload.tree if manifest.payload else None
+    payload = manifest.document["purged"].get("payload")
+    return payload if isinstance(payload, str) and re.fullmatch("[0-9a-f]{64}", payload) else None
 
 
 def put_stub(backend: Backend, record: Record) -> bool:
@@ -37,33 +46,41 @@ def put_stub(backend: Backend, record: Record) -> bool:
     manifest = _manifest(backend, record)
     if manifest is None or manifest.uid != record.uid or manifest.is_stub:
         return False
-    if record.key is not None:
-        log = Log(record.key, VERSIONS)
-        for name in backend.names(f"checkpoints/{log.directory}"):
-            found = _NAME.fullmatch(name)
-            if found and int(found[1]) <= (record.number or 0) <= int(found[2]):
-                backend.delete(f"checkpoints/{log.directory}/{name}")
+    _delete_checkpoints(backend, record)
     backend.replace(_name(record), stub(manifest))
+    _delete_checkpoints(backend, record)  # one that somebody wrote in between
     return True
 
 
-def note_purged(backend: LocalBackend, payload: str) -> None:
-    """Remember that the bytes of a payload, purged elsewhere, are to go from here."""
-    known = purged_payloads(backend)
-    backend.replace(_PURGED, json.dumps(sorted({*known, payload})).encode())
+def _delete_checkpoints(backend: Backend, record: Record) -> None:
+    if record.key is None:
+        return
+    log = Log(record.key, VERSIONS)
+    for name in backend.names(f"checkpoints/{log.directory}"):
+        found = _NAME.fullmatch(name)
+        if found and int(found[1]) <= (record.number or 0) <= int(found[2]):
+            backend.delete(f"checkpoints/{log.directory}/{name}")
 
 
-def purged_payloads(backend: LocalBackend) -> list[str]:
-    """Return the payloads whose bytes are to go, all of them."""
-    with contextlib.suppress(FileNotFoundError, ValueError):
-        found = json.loads(backend.read(_PURGED))
-        return [str(payload) for payload in found] if isinstance(found, list) else []
-    return []
+def purged_records(index: Index) -> list[Record]:
+    """Return the purged versions of which a manifest is still there."""
+    records = index.ask(lambda index: index.of_state("purged"))
+    return [record for record in records if record.type != "purged"]
 
 
-def forget_purged(backend: LocalBackend) -> None:
-    """Note that they are gone."""
-    backend.delete(_PURGED)
+def purged_payloads(catalog: Catalog, index: Index) -> set[str]:
+    """Return the payloads of all purged versions: their bytes are to be nowhere."""
+    records = index.ask(lambda index: index.of_state("purged"))
+    return {payload for record in records if (payload := payload_of(catalog, record))}
+
+
+def payload_of(catalog: Catalog, record: Record) -> str | None:
+    """Return the payload of a version, or that which it had before it was purged."""
+    if record.payload or record.type != "purged":
+        return record.payload
+    if record.key is None:
+        return purged_payload(catalog.anonymous(record.uid))
+    return purged_payload(catalog.manifest(record.key, record.number or 0))
 
 
 def _manifest(backend: Backend, record: Record) -> Manifest | None:

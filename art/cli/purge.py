@@ -14,7 +14,13 @@ def command(
         str | None, option("--remote", metavar="NAME", help="There first, then here")
     ] = None,
     message: Annotated[str | None, option("-m", "--message", help="Why")] = None,
-    force: Annotated[bool, option("--force", help="Also where a tag names it")] = False,
+    force: Annotated[
+        bool,
+        option(
+            "--force",
+            help="Also where a tag names it, a version was made from it, or its key is protected",
+        ),
+    ] = False,
     yes: Yes = False,
     no_hooks: NoHooks = False,
 ) -> None:
@@ -42,6 +48,8 @@ def command(
         output.say(
             f"{other.ref} has the same payload and keeps it; purge it as well: art purge {other.ref}"
         )
+    for name in here.notes:
+        output.say(f"{name} stays, and shows what was noted about it: entries are never changed")
     freed = sum(purged.collected.freed_bytes for purged in done)
     output.show(
         f"{record.ref} is gone for ever; {size_text(max(0, freed))} freed",
@@ -51,5 +59,6 @@ def command(
             "freed_bytes": freed,
             "shared_bytes": here.shared_bytes,
             "same_payload": [other.ref for other in here.same],
+            "notes": here.notes,
         },
     )
