@@ -17,6 +17,7 @@ worktree    files on disk → trees (ignore: which not); checkout, with folder, 
             way back; diff, tables: what differs
 changes     what is said of versions later; prune: which go by retention's rules; settings: what is
             declared of a key
+fsck        documents and bytes checked, here and at remotes; repair: healed from what is whole
 store       one place with the layout of FORMAT.md; index: a cache of it that answers fast
 writer      payloads into packs; objects: bytes by digest, out of packs; catalog: manifests and logs
 config      settings of the place; place: where the nearest repository lies

@@ -198,7 +198,7 @@ class Merger:
                     number = first + agreed
                     raise CorruptError(
                         f"{log.file(number)} differs between here and there, with the same uid",
-                        hint="art doctor --data",
+                        hint="art fsck",
                     )
                 if other.is_stub:
                     stubs.append((first + agreed, other.data))

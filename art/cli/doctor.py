@@ -18,7 +18,7 @@ def command(
     """Look for what is wrong with the repository and its surroundings
 
     Reads every manifest and log, and with --data every pack. Ends with exit code 8 if there is
-    damage.
+    damage; `art fsck` says which files, also at remotes, and repairs it.
 
     \b
     Examples:

@@ -171,10 +171,12 @@ def _problem_lines(report: "Report") -> Iterator[str]:
 def _summary(report: "Report") -> Iterator[str]:
     count = report.counts.get
     versions = count_text(count("versions", 0), "version")
-    documents = f"{count('manifests', 0):,} manifests, {count('entries', 0):,} entries of logs"
+    entries = f"{count_text(count('entries', 0), 'entry')} of logs"
+    documents = f"{count_text(count('manifests', 0), 'manifest')}, {entries}"
     bundles = f", {count_text(count('checkpoints', 0), 'checkpoint')}" * bool(count("checkpoints"))
     yield f"checked  {versions} of {count_text(count('keys', 0), 'artifact')}: {documents}{bundles}"
-    payloads = f"{count_text(count('payloads', 0), 'payload')}, {count('layouts', 0):,} layouts"
+    layouts = count_text(count("layouts", 0), "layout")
+    payloads = f"{count_text(count('payloads', 0), 'payload')} with {layouts}"
     packs = f"{count_text(count('packs', 0), 'pack')} with {size_text(count('pack_bytes', 0))}"
     yield f"         {payloads}, {packs}"
     if count("elsewhere"):
