@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -11,19 +12,21 @@ from functools import partial
 
 from art import checkpoint
 from art import document as documents
-from art.catalog import VERSIONS, Log
+from art.catalog import STATE, VERSIONS, Log
 from art.errors import ArtError, ConflictError, CorruptError, NotFoundError, UnavailableError
 from art.fetch import Fetcher
 from art.index import Index, Record
 from art.merge import Ledger, finish
 from art.model import Entry, Manifest, check_progress
 from art.objects import layout_directory
+from art.stubs import purged_records
 from art.sync import Left, Pairing, Pushed, PushPlan, Renumbered, Selection, Sent, Superseded
 from art.transfer import Courier, Shipment
 
 _LOGS_AT_ONCE = 32
 _BASES = 3  # versions whose chunks are looked for at the remote before a payload is sent
 _GONE = ("swept", "purged")
+_SAFE_SECONDS = 12 * 3600  # half of what a pack stays at least after it was marked
 _ROUNDS = 20  # in which a number was taken, and nothing could be read at it
 
 
@@ -45,13 +48,15 @@ class _LostError(_TakenError):
 
 @dataclass
 class _Work:
-    """What is to be pushed. `ready` are the uids of documents that may be published."""
+    """What is to be pushed. `ready` are the uids of documents that may be published, `starts` says up to
+    which number both sides were the same before."""
 
     logs: list[Log] = field(default_factory=list)
     versions: dict[Log, list[tuple[int, Manifest]]] = field(default_factory=dict)
     keyless: list[Manifest] = field(default_factory=list)
     progress: list[tuple[str, int]] = field(default_factory=list)
     ready: set[str] = field(default_factory=set)
+    starts: dict[Log, int] = field(default_factory=dict)
     left: list[Left] = field(default_factory=list)
 
     @property
@@ -74,11 +79,14 @@ class Pusher:
         self._entries: dict[Log, set[str]] = {}
         self._renumbered: dict[str, Renumbered] = {}
         self._rounds: dict[Log, tuple[int, int]] = {}
-        self._courier = Courier(
-            pair.local.objects, pair.remote.objects, pair.scratch, pair.reporter
-        )
+        self._avoid: set[str] | None = None  # packs that gc is to delete, once that was asked
+        self._since = _clocks()
+        self._relied: dict[str, list[str]] = {}  # payloads that must be there, and their bases
+        self._courier = self._new_courier()
         self._packs = self._bytes = 0
         self._payload = True
+        self._restored = False
+        self._unfinished: set[str | None] = set()  # keys where a purged version has no stub yet
 
     def plan(self, selection: Selection, *, payload: bool = True) -> PushPlan:
         """Return what `push` would do now."""
@@ -109,15 +117,19 @@ class Pusher:
         finish(self._pair.backend, self._pair.index)
         self._payload = payload
         work = self._work(selection)
+        self._unfinished = {record.key for record in purged_records(self._pair.index)}
         superseded: list[Superseded] = []
         try:
             self._prepare(work, self._ship, payload=payload)
+            self._secure(work)
             self._publish_keyless(work)
-            for is_versions in (True, False):
-                logs = [log for log in work.logs if (log.name == VERSIONS) == is_versions]
-                if not is_versions:
-                    self._hold_back(work, logs)
-                self._publish_all(logs, work)
+            self._publish_all([log for log in work.logs if log.name == VERSIONS], work)
+            others = [log for log in work.logs if log.name != VERSIONS]
+            self._hold_back(work, others)
+            self._secure_published(work)
+            self._publish_all(others, work)
+            if self._restored:
+                self._secure_published(work)
             self._publish_progress(work)
         except BaseException as error:
             self._tell(error)
@@ -185,6 +197,7 @@ class Pusher:
         if not parsed:
             return
         work.logs.append(log)
+        work.starts[log] = start
         work.ready |= {document.uid for _, document in parsed}
         if log.name == VERSIONS:
             work.versions[log] = [(n, m) for n, m in parsed if isinstance(m, Manifest)]
@@ -256,8 +269,7 @@ class Pusher:
             if shipment:
                 use(shipment)
         except (NotFoundError, CorruptError) as error:
-            known = self._pair.index.ask(lambda index: index.by_id(manifest.id, manifest.key))
-            work.left.append(Left(known[0].ref if known else manifest.id, *_why(error)))
+            work.left.append(Left(self._ref_of(manifest), *_why(error)))
             return False
         return True
 
@@ -270,13 +282,99 @@ class Pusher:
         tree = manifest.payload.tree if manifest.payload else None
         if not tree or manifest.is_stub or self._is_gone(manifest):
             return None
-        if not payload:
-            if not self._remote.names(layout_directory(tree)):
-                raise NotFoundError(
-                    f"its payload is not at {self._pair.name}", hint="push without --no-payload"
-                )
-            return None
-        return self._courier.plan(tree, [*bases, *self._inputs(manifest)])
+        return self._needed(tree, [*bases, *self._inputs(manifest)], payload=payload)
+
+    def _needed(self, tree: str, bases: list[str], *, payload: bool) -> Shipment | None:
+        """Return what is to be sent of a payload on which the remote will rely."""
+        if self._avoid is None:
+            self._since = _clocks()
+            self._avoid = self._pair.remote.objects.marked_packs()
+            self._courier = self._new_courier()
+        self._relied[tree] = bases
+        if payload:
+            return self._courier.plan(tree, bases)
+        if not self._is_safe(tree):
+            raise NotFoundError(
+                f"its payload is not at {self._pair.name}", hint="push without --no-payload"
+            )
+        return None
+
+    def _is_safe(self, tree: str) -> bool:
+        """Whether the remote has a payload, and not only in packs that are to go."""
+        if not self._avoid:
+            return bool(self._remote.names(layout_directory(tree)))
+        remote = self._pair.remote.objects
+        return remote.stored(tree, self._pair.scratch, self._avoid) is not None
+
+    def _new_courier(self) -> Courier:
+        pair = self._pair
+        return Courier(
+            pair.local.objects,
+            pair.remote.objects,
+            pair.scratch,
+            pair.reporter,
+            avoid=self._avoid or frozenset(),
+        )
+
+    # -- what gc may take away meanwhile (FORMAT §13) --------------------------------------------
+
+    def _secure(self, work: _Work) -> None:
+        """Send anew what lies in packs that were marked since they were relied on. What cannot come is
+        taken out of `work`."""
+        while self._relied and (new := self._endangered()):
+            self._avoid = (self._avoid or set()) | new
+            self._courier = self._new_courier()
+            for tree, bases in list(self._relied.items()):
+                try:
+                    if shipment := self._needed(tree, bases, payload=self._payload):
+                        self._ship(shipment)
+                except (NotFoundError, CorruptError) as error:
+                    del self._relied[tree]
+                    self._give_up(work, tree, error)
+
+    def _secure_published(self, work: _Work) -> None:
+        """The same after versions are there. Where it fails they count as not published, so that the
+        next push looks again."""
+        left = len(work.left)
+        is_secure = False
+        try:
+            self._secure(work)
+            is_secure = len(work.left) == left
+        finally:
+            if not is_secure:
+                for log, start in work.starts.items():
+                    self._pair.ledger.note_end(log, min(start, self._pair.ledger.end(log)))
+                for manifest in work.keyless:
+                    self._pair.ledger.forget_keyless(manifest.uid)
+
+    def _endangered(self) -> set[str]:
+        """Return packs that were marked, or, where a pack may have been deleted, are gone since."""
+        remote, began = self._pair.remote.objects, _clocks()
+        new = remote.marked_packs()
+        if max(now - then for now, then in zip(began, self._since, strict=True)) > _SAFE_SECONDS:
+            packs = set()
+            for tree in self._relied:
+                with contextlib.suppress(CorruptError):  # then it is sent again
+                    found = remote.stored(tree, self._pair.scratch, self._avoid or frozenset())
+                    packs |= found.packs() if found else set()
+            new |= packs - set(remote.pack_ids()) if packs else set()
+            self._since = began
+        return new - (self._avoid or set())
+
+    def _give_up(self, work: _Work, tree: str, error: ArtError) -> None:
+        """Take out the versions with a payload, and all that build on them."""
+        for versions in [*work.versions.values(), [(0, m) for m in work.keyless]]:
+            for at, (_, manifest) in enumerate(versions):
+                if manifest.payload and manifest.payload.tree == tree:
+                    work.left.append(Left(self._ref_of(manifest), *_why(error)))
+                    rest = versions[at:] if manifest.key else versions[at : at + 1]
+                    work.ready -= {held.uid for _, held in rest}
+                    if manifest.key:
+                        break
+
+    def _ref_of(self, manifest: Manifest) -> str:
+        known = self._pair.index.ask(lambda index: index.by_id(manifest.id, manifest.key))
+        return known[0].ref if known else manifest.id
 
     def _inputs(self, manifest: Manifest) -> list[str]:
         """Return the payloads of what a version was made from."""
@@ -308,12 +406,31 @@ class Pusher:
         for log in logs:
             entries = self._unpublished(log)
             for at, entry in enumerate(entries):
-                missing = [id for key, id in _named(entry) if not self._is_published(key, id)]
-                if missing:
+                if reason := self._reason_to_hold(entry):
                     work.ready -= {held.uid for held in entries[at:]}
-                    why = f"it is about {missing[0][:15]}, which is not at {self._pair.name}"
-                    work.left.append(Left(log.file(entry.number), why, "art push"))
+                    work.left.append(Left(log.file(entry.number), *reason))
                     break
+
+    def _reason_to_hold(self, entry: Entry) -> tuple[str, str | None] | None:
+        """Return why an entry cannot be published: a version that it names is not there, or the payload
+        of one that it restores cannot be."""
+        missing = [id for key, id in _named(entry) if not self._is_published(key, id)]
+        if missing:
+            return f"it is about {missing[0][:15]}, which is not at {self._pair.name}", "art push"
+        if entry.document.get("state") == "restored":
+            for record in self._restored_by(entry):
+                try:
+                    if shipment := self._needed(str(record.payload), [], payload=self._payload):
+                        self._ship(shipment)
+                except (NotFoundError, CorruptError) as error:
+                    return _why(error)
+                self._restored = True
+        return None
+
+    def _restored_by(self, entry: Entry) -> list[Record]:
+        ids = [id for _, id in _named(entry)]
+        found = [r for id in ids for r in self._pair.index.ask(partial(_by_id, id))]
+        return [r for r in found if r.key == entry.key and r.payload and r.is_live]
 
     def _is_published(self, key: str | None, id: str) -> bool:
         records = self._pair.index.ask(lambda index: index.by_id(id, key))
@@ -434,13 +551,23 @@ class Pusher:
             return None
 
     def _bundle(self, log: Log, number: int) -> None:
-        """Write the checkpoints that are due."""
+        """Write the checkpoints that are due, unless one might bring back what was purged."""
+        if not checkpoint.due(number) or not self._knows_of_purges(log):
+            return
         for first, last in checkpoint.due(number):
             read = self._pair.backend.read
             contents = [read(log.file(each)) for each in range(first, last + 1)]
             name, data = checkpoint.name(log, first, last), checkpoint.encode(contents)
             if not self._remote.create(name, data):  # of documents that the remote lost since
                 self._remote.replace(name, data)
+
+    def _knows_of_purges(self, log: Log) -> bool:
+        """Whether all that is said at the remote of a key's versions is known here, and was done."""
+        if log.name != VERSIONS:
+            return True
+        states = Log(log.key, STATE)
+        following = states.file(self._pair.ledger.end(states) + 1)
+        return log.key not in self._unfinished and self._remote.size(following) is None
 
     def _count(self, log: Log, number: int, document: Manifest | Entry) -> None:
         self._pair.reporter.advance(files=1)
@@ -490,6 +617,11 @@ class Pusher:
             except BaseException:
                 threads.shutdown(cancel_futures=True)
                 raise
+
+
+def _clocks() -> tuple[float, float]:
+    """Return two clocks, in seconds: one may be set back, the other one stops while a machine sleeps."""
+    return time.time(), time.monotonic()
 
 
 def _sequence(name: str, data: bytes) -> int:
