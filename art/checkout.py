@@ -20,7 +20,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from art.backend import create_exclusively, explain
 from art.errors import ConflictError, CorruptError, UsageError
@@ -321,21 +321,30 @@ def _refuse_folders(path: str, found: os.stat_result, node: Node) -> None:
         raise ConflictError(f"{path} is a folder, the version has a file there")
 
 
-def archive(
-    payload: StoredPayload, nodes: Iterable[Node], target: Path, kind: str, created: str
-) -> Got:
+class Contents(Protocol):
+    """Where the content of the files that go into an archive comes from."""
+
+    def content(self, node: Node) -> Iterator[bytes]: ...
+
+
+def archive(payload: Contents, nodes: Iterable[Node], target: Path, kind: str, created: str) -> Got:
     """Write the nodes into a new tar or zip file; names are those of the tree, times that of the
     version, in a zip file no earlier than 1980 and no later than 2107, which it cannot tell."""
+    return write_archive(((node, payload, created) for node in _checked(nodes)), target, kind)
+
+
+def write_archive(items: Iterable[tuple[Node, Contents, str]], target: Path, kind: str) -> Got:
+    """Write nodes, each with what has its content and a time, into a new tar, tar.gz or zip file,
+    which is there whole or not at all. Nodes are not checked; nothing is held in memory."""
     target = Path(os.path.abspath(target))
     if os.path.lexists(target):
         raise ConflictError(f"{target} exists", hint="name another file, or remove it")
-    when = datetime.fromisoformat(created.replace("Z", "+00:00"))
     count = size = 0
     with beside(target) as temporary:
         path = os.path.join(temporary, "archive")
         with _open_archive(path, kind) as add:
-            for node in _checked(nodes):
-                add(node, payload, when)
+            for node, payload, created in items:
+                add(node, payload, datetime.fromisoformat(created.replace("Z", "+00:00")))
                 count += node.is_file
                 size += node.size
         place(path, str(target), replace=False)
@@ -343,11 +352,9 @@ def archive(
 
 
 @contextlib.contextmanager
-def _open_archive(
-    path: str, kind: str
-) -> Iterator[Callable[[Node, StoredPayload, datetime], None]]:
-    if kind == "tar":
-        with tarfile.open(path, "x", format=tarfile.PAX_FORMAT) as tar:
+def _open_archive(path: str, kind: str) -> Iterator[Callable[[Node, Contents, datetime], None]]:
+    if kind in ("tar", "tar.gz"):
+        with _open_tar(path, is_packed=kind == "tar.gz") as tar:
             yield lambda node, payload, when: _add_to_tar(tar, node, payload, when)
     elif kind == "zip":
         with zipfile.ZipFile(path, "x", zipfile.ZIP_DEFLATED) as bundle:
@@ -356,7 +363,14 @@ def _open_archive(
         raise UsageError(f"archive {kind!r} is not known, only tar and zip")
 
 
-def _add_to_tar(tar: tarfile.TarFile, node: Node, payload: StoredPayload, when: datetime) -> None:
+def _open_tar(path: str, *, is_packed: bool) -> tarfile.TarFile:
+    if is_packed:
+        return tarfile.open(path, "x:gz", format=tarfile.PAX_FORMAT, compresslevel=6)
+    return tarfile.open(path, "x", format=tarfile.PAX_FORMAT)
+
+
+def _add_to_tar(tar: tarfile.TarFile, node: Node, payload: Contents, when: datetime) -> None:
+    tar.members.clear()  # type: ignore[attr-defined]  # they are not needed, and may be millions
     member = tarfile.TarInfo(node.path)
     member.mtime = int(when.replace(microsecond=0).timestamp())
     member.mode = node.mode
@@ -374,9 +388,7 @@ def _add_to_tar(tar: tarfile.TarFile, node: Node, payload: StoredPayload, when: 
             pass
 
 
-def _add_to_zip(
-    bundle: zipfile.ZipFile, node: Node, payload: StoredPayload, when: datetime
-) -> None:
+def _add_to_zip(bundle: zipfile.ZipFile, node: Node, payload: Contents, when: datetime) -> None:
     name = node.path + "/" if node.is_dir else node.path
     member = zipfile.ZipInfo(name, _zip_time(when))
     member.compress_type = zipfile.ZIP_DEFLATED

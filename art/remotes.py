@@ -126,14 +126,16 @@ class Remotes:
             return self.get(name)
         store, is_probed = self._prepare(wanted, probe=probe)
         fields = _fields(replace(wanted, probed=is_probed, repository=store.id))
+        own = self._history()
 
         def edit(document: Document) -> Document:
             remotes = document.get("remotes") or {}
             if name in remotes:
                 raise ConflictError(f"there is a remote {name!r} already", hint="art remote ls")
             first = {} if remotes else {"authority": name}
-            history = {"history": document.get("history") or store.history}
-            return {**document, "remotes": {**remotes, name: fields}, **first, **history}
+            if first and "history" not in document and store.history != own:
+                first["history"] = store.history
+            return {**document, "remotes": {**remotes, name: fields}, **first}
 
         self._config.change(edit)
         return self.get(name)

@@ -33,7 +33,9 @@ from art.store import Store
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from art.archive import Imported
     from art.changes import Changes, DeletePlan, Moved, TagMove
+    from art.checkout import Got
     from art.diff import Comparison
     from art.exchange import Exchange
     from art.fsck import Report
@@ -799,6 +801,44 @@ class Repo:
         if remote is not None:
             done.append(self._keeping.purge_remote(record, remote, message, grace, force=force))
         done.append(self._keeping.purge(record, message, grace, force=force))
+        return done
+
+    def export(self, target: str | os.PathLike[str], *refs: str, all: bool = False) -> Got:
+        """Write versions (`KEY@SELECTOR`), keys with their whole history, or `all` of it, into a new
+        .tar, .tar.gz or .zip file, readable without art. Raise ConflictError where the file is there."""
+        from art.archive import Exporter
+
+        keys: list[str | None] = [Ref.parse(ref).key for ref in refs if names_key(ref)]
+        single = [
+            self._resolver.record(_exact(ref), deleted=True) for ref in refs if not names_key(ref)
+        ]
+        for key in keys:
+            self.history(str(key), limit=1)  # raises where there is none
+        if all:
+            self._index.ask(lambda index: index.refresh_all())
+            keys = [*self._index.ask(lambda index: index.keys()), None]
+        exporter = Exporter(self._store, self._index, self._backend, self._bring)
+        single = [record for record in single if record.key not in keys]
+        return exporter.write(Path(target), keys, single)
+
+    def _bring(self, record: Record) -> None:
+        self._version(record).bring()
+
+    def import_archive(self, path: str | os.PathLike[str]) -> Imported:
+        """Take in what `export` wrote: ids and numbers stay, also of what was said later. Where a key is
+        here, too, its history is merged as `fetch` does it. Raise CorruptError or ConflictError."""
+        from art.archive import Importer
+        from art.merge import Ledger
+
+        publisher = self._publisher()  # keeps gc away
+        known = self._index.ask(lambda index: index.keys())
+        ids = [setting.repository for setting in self.remotes.all() if setting.repository]
+        ledgers = [Ledger(self._backend, id) for id in ids]
+        stores = self._store, self._index, self._backend
+        done = Importer(*stores, self._hints(), self.reporter, ledgers).read(Path(path))
+        del publisher
+        if not known and not ids and done.history != self.history_id:
+            self.config.change(lambda document: {**document, "history": done.history})
         return done
 
     def sync_status(self, remote: str | None = None, *, ask: bool = False) -> list[RemoteStatus]:

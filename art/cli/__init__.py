@@ -21,7 +21,7 @@ COMMANDS = {
     "Publish": ["create", "progress", "tag", "note", "cp", "mv", "settings"],
     "Look": ["ls", "log", "inspect", "diff", "status", "resolve", "du"],
     "Take out": ["get", "cat", "verify"],
-    "Exchange": ["remote", "push", "fetch", "pull"],
+    "Exchange": ["remote", "push", "fetch", "pull", "export", "import"],
     "Undo": ["delete", "restore"],
     "Keep": ["prune", "gc", "purge"],
     "Set up": ["config", "doctor", "fsck", "completion"],

@@ -1,0 +1,523 @@
+"""Versions with their history in one plain tar or zip file, and back (docs/archives.md).
+
+Names in an archive: what a person wants is `KEY/vN/files/…`; below `.art/` lie, under the names they
+have in a store, the manifests and logs of a key before its files, or, below `.art/parts/`, those of
+single versions. Both ways go through it once and hold the documents of one key at a time.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+import tarfile
+import zipfile
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import BinaryIO
+
+from art import document as documents
+from art.backend import LocalBackend
+from art.catalog import NOTES, VERSIONS, Log, manifest_name, parse_anonymous
+from art.checkout import Got, write_archive
+from art.errors import ConflictError, CorruptError, NotFoundError, UsageError
+from art.index import Index, Record
+from art.merge import Ledger, Merger, read_tail
+from art.model import FORMAT, Document, Manifest, Payload, check_progress, is_uid, new_uid, now
+from art.objects import StoredPayload
+from art.reporter import Reporter
+from art.store import Store
+from art.tree import Node, check_path
+from art.writer import ChunkHints, PayloadWriter
+
+HEAD, END, PART = ".art/archive.yaml", ".art/end", ".art/parts/"
+_KINDS = {".tar": "tar", ".tar.gz": "tar.gz", ".tgz": "tar.gz", ".zip": "zip"}
+_LINK_LIMIT = 1 << 16
+_LIKE_VERSION = re.compile(r"(?<![^/])(?=v[0-9]+(/|$))")
+_IN_FOLDER = re.compile(r"(_anonymous/[^/]+|(?:[^/]+/)+?v[0-9]+)/(.+)", re.DOTALL)
+_UNREADABLE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
+
+Item = tuple[Node, "_Bytes | StoredPayload", str]
+
+
+@dataclass
+class Imported:
+    """What importing came to so far. `history` is the id of the archive's history, `renumbered` are own
+    versions that gave their numbers to others: old and new reference; `without_payload` those that
+    the archive has no files of."""
+
+    history: str = ""
+    versions: list[str] = field(default_factory=list)
+    entries: int = 0
+    renumbered: list[tuple[str, str]] = field(default_factory=list)
+    without_payload: list[str] = field(default_factory=list)
+
+
+def kind_of(path: Path) -> str:
+    """Return which kind of archive a name means. Raise UsageError."""
+    for ending, kind in _KINDS.items():
+        if path.name.lower().endswith(ending):
+            return kind
+    raise UsageError(f"{path.name!r} is no name of an archive: {', '.join(_KINDS)} are")
+
+
+def folder_of(record_key: str | None, number: int | None, uid: str) -> str:
+    """Return where the files of a version lie in an archive. A part of a key that looks like a version
+    gets a `!`, so that no two versions have the same place."""
+    if record_key is None:
+        return f"_anonymous/{uid}"
+    return f"{_LIKE_VERSION.sub('!', record_key)}/v{number}"
+
+
+# -- writing ---------------------------------------------------------------------------------------
+
+
+class _Bytes:
+    """The content of a document."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def content(self, node: Node) -> Iterator[bytes]:
+        yield self._data
+
+
+class Exporter:
+    """Writes versions of one repository into an archive."""
+
+    def __init__(
+        self,
+        store: Store,
+        index: Index,
+        backend: LocalBackend,
+        bring: Callable[[Record], None],
+    ) -> None:
+        """`bring` makes a payload be here that is at a remote; NotFoundError where it is nowhere."""
+        self._store = store
+        self._index = index
+        self._backend = backend
+        self._bring = bring
+
+    def write(self, target: Path, keys: list[str | None], single: list[Record]) -> Got:
+        """Write keys with all their history, None for all that is keyless, and single versions."""
+        kind = kind_of(target)
+        return write_archive(self._items(keys, single), target, kind)
+
+    def _items(self, keys: list[str | None], single: list[Record]) -> Iterator[Item]:
+        yield _document(HEAD, documents.encode(_head(self._store)))
+        for key in keys:
+            yield from self._key(key)
+        for record in single:
+            yield from self._single(record)
+        yield _document(END, b"")
+
+    def _key(self, key: str | None) -> Iterator[Item]:
+        records = self._index.ask(lambda index: _known(index, key))[::-1]
+        logs = [Log(key, name) for name in self._store.catalog.logs(key)]
+        if key is None:
+            for record in records:
+                name = f"anonymous/{record.uid}.yaml"
+                yield self._copied(name)
+        else:
+            logs.insert(0, Log(key, VERSIONS))
+        for log in logs:
+            for number, item in enumerate(read_tail(self._backend, log, 0), 1):
+                yield _document(f".art/{log.file(number)}", item.data)
+        for record in records:
+            yield from self._progress(record)
+        for record in records:
+            yield from self._files(record)
+
+    def _single(self, record: Record) -> Iterator[Item]:
+        log = Log(record.key, NOTES)
+        name = (
+            f"anonymous/{record.uid}.yaml"
+            if record.key is None
+            else manifest_name(record.key, record.number or 0)
+        )
+        yield self._copied(name, PART)
+        for number, item in enumerate(read_tail(self._backend, log, 0), 1):
+            if documents.decode(item.data, log.file(number)).get("id") == record.id:
+                yield _document(f"{PART}{log.file(number)}", item.data)
+        yield from self._progress(record)
+        yield from self._files(record)
+
+    def _copied(self, name: str, place: str = ".art/") -> Item:
+        return _document(f"{place}{name}", self._backend.read(name, 0, documents.READ_LIMIT))
+
+    def _progress(self, record: Record) -> Iterator[Item]:
+        if record.type == "progress" and self._store.catalog.progress(record.uid):
+            yield self._copied(f"progress/{record.uid}.yaml")
+
+    def _files(self, record: Record) -> Iterator[Item]:
+        folder = folder_of(record.key, record.number, record.uid)
+        if record.payload is None:
+            payload = self._manifest(record).payload
+            if payload and payload.inline is not None:
+                yield _document(f"{folder}/text", payload.inline.encode())
+            elif payload and payload.url is not None:
+                yield _document(f"{folder}/reference", payload.url.encode())
+            return
+        if record.is_live:
+            self._bring(record)
+        elif self._store.objects.stored(record.payload) is None:
+            return  # gc took it
+        stored = self._store.objects.stored(record.payload)
+        assert stored, "it was brought"
+        for node in stored.tree():
+            yield node._replace(path=f"{folder}/files/{node.path}"), stored, record.created
+
+    def _manifest(self, record: Record) -> Manifest:
+        if record.key is None:
+            return self._store.catalog.anonymous(record.uid)
+        if record.state == "damaged":
+            raise CorruptError(f"{record.ref} is damaged", hint="art doctor")
+        return self._store.catalog.manifest(record.key, record.number or 0)
+
+
+def _known(index: Index, key: str | None) -> list[Record]:
+    index.refresh_all() if key is None else index.refresh(key)
+    return index.versions(key)
+
+
+def _document(name: str, data: bytes) -> Item:
+    return Node(name, 0o644, len(data)), _Bytes(data), now()
+
+
+def _head(store: Store) -> Document:
+    chunking = store.chunking
+    sizes = {"min": chunking.min, "average": chunking.average}
+    sizes |= {"max": chunking.max, "whole": chunking.whole}
+    return {
+        "art": FORMAT,
+        "uid": new_uid(),
+        "created": now(),
+        "repository": store.id,
+        "history": store.history,
+        "chunking": {"algorithm": "fastcdc-2020", **sizes},
+    }
+
+
+# -- reading ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Member:
+    name: str
+    node: Node
+    stream: BinaryIO | None
+
+
+@contextmanager
+def _members(path: Path) -> Iterator[Iterator[_Member]]:
+    """Yield the members of an archive one by one; each is read before the next is asked for."""
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as bundle:
+                yield (_from_zip(bundle, info) for info in bundle.infolist())
+        else:
+            with tarfile.open(path, "r|*", errors="surrogateescape") as tar:
+                yield _from_tar(tar)
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no {str(path)!r}") from None
+    except _UNREADABLE as error:
+        raise CorruptError(f"{path} cannot be read as an archive: {error}") from error
+
+
+def _from_tar(tar: tarfile.TarFile) -> Iterator[_Member]:
+    while (info := tar.next()) is not None:
+        tar.members.clear()  # type: ignore[attr-defined]  # they may be millions
+        node = Node(info.name, info.mode & 0o777, info.size)
+        if info.issym():
+            yield _Member(info.name, Node(info.name, link=info.linkname), None)
+        elif info.isdir():
+            yield _Member(info.name, node._replace(size=0, is_dir=True), None)
+        elif info.isreg():
+            yield _Member(info.name, node, tar.extractfile(info))  # type: ignore[arg-type]
+        else:
+            raise CorruptError(f"{info.name!r} in the archive is no file, folder or link")
+
+
+def _from_zip(bundle: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
+    mode = info.external_attr >> 16
+    name = info.filename.rstrip("/")
+    node = Node(name, stat.S_IMODE(mode) & 0o777, info.file_size)
+    if info.is_dir():
+        return _Member(name, node._replace(size=0, is_dir=True), None)
+    stream = bundle.open(info)
+    if stat.S_ISLNK(mode):
+        link = stream.read(_LINK_LIMIT).decode("utf-8", "surrogateescape")
+        return _Member(name, Node(name, link=link), None)
+    return _Member(name, node, stream)  # type: ignore[arg-type]
+
+
+class _Members:
+    """The members, with a look at the next one."""
+
+    def __init__(self, members: Iterator[_Member]) -> None:
+        self._members = members
+        self.next = next(members, None)
+
+    def take(self) -> _Member:
+        """Return the next member, whose content is read before `advance`."""
+        if self.next is None:
+            raise CorruptError("the archive ends too early; what came before it is imported")
+        return self.next
+
+    def advance(self) -> None:
+        self.next = next(self._members, None)
+
+    def document(self) -> bytes:
+        """Return the content of the next member, a document, and go on."""
+        member = self.take()
+        if member.stream is None:
+            raise CorruptError(f"{member.name!r} in the archive is no file")
+        data = member.stream.read(documents.READ_LIMIT)
+        self.advance()
+        return data
+
+
+@dataclass
+class _Group:
+    """The documents of one key, or of what is keyless, by log and number."""
+
+    key: str | None
+    logs: dict[Log, dict[int, bytes]] = field(default_factory=dict)
+    keyless: dict[str, bytes] = field(default_factory=dict)
+    progress: dict[str, bytes] = field(default_factory=dict)
+
+    def manifests(self) -> dict[str, Manifest]:
+        """Return the manifests by the folder of their files. Raise CorruptError."""
+        found: dict[str, Manifest] = {}
+        for log, items in self.logs.items():
+            for number, data in items.items() if log.name == VERSIONS else ():
+                manifest = log.parse(number, data)
+                assert isinstance(manifest, Manifest)
+                found[folder_of(self.key, number, manifest.uid)] = manifest
+        for uid, data in self.keyless.items():
+            found[folder_of(None, None, uid)] = parse_anonymous(uid, data)
+        return found
+
+
+class Importer:
+    """Takes an archive into one repository."""
+
+    def __init__(
+        self,
+        store: Store,
+        index: Index,
+        backend: LocalBackend,
+        hints: ChunkHints,
+        reporter: Reporter,
+        published: Iterable[Ledger] = (),
+    ) -> None:
+        """`published` says what remotes have: their numbers are final."""
+        self._store = store
+        self._index = index
+        self._backend = backend
+        self._hints = hints
+        self._reporter = reporter
+        self._published = list(published)
+
+    def read(self, path: Path) -> Imported:
+        """Take in an archive, key by key: payloads first, each verified, then versions, then what was
+        said of them. Raise CorruptError or ConflictError at the first key that cannot be taken in,
+        when all before it are."""
+        done = Imported()
+        with _members(path) as found:
+            members = _Members(found)
+            repository, done.history = self._check_head(members)
+            ledger = Ledger(self._backend, repository)
+            merger = Merger(self._backend, self._index, ledger, self._published)
+            try:
+                while members.take().name != END:
+                    self._group(members, merger, done)
+            finally:
+                ledger.save()
+        return done
+
+    def _check_head(self, members: _Members) -> tuple[str, str]:
+        """Return the ids of the repository that the archive is of, and of its history."""
+        if members.next is None or members.next.name != HEAD:
+            raise CorruptError("this is no archive of art export", hint="art create KEY FILE")
+        head = documents.decode(members.document(), HEAD)
+        ours = _head(self._store)["chunking"]
+        if head.get("chunking") != ours:
+            raise ConflictError(
+                "the archive is of a repository that cuts files otherwise, so its payloads would get "
+                f"other digests here: {head.get('chunking')}, here {ours}",
+                hint="art clone makes a repository that cuts files as another one does",
+            )
+        repository, history = head.get("repository"), head.get("history")
+        if not is_uid(repository) or not is_uid(history):
+            raise CorruptError(
+                f"{HEAD} in the archive is damaged: it does not say of which repository"
+            )
+        return str(repository), str(history)
+
+    def _group(self, members: _Members, merger: Merger, done: Imported) -> None:
+        """Take in a key: its documents, which come first, and its files."""
+        is_part = members.take().name.startswith(PART)
+        group = _read_documents(members, is_part=is_part)
+        manifests = group.manifests()
+        self._payloads(members, manifests)
+        self._empty(manifests)
+        self._reporter.start(f"taking in {group.key or 'keyless versions'}")
+        for uid, data in group.keyless.items():
+            if self._backend.create(f"anonymous/{uid}.yaml", data):
+                done.versions.append(parse_anonymous(uid, data).id)
+        for log in sorted(group.logs, key=lambda log: log.name != VERSIONS):
+            if is_part:
+                self._append(log, list(group.logs[log].values()), done)
+            else:
+                self._merge(merger, log, group.logs[log], done)
+        self._take_progress(group)
+        self._index.ask(lambda index: index.refresh_all())
+        done.without_payload.extend(self._without_payload(group.key, manifests))
+
+    # -- payloads --------------------------------------------------------------------------------
+
+    def _payloads(self, members: _Members, manifests: dict[str, Manifest]) -> None:
+        base: StoredPayload | None = None
+        while members.next and not members.next.name.startswith(".art/"):
+            located = _IN_FOLDER.match(members.next.name)
+            folder, rest = located.groups() if located else ("", "")
+            payload = manifests[folder].payload if folder in manifests else None
+            if payload and payload.tree is None and rest in ("text", "reference"):
+                members.advance()  # the manifest has it, too
+            elif payload and payload.tree and rest.startswith("files/"):
+                base = self._payload(members, folder, payload.tree, base)
+            else:
+                raise CorruptError(f"{members.next.name!r} in the archive belongs to no version")
+
+    def _payload(
+        self, members: _Members, folder: str, tree: str, base: StoredPayload | None
+    ) -> StoredPayload | None:
+        self._reporter.start(f"reading {folder}")
+        base = self._store.objects.stored(tree) or base  # then nothing is stored again
+        with PayloadWriter(self._store.objects, base, self._hints) as writer:
+            written = writer.finish(self._lines(members, f"{folder}/files/", writer))
+        if written.payload != tree:
+            raise CorruptError(
+                f"the files in {folder} are not those of the version: their tree has the digest "
+                f"{written.payload[:16]}…, expected {tree[:16]}…"
+            )
+        return self._store.objects.stored(tree)
+
+    def _lines(self, members: _Members, prefix: str, writer: PayloadWriter) -> Iterator[bytes]:
+        while members.next and members.next.name.startswith(prefix):
+            member = members.next
+            path = member.name.removeprefix(prefix)
+            try:
+                check_path(path)
+            except ValueError as error:
+                raise CorruptError(f"the archive is damaged: {error}") from None
+            yield self._node(path, member, writer).line()
+            members.advance()
+
+    def _node(self, path: str, member: _Member, writer: PayloadWriter) -> Node:
+        if member.stream is None:
+            return member.node._replace(path=path)
+        b3, size, chunks, is_list = writer.add_file(member.stream.read)
+        self._reporter.advance(files=1, size_bytes=size)
+        return Node(path, member.node.mode, size, b3, chunks, is_list)
+
+    def _empty(self, manifests: dict[str, Manifest]) -> None:
+        """Store the trees without any node, of which an archive shows nothing."""
+        for payload in filter(None, (manifest.payload for manifest in manifests.values())):
+            if payload.tree and not payload.files and self._is_missing(payload):
+                with PayloadWriter(self._store.objects, None, self._hints) as writer:
+                    writer.finish(iter(()))
+
+    def _is_missing(self, payload: Payload) -> bool:
+        return payload.tree is not None and self._store.objects.stored(payload.tree) is None
+
+    def _without_payload(self, key: str | None, manifests: dict[str, Manifest]) -> Iterator[str]:
+        for manifest in manifests.values():
+            if manifest.payload and self._is_missing(manifest.payload):
+                found = self._index.ask(partial(Index.by_id, prefix=manifest.id, key=key))
+                yield from (record.ref for record in found if record.is_live)
+
+    # -- documents -------------------------------------------------------------------------------
+
+    def _merge(self, merger: Merger, log: Log, items: dict[int, bytes], done: Imported) -> None:
+        if sorted(items) != list(range(1, len(items) + 1)):
+            raise CorruptError(f"{log.directory} in the archive has gaps")
+        merged = merger.merge(log, 1, [items[number] for number in sorted(items)])
+        if log.name == VERSIONS:
+            done.versions.extend(f"{log.key}@v{number}" for number, _ in merged.added)
+            done.renumbered.extend(
+                (f"{log.key}@v{each.old}", f"{log.key}@v{each.new}") for each in merged.renumbered
+            )
+        else:
+            done.entries += len(merged.added)
+
+    def _append(self, log: Log, contents: list[bytes], done: Imported) -> None:
+        """Append documents of single versions that are not in a log yet, as they are."""
+        for data in contents:
+            while True:
+                present = read_tail(self._backend, log, 0)
+                number = len(present) + 1
+                if log.parse(number, data).uid in {item.uid for item in present}:
+                    break
+                if self._backend.create(log.file(number), data):
+                    if log.name == VERSIONS:
+                        done.versions.append(f"{log.key}@v{number}")
+                    else:
+                        done.entries += 1
+                    break
+
+    def _take_progress(self, group: _Group) -> None:
+        for uid, data in group.progress.items():
+            name = f"progress/{uid}.yaml"
+            theirs = documents.decode(data, name)
+            check_progress(theirs, name)
+            if theirs["uid"] != uid:
+                raise CorruptError(f"{name} in the archive is about something else")
+            ours = self._store.catalog.progress(uid)
+            if not ours or theirs["sequence"] > ours["sequence"]:
+                self._store.catalog.write_progress(theirs)
+
+
+def _read_documents(members: _Members, *, is_part: bool) -> _Group:
+    """Read the documents of the next key. Single versions are a group each."""
+    place = PART if is_part else ".art/"
+    group: _Group | None = None
+    while members.next and members.next.name.startswith(".art/") and members.next.name != END:
+        name = members.next.name
+        if name.startswith(".art/progress/") and group is not None:
+            uid = name.removeprefix(".art/progress/").removesuffix(".yaml")
+            group.progress[uid] = members.document()
+            continue
+        if name.startswith(PART) != is_part:
+            break
+        found = _located(name.removeprefix(place))
+        if group is not None and (found[0] != group.key or (is_part and _is_version(found))):
+            break
+        group = group or _Group(found[0])
+        _, log, number = found
+        data = members.document()
+        if isinstance(log, Log):
+            group.logs.setdefault(log, {})[number] = data
+        else:
+            group.keyless[log] = data
+    if group is None:
+        raise CorruptError(f"{members.take().name!r} in the archive is out of place")
+    return group
+
+
+def _is_version(found: tuple[str | None, Log | str, int]) -> bool:
+    return isinstance(found[1], str) or found[1].name == VERSIONS
+
+
+def _located(name: str) -> tuple[str | None, Log | str, int]:
+    """Return the key of a document, its log or, of a keyless version, its uid, and its number."""
+    if name.startswith("anonymous/"):
+        return None, name.removeprefix("anonymous/").removesuffix(".yaml"), 0
+    located = Log.of(name)
+    if located is None:
+        raise CorruptError(f"{name!r} in the archive is the name of no document")
+    return located[0].key, *located

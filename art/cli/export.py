@@ -1,0 +1,46 @@
+"""`art export`: versions with their history in one plain file."""
+
+from typing import Annotated
+
+import typer
+
+from art.cli.common import Jobs, Output, complete_ref, open_repo, option, shared
+from art.errors import UsageError
+from art.render.plain import count_text, escape, size_text
+
+
+@shared
+def command(
+    output: Output,
+    words: Annotated[
+        list[str],
+        typer.Argument(
+            help="KEY with its whole history, KEY@SELECTOR for one version; then the file, which "
+            "ends in .tar, .tar.gz or .zip",
+            metavar="[REF...] FILE",
+            autocompletion=complete_ref,
+        ),
+    ],
+    all: Annotated[bool, option("-a", "--all", help="All keys, and keyless versions")] = False,
+    jobs: Jobs = None,
+) -> None:
+    """Write versions with their history into one tar or zip file
+
+    Anybody can read the files in it: they lie in KEY/vN/files/. art import brings all back.
+
+    \b
+    Examples:
+      art export sales/report sales/data reports.tar.gz
+      art export models/churn@prod churn.zip
+      art export --all backup.tar
+    """
+    *refs, target = words
+    if all == bool(refs):
+        raise UsageError(
+            "either REFs or --all says what is exported", hint="art export --all backup.tar"
+        )
+    done = open_repo(output).export(target, *refs, all=all)
+    output.finish()
+    output.say(f"{count_text(done.files, 'file')}, {size_text(done.size)}")
+    document = {"path": str(done.path), "files": done.files, "size": done.size}
+    output.show(escape(str(done.path)), document)
