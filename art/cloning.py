@@ -43,13 +43,17 @@ def clone(
     if os.path.lexists(root / DIRECTORY):
         raise ConflictError(f"{root} has a repository already", hint=f"art -C {root} pull")
     is_new = not root.exists()
+    repo: Repo | None = None
     try:
         repo = _new(root, remote, url, options, reporter)
         if payload or all or depth is not None:
-            repo.pull(depth=depth or 1, all=all)
+            for left in repo.pull(depth=depth or 1, all=all).left:
+                repo.reporter.warn(f"{left.ref} has no payload here: {left.reason}")
         else:
             repo.fetch()
     except BaseException:
+        if repo:
+            repo.close()
         shutil.rmtree(root if is_new else root / DIRECTORY, ignore_errors=True)
         raise
     return repo
@@ -91,7 +95,11 @@ def _new(
     place.make(root / DIRECTORY)
     Store.init(LocalBackend(root / DIRECTORY), chunking=remote.chunking)
     repo = Repo(root, reporter)
-    repo.remotes.add(_ORIGIN, url, options, probe=False)
+    try:
+        repo.remotes.add(_ORIGIN, url, options, probe=False)
+    except BaseException:
+        repo.close()
+        raise
     return repo
 
 

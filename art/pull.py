@@ -60,7 +60,11 @@ class Puller:
         held = self._pair.backend.together(GC_LOCK)
         try:
             for record, shipment in self._shipments(selection, depth, left):
-                shipped = self._courier.ship(shipment)
+                try:
+                    shipped = self._courier.ship(shipment)
+                except (NotFoundError, CorruptError) as error:  # the others are as good as before
+                    left.append(Left(record.ref, error.message, error.hint))
+                    continue
                 versions.append(_sent(record))
                 packs += shipped.packs
                 size += shipped.size_bytes
