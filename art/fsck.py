@@ -430,7 +430,8 @@ class Checker:
         ]
         deadline = None if extent.seconds is None else time.monotonic() + extent.seconds
         count = len(pending) if extent.share is None else -(-len(pending) * extent.share // 1)
-        self._reporter.start("checking files of versions")
+        sizes = {payload: self.payloads.versions[payload][0].size for payload, _ in pending}
+        self._reporter.start("checking files of versions", total_bytes=sum(sizes.values()))
         checker = TreeChecker(self.store.backend)
         for number, (payload, digest) in enumerate(pending):
             if number and (number >= count or (deadline and time.monotonic() >= deadline)):

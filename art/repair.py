@@ -251,16 +251,10 @@ class Repairer:
         return contents
 
     def _plan_packs(self, plan: RepairPlan) -> None:
-        """Take packs from where the same lie whole; those that nothing needs go to quarantine."""
+        """Take packs from where the same lie whole."""
         for pack in sorted(self._checker.damaged):
             name, users = pack_name(pack), self._checker.payloads.users.get(pack)
-            if not users:
-                if self._backend.size(name) is not None:
-                    plan.work.quarantined.append(name)
-                    plan.steps.append(Step("quarantine", name))
-                continue
-            peer = self._peer_with(pack)
-            if peer:
+            if users and (peer := self._peer_with(pack)):
                 plan.work.packs[pack] = peer
                 size = peer.store.backend.size(name) or 0
                 refs = self._checker.payloads.refs(users)
@@ -417,17 +411,18 @@ class Repairer:
                 wanted.discard(digest)
 
     def _plan_quarantine(self, plan: RepairPlan, stale: list[str], lost: set[str]) -> None:
-        """Take out of the way what nothing rests on any more once the new layouts are there."""
+        """Take out of the way what nothing rests on any more once the new layouts are there. The layouts
+        of versions that are not known, as their manifests are damaged, or of other keys, count too."""
         gone = {name.rpartition("/")[2] for name in stale}
         kept_packs: set[str] = set()
         kept_roots: set[str] = set()
-        for payload, digests in self._checker.payloads.layouts.items():
-            is_near = any(payload in self._checker.payloads.users[pack] for pack in lost)
-            for digest in digests if is_near or gone else ():
+        for payload, digests in self._checker.inventory.layouts.items() if gone or lost else ():
+            for digest in digests:
                 if digest not in gone:
-                    stored = self._checker.stored(payload, digest)
-                    kept_packs |= stored.packs()
-                    kept_roots.add(stored.root.digest)
+                    with contextlib.suppress(CorruptError):
+                        stored = self._checker.stored(payload, digest)
+                        kept_packs |= stored.packs()
+                        kept_roots.add(stored.root.digest)
         names = [name for name in stale if name.rpartition("/")[2] not in kept_roots]
         names += [pack_name(pack) for pack in sorted(lost - kept_packs)]
         for name in names:
@@ -452,9 +447,6 @@ class Repairer:
         try:
             for name, data in work.contents.items():
                 self._put_document(name, data)
-            idle = [name for name in work.quarantined if self._is_idle(name)]
-            for name in idle:
-                self._move(name)
             for pack, peer in work.packs.items():
                 self._put_pack(pack, peer)
             for name, data in work.layouts.items():
@@ -463,16 +455,10 @@ class Repairer:
                 self._bring(payload, objects)
             self._rebuild_all(work.rebuilds)
             for name in work.quarantined:
-                if name not in idle:
-                    self._move(name)
+                self._move(name)
         finally:
             self._reporter.finish()
         return Repaired(plan.report, plan.steps, plan.left, list(self._kept))
-
-    def _is_idle(self, name: str) -> bool:
-        """Whether it is a pack that nothing needed in the first place."""
-        pack = name.rpartition("/")[2].removesuffix(".pack")
-        return name.startswith("packs/") and pack not in self._checker.payloads.users
 
     def _put_document(self, name: str, data: bytes) -> None:
         """Create a document, or put it in the place of a damaged one, in one step: a name that were

@@ -81,7 +81,16 @@ class Upkeep:
     def _execute(
         self, plan: RepairPlan, repairer: Repairer, task: _Task, extent: Extent
     ) -> Repaired:
-        """Carry out a plan, and plans for what it brought to light."""
+        """Carry out a plan, and plans for what it brought to light. Raise ConflictError where a remote
+        is not to be written to."""
+        if task.remote is not None:
+            self._remotes.open_shared(self._remotes.get(task.remote))
+        with self._backend.alone("repair"):
+            return self._rounds(plan, repairer, task, extent)
+
+    def _rounds(
+        self, plan: RepairPlan, repairer: Repairer, task: _Task, extent: Extent
+    ) -> Repaired:
         done = repairer.execute(plan)
         for _ in range(_ROUNDS):
             brings_more = any(step.kind in ("create", "replace", "same") for step in plan.steps)

@@ -11,7 +11,7 @@ import pytest
 import art
 from art import packer
 from art.backend import LocalBackend
-from art.errors import CorruptError
+from art.errors import ConflictError, CorruptError
 from art.repair import Repaired
 from art.repo import Repo
 from tests.support_damage import CONTENTS, files_of
@@ -27,6 +27,7 @@ from tests.support_fsck import (
     unreadable,
 )
 from tests.support_state import content, random_bytes, write
+from tests.support_sync import Plan, World
 
 _LOCAL_KINDS = [kind for kind in KINDS if kind != "checkpoint"]
 
@@ -427,3 +428,116 @@ def test_contents_are_what_the_template_says(template: Path, tmp_path: Path) -> 
     root = fresh(template, tmp_path / "world")
     with Repo(root / "repo") as repo:
         assert {ref: content(repo, ref) for ref in CONTENTS} == CONTENTS
+
+
+# -- remotes that are not on this disk -------------------------------------------------------------
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    (tmp_path / "world").mkdir()
+    world = World(tmp_path / "world")
+    yield world
+    world.close()
+
+
+def test_a_remote_elsewhere_is_checked_and_healed_like_a_folder(
+    world: World, workplace: Path
+) -> None:
+    write(workplace / "data", {"a": random_bytes(300_000, 1), "b": b"b"})
+    repo = world.add("ana")
+    repo.create("k", "data", tags=["prod"])
+    for number in range(65):
+        repo.value("many", number)
+    repo.push()
+    assert not repo.fsck(data=True, remote="origin").problems
+    inner = world.remote.inner
+    damaged = {}
+    for item in list(inner.walk("")):
+        if item.name.startswith(("packs/", "layouts/", "manifests/k", "refs/", "checkpoints/")):
+            data = bytearray(inner.read(item.name))
+            data[len(data) // 2] ^= 1
+            inner.replace(item.name, bytes(data))
+            damaged[item.name] = bytes(data)
+    report = repo.fsck(data=True, remote="origin")
+    assert {problem.name for problem in report.problems} >= {
+        name for name in damaged if not name.startswith(("packs/", "layouts/"))
+    }
+    world.remote.documents.clear()  # what is mended gets other content, which is right here
+    done = repo.execute_repair(repo.plan_repair(data=True, remote="origin"))
+    assert not done.left
+    assert not repo.fsck(data=True, remote="origin").problems
+    clone = world.clone("bob")
+    clone.pull()
+    assert content(clone, "k@prod") == content(repo, "k")
+
+
+def test_a_clone_is_healed_from_a_remote_elsewhere(world: World, workplace: Path) -> None:
+    write(workplace / "data", {"a": random_bytes(300_000, 1), "b": b"b"})
+    repo = world.add("ana")
+    repo.create("k", "data")
+    repo.push()
+    clone = world.clone("bob")
+    clone.pull()
+    for path in files_of(clone.root, ".pack") + files_of(clone.root, "layouts/"):
+        damage(path, "truncate")
+    damage(files_of(clone.root, "manifests/k")[0], "zero")
+    assert clone.fsck(data=True).problems
+    done = clone.execute_repair(clone.plan_repair(data=True))
+    assert not done.left
+    assert not clone.fsck(data=True).problems
+    assert content(clone, "k") == content(repo, "k")
+
+
+def test_a_check_of_a_remote_that_answers_wrongly_once_finds_no_damage(
+    world: World, workplace: Path
+) -> None:
+    write(workplace / "data", {"a": random_bytes(100_000, 1)})
+    repo = world.add("ana")
+    repo.create("k", "data", tags=["prod"])
+    repo.push()
+    repo.fsck(data=True, remote="origin")
+    count = len(world.remote.calls)
+    repo.fsck(data=True, remote="origin")
+    for at in range(1, len(world.remote.calls) - count + 1):
+        world.remote.plan = Plan("truncated", at)
+        try:
+            report = repo.fsck(data=True, remote="origin")
+        except CorruptError as error:  # without it there is nothing to check
+            assert "format.yaml" in error.message
+            continue
+        assert not report.problems, (at, report.problems)
+
+
+def test_a_working_repository_is_checked_but_not_written_to(repo: Repo, workplace: Path) -> None:
+    with art.init(workplace / "other", nested=True) as other:
+        (workplace / "data").write_bytes(random_bytes(100_000, 1))
+        other.create("k", "data")
+        repo.remotes.add("other", str(workplace / "other"))
+        repo.pull(remote="other")
+        assert not repo.fsck(data=True, remote="other").problems
+        damage(files_of(workplace / "other", ".pack")[0], "flip")
+        before = stored_files(workplace / "other/.art")
+        plan = repo.plan_repair(data=True, remote="other")
+        assert plan.steps
+        with pytest.raises(ConflictError, match="working repository"):
+            repo.execute_repair(plan)
+        assert stored_files(workplace / "other/.art") == before
+
+
+def test_repair_of_one_key_takes_nothing_away_from_others(repo: Repo, workplace: Path) -> None:
+    data = {"a": random_bytes(100_000, 1), "b": random_bytes(100_000, 2)}
+    write(workplace / "data", data)
+    repo.create("k", "data")
+    write(workplace / "data", {"c": b"c"})
+    repo.create("other", "data")  # relies on the pack of the first
+    path = max(files_of(workplace, ".pack"), key=lambda path: path.stat().st_size)
+    whole = path.read_bytes()
+    at = whole.index(data["a"][50_000:50_100])
+    path.write_bytes(whole[:at] + b"x" + whole[at + 1 :])
+    repo.execute_repair(repo.plan_repair("k", data=True, source=workplace / "data"))
+    assert content(repo, "k") == data
+    assert path.exists()
+    assert repo.version("other").read("b") == data["b"]
+    heal(workplace, source=workplace / "data")
+    assert content(repo, "other") == {**data, "c": b"c"}
