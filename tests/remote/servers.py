@@ -4,11 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,12 +11,15 @@ from pathlib import Path
 import pytest
 
 from tests.remote.fake_gcs import serve_google
+from tests.remote.processes import free_port, program, running
+from tests.remote.radosgw import serve_ceph
 from tests.remote.sftp_server import serve_sftp
 
 BUCKET = "tests"
-_START_SECONDS = 60
 _AWS = {"AWS_ACCESS_KEY_ID": "artaccesskey", "AWS_SECRET_ACCESS_KEY": "artsecretkey"}
 _AWS |= {"AWS_DEFAULT_REGION": "us-east-1", "AWS_EC2_METADATA_DISABLED": "true"}
+# Read before the tests begin: they see no setting of art.
+_WITH_CEPH = "ART_TEST_RADOSGW" in os.environ
 # The well-known key of the emulator, which is no secret.
 _AZURE_KEY = (
     "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
@@ -48,62 +46,6 @@ class Service:
     @property
     def speaks_http(self) -> bool:
         return self.kind not in ("folder", "memory", "sftp")
-
-
-def free_port() -> int:
-    """Return a port that nobody listens at."""
-    with socket.create_server(("127.0.0.1", 0)) as found:
-        return int(found.getsockname()[1])
-
-
-@contextlib.contextmanager
-def silent_port() -> Iterator[int]:
-    """Give a port that nobody listens at, nor can until the block ends."""
-    with socket.socket() as held:
-        held.bind(("127.0.0.1", 0))
-        yield int(held.getsockname()[1])
-
-
-@contextlib.contextmanager
-def running(
-    command: list[str], port: int, folder: Path, environment: Mapping[str, str] | None = None
-) -> Iterator[None]:
-    """Run a server until it is no longer needed; wait until it listens at `port`."""
-    surroundings = {**os.environ, "HOME": str(folder), **(environment or {})}
-    with (folder / "log").open("wb") as log:
-        process = subprocess.Popen(
-            command, cwd=folder, env=surroundings, stdout=log, stderr=log, stdin=subprocess.DEVNULL
-        )
-    try:
-        _wait(process, port, folder / "log")
-        yield
-    finally:
-        process.terminate()
-        try:
-            process.wait(10)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
-
-
-def _wait(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    limit = time.monotonic() + _START_SECONDS
-    while time.monotonic() < limit:
-        if process.poll() is not None:
-            raise AssertionError(f"{process.args!r} ended: {log.read_text()[-2000:]}")
-        with contextlib.suppress(OSError), socket.create_connection(("127.0.0.1", port), 1):
-            return
-        time.sleep(0.05)
-    raise AssertionError(f"{process.args!r} does not listen: {log.read_text()[-2000:]}")
-
-
-def program(name: str, package: str) -> str:
-    """Return the path of a program that comes with a package; skip the test where it is missing."""
-    nearby = os.pathsep.join((str(Path(sys.executable).parent), f"{sys.prefix}/node_modules/.bin"))
-    found = shutil.which(name, path=nearby) or shutil.which(name)
-    if found is None:
-        pytest.skip(f"{name} is not installed: {package}")
-    return found
 
 
 @contextlib.contextmanager
@@ -135,6 +77,16 @@ def serve_rclone(folder: Path) -> Iterator[Service]:
     (folder / "data").mkdir()
     with running(command, port, folder):
         yield _s3("rclone", port)
+
+
+@contextlib.contextmanager
+def serve_radosgw(folder: Path) -> Iterator[Service]:
+    """What many run instead of Amazon's, with signatures that are checked."""
+    if not _WITH_CEPH:
+        pytest.skip("Ceph is tested with ART_TEST_RADOSGW=1")
+    keys = _AWS["AWS_ACCESS_KEY_ID"], _AWS["AWS_SECRET_ACCESS_KEY"]
+    with serve_ceph(folder, *keys) as gateway:
+        yield _s3("radosgw", gateway.port)
 
 
 def _s3(kind: str, port: int) -> Service:
@@ -211,6 +163,7 @@ SERVERS = {
     "azure": serve_azurite,
     "sftp": serve_ssh,
     "rclone": serve_rclone,
+    "radosgw": serve_radosgw,
 }
 KINDS = [kind for kind in SERVERS if kind != "rclone"]
-HTTP_KINDS = ["moto", "ministack", "gcs", "azure"]
+HTTP_KINDS = ["moto", "ministack", "gcs", "azure", "radosgw"]

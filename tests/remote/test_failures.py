@@ -17,7 +17,8 @@ from art.remote.failures import Patience
 from tests.remote.answering import Answer, azure_error, s3_error, serve_answers
 from tests.remote.conftest import Opener, Proxied, Services
 from tests.remote.fake_gcs import serve_google
-from tests.remote.servers import HTTP_KINDS, Service, silent_port
+from tests.remote.processes import silent_port
+from tests.remote.servers import HTTP_KINDS, Service
 from tests.remote.sftp_server import serve_sftp
 
 _HANG_SECONDS = 15
@@ -261,6 +262,38 @@ def test_a_machine_that_is_not_known_is_not_trusted(services: Services, connect:
     assert "is not known here" in error.message
 
 
+WRONG_KEYS = {"AWS_ACCESS_KEY_ID": "nobodyskey", "AWS_SECRET_ACCESS_KEY": "anothersecret"}
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("wrong", WRONG_KEYS)
+@pytest.mark.parametrize("kind", ["rclone", "radosgw"])
+def test_keys_that_a_server_refuses_are_a_matter_of_credentials(
+    services: Services, connect: Opener, kind: str, wrong: str, call: str
+) -> None:
+    service = services(kind)
+    keys = {**service.environment, wrong: WRONG_KEYS[wrong]}
+
+    error = failure(connect(dataclasses.replace(service, environment=keys)), call)
+
+    assert isinstance(error, DeniedError)
+    assert "no valid credentials" in error.message
+
+
+@pytest.mark.parametrize("call", CALLS)
+@pytest.mark.parametrize("kind", ["radosgw"])
+def test_who_comes_without_keys_is_denied(
+    services: Services, connect: Opener, kind: str, call: str
+) -> None:
+    service = services(kind)
+    options = {**service.options, "anon": "true"}
+
+    error = failure(connect(dataclasses.replace(service, options=options)), call)
+
+    assert isinstance(error, DeniedError)
+    assert "access denied" in error.message
+
+
 S3_REFUSALS = {
     (403, "AccessDenied"): (DeniedError, "access denied"),
     (403, "InvalidAccessKeyId"): (DeniedError, "no valid credentials"),
@@ -393,7 +426,7 @@ def test_where_a_third_of_all_answers_is_lost_all_is_stored_once(
 # -- damage on the way ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("kind", ["ministack", "gcs", "azure"])
+@pytest.mark.parametrize("kind", ["ministack", "gcs", "azure", "radosgw"])
 @pytest.mark.parametrize("size", [100_000, 17_000_000])
 def test_an_upload_damaged_on_the_way_is_refused_and_sent_again(
     services: Services,
@@ -414,7 +447,7 @@ def test_an_upload_damaged_on_the_way_is_refused_and_sent_again(
 
 
 @pytest.mark.usefixtures("impatient")
-@pytest.mark.parametrize("kind", ["ministack", "gcs", "azure"])
+@pytest.mark.parametrize("kind", ["ministack", "gcs", "azure", "radosgw"])
 def test_where_every_upload_is_damaged_nothing_is_stored(
     services: Services, connect: Opener, proxied: Proxied, kind: str
 ) -> None:

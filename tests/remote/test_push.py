@@ -103,7 +103,7 @@ def push_at_once(
 
 
 # Not moto: under load it lets two writers at once both create a name, as the probe notices.
-@pytest.mark.parametrize("kind", ["folder", "ministack", "gcs", "azure", "sftp"])
+@pytest.mark.parametrize("kind", ["folder", "ministack", "gcs", "azure", "sftp", "radosgw"])
 def test_many_writers_of_one_key_lose_nothing(
     kind: str,
     services: Services,
