@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-import art.repo
+import art.repo.base
 from art.backend import LocalBackend, LocalStaged, explain
 from art.repo import Repo
 
@@ -122,7 +122,7 @@ class FaultyStaged(LocalStaged):
 def failing(monkeypatch: pytest.MonkeyPatch, root: Path, fault: Fault) -> Iterator[Repo]:
     """Open a repository whose writing fails as `fault` says."""
     with monkeypatch.context() as patch:
-        patch.setattr(art.repo, "LocalBackend", lambda place: FaultyBackend(place, fault))
+        patch.setattr(art.repo.base, "LocalBackend", lambda place: FaultyBackend(place, fault))
         with Repo(root) as repo:
             yield repo
 

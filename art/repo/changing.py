@@ -1,0 +1,238 @@
+"""What is said of versions after they were made."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from art.errors import ConflictError, NothingToDoError, UsageError
+from art.model import check_key, check_tag
+from art.ref import Ref
+from art.repo.base import as_ref, check_signed
+from art.repo.publishing import Publishing
+
+# What only some operations need is imported where they begin: starting is most of what `art ls` takes.
+if TYPE_CHECKING:
+    from art.changes import DeletePlan, Moved, TagMove
+    from art.prune import Pruned, PrunePlan
+    from art.retention import Policy
+    from art.settings import Settings, SettingsChange
+    from art.verify import Checked, Signed
+    from art.version import Version
+
+
+class Changing(Publishing):
+    """Tags, notes, settings and signatures; deletes, restores, prunes, moves and copies."""
+
+    def tag(
+        self,
+        ref: str | Ref,
+        tag: str,
+        *,
+        message: str | None = None,
+        force: bool = False,
+        sign: bool = False,
+    ) -> TagMove:
+        """Make a tag name a version; moving it from another one is what tags are for. With `sign`, the
+        move is signed, also that to where it is already and is not signed. Raise ConflictError where
+        it is protected, unless `force`; so do `untag` and `tag_back`."""
+        record = self._resolver.record(as_ref(ref))
+        return self._signed_changes(sign).tag(record, check_tag(tag), message, force=force)
+
+    def untag(
+        self, key: str, tag: str, *, message: str | None = None, force: bool = False
+    ) -> TagMove:
+        """Take a tag away; its history stays."""
+        return self._changes().untag(check_key(key), check_tag(tag), message, force=force)
+
+    def tag_history(self, key: str, tag: str) -> list[TagMove]:
+        """Return all moves of a tag, newest first."""
+        return self._changes().tag_history(check_key(key), check_tag(tag))
+
+    def tag_back(
+        self,
+        key: str,
+        tag: str,
+        *,
+        message: str | None = None,
+        force: bool = False,
+        sign: bool = False,
+    ) -> TagMove:
+        """Move a tag to where it was before."""
+        changes = self._signed_changes(sign)
+        return changes.tag_back(check_key(key), check_tag(tag), message, force=force)
+
+    def sign(self, ref: str | Ref) -> bool:
+        """Sign a version with the key of the setting `signing_key`; return False where it is signed
+        with that key. Raise UsageError or DeniedError where that cannot be done."""
+        from art.signing import version_text
+
+        record = self._resolver.record(as_ref(ref))
+        return self._changes().add_signature(record, self._signer().sign(version_text(record.id)))
+
+    def check_can_sign(self) -> None:
+        """Raise UsageError where there is no key to sign with."""
+        self._signer()
+
+    def trust_as(self, other: Publishing) -> None:
+        """Let the same signatures count, and be required, as in another repository."""
+        for name in ("signers", "revoked_signers"):
+            if path := other.config.get(name).value:
+                self.config.set(name, str(other.root / Path(path).expanduser()))
+        self.config.set("require_signature", str(other.config.get("require_signature").value))
+        history = other.history_id
+        self.config.change(lambda document: {**document, "history": history})
+
+    def signed_by(self, ref: str | Ref) -> Signed:
+        """Return whose signature a version has or, where a tag names it, the move of the tag. Raise
+        DeniedError where it is none of those in the file of the setting `signers`."""
+        wanted = as_ref(ref)
+        record = self._resolver.record(wanted)
+        tag = wanted.selector if wanted.selector in record.tags else None
+        return check_signed(self._verifier(), record, tag)
+
+    def verify(self, ref: str | Ref, path: str | os.PathLike[str] | None = None) -> Checked:
+        """Compare what lies on the disk, by default where `get` puts it, with a version."""
+        from art.verify import compare_with_disk
+
+        where = None if path is None else os.fspath(path)
+        return compare_with_disk(self.version(ref), self._store, self.reporter, where)
+
+    def settings(self, key: str) -> Settings:
+        """Return what is declared of a key: type, partitions, retention, protection. Raise NotFoundError
+        where it has neither settings nor a version."""
+        found = self._settings().of(check_key(key))
+        if not found.document:
+            self.history(key, limit=1)
+        return found
+
+    def set_settings(
+        self, key: str, *, message: str | None = None, sign: bool = False, **changes: object
+    ) -> SettingsChange:
+        """Change what is declared of a key, which need not have a version yet; None takes a setting
+        away, and `**{"retention.keep_last": 5}` sets one rule of `retention`. Raise UsageError."""
+        settings = self._settings()
+        settings.sign = self._signing("settings") if sign else None
+        return settings.change(check_key(key), changes, message)
+
+    def settings_history(self, key: str) -> list[SettingsChange]:
+        """Return all changes of a key's settings, newest first. Raise NotFoundError as `settings`."""
+        found = self._settings().history(check_key(key))
+        if not found:
+            self.history(key, limit=1)
+        return found
+
+    def note(  # noqa: PLR0913 - each is one thing that can be said
+        self,
+        ref: str | Ref,
+        *,
+        title: str | None = None,
+        description: str | None = None,
+        metadata: Mapping[str, Any] | None = None,
+        remove_metadata: Iterable[str] = (),
+        add_labels: Iterable[str] = (),
+        remove_labels: Iterable[str] = (),
+        message: str | None = None,
+        error_on_noop: bool = False,
+    ) -> Version:
+        """Say more of a version; an empty text takes title or description away. The payload, the id
+        and the manifest stay as they are. Nothing is appended where nothing changes, which is a
+        NothingToDoError with `error_on_noop`."""
+        change: dict[str, Any] = {}
+        for name, text in (("title", title), ("description", description)):
+            if text is not None:
+                change[name] = text or None
+        if metadata or remove_metadata:
+            change["metadata"] = {**(metadata or {}), **dict.fromkeys(remove_metadata)}
+        if add_labels or remove_labels:
+            change["labels"] = {**dict.fromkeys(remove_labels), **dict.fromkeys(add_labels, True)}
+        if not change:
+            raise UsageError("there is nothing to note", hint="art note --help")
+        record = self._resolver.record(as_ref(ref))
+        if not self._changes().note(record, change, message) and error_on_noop:
+            raise NothingToDoError(f"{record.ref} says that already")
+        return self.version(Ref(record.key or "", record.id))
+
+    def plan_delete(self, *refs: str, force: bool = False) -> DeletePlan:
+        """Decide what deleting does: `KEY` alone means all its live versions, `KEY@SELECTOR` one."""
+        records = [record for ref in refs for record in self._live(ref)]
+        return self._changes().plan_delete(records, force=force)
+
+    def delete(self, *refs: str, force: bool = False, message: str | None = None) -> DeletePlan:
+        """Delete versions, so that `restore` can bring them back. Raise ConflictError, deleting
+        nothing, where one is tagged, an input of another or of a protected key, unless `force`."""
+        plan = self.plan_delete(*refs, force=force)
+        if plan.refused:
+            first = plan.refused[0]
+            raise ConflictError(
+                f"{first.record.ref} is not deleted: {first.reason}",
+                hint="--force deletes it all the same",
+            )
+        self.execute_delete(plan, message=message)
+        return plan
+
+    def execute_delete(self, plan: DeletePlan, *, message: str | None = None) -> int:
+        """Delete the versions of a plan; return how many that were."""
+        self._before_delete(plan.versions)
+        return self._changes().delete(plan, message)
+
+    def restore(self, *refs: str, message: str | None = None) -> list[Version]:
+        """Make deleted versions live again under their numbers; `KEY` alone means all of them.
+
+        Raise NotFoundError where nothing was deleted, ConflictError where the bytes are gone.
+        """
+        records = [record for ref in refs for record in self._deleted(ref)]
+        restored = [Ref(r.key or "", r.id) for r in self._changes().restore(records, message)]
+        # Another process may have deleted them again: they were restored all the same.
+        return [self._version(self._resolver.record(ref, deleted=True)) for ref in restored]
+
+    def plan_prune(
+        self,
+        *patterns: str,
+        policy: Policy | None = None,
+        anonymous: bool = False,
+        only: str | None = None,
+        force: bool = False,
+    ) -> PrunePlan:
+        """Decide which live versions of the keys that match go by a policy, or by those in the keys'
+        settings; of keyless versions with `anonymous`. What live versions that stay were made from
+        stays, and so do protected keys, unless `force`.
+
+        They are to be deleted; with `only="artifact"` only their bytes go, with `only="metadata"` only
+        what is said of them, and neither can be undone.
+        """
+        from datetime import datetime, timezone
+
+        from art.prune import STATES, Request
+
+        if only not in STATES:
+            raise UsageError(f"only is {only!r}, expected 'artifact' or 'metadata'")
+        self._index.ask(lambda index: index.refresh_all())
+        self._refuse_unknown(patterns)
+        now = datetime.now(timezone.utc)
+        request = Request(now, patterns, policy, anonymous, force, STATES[only])
+        return self._pruner().plan(request)
+
+    def execute_prune(
+        self, plan: PrunePlan, *, message: str | None = None, ignore_errors: bool = False
+    ) -> Pruned:
+        """Let the versions of a plan go, but for those that are tagged, used or protected since it was
+        made. Stops at the first error and raises it, unless `ignore_errors`."""
+        self._before_delete(decision.record for decision in plan.dropped)
+        jobs = self.config.get("jobs").value
+        return self._pruner().execute(plan, message, jobs=jobs, ignore_errors=ignore_errors)
+
+    def move(self, key: str, new_key: str) -> Moved:
+        """Rename a key: its live versions and tags go on under the new one, and references to the old
+        one lead there. Nothing is transferred."""
+        self._live(check_key(key))  # raises where there are none
+        check_key(new_key)
+        if key == new_key:
+            raise UsageError(f"{key} has that name already")
+        return self._changes().move(key, new_key, self._publisher())
+
+    def copy(self, ref: str, new_key: str) -> Moved:
+        """Copy one version (`KEY@SELECTOR`), or all live ones of a key, under another key."""
+        return self._changes().copy(self._live(ref)[::-1], check_key(new_key), self._publisher())

@@ -1,0 +1,246 @@
+"""What a repository tells of its versions."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from art import listing
+from art.catalog import STATE
+from art.errors import NotFoundError, UsageError
+from art.index import Index, Record
+from art.listing import Filter
+from art.model import check_key
+from art.ref import Ref, names_key
+from art.repo.base import Base, as_ref, exact
+
+# What only some operations need is imported where they begin: starting is most of what `art ls` takes.
+if TYPE_CHECKING:
+    from art.diff import Comparison
+    from art.fsck import Report
+    from art.repair import Repaired, RepairPlan
+    from art.survey import Finding, Status, Usage
+    from art.version import Progress, Version
+
+
+class Looking(Base):
+    """Finds, lists and compares versions, and looks for what is wrong."""
+
+    def version(self, ref: str | Ref, /, **partitions: str) -> Version:
+        """Return the version that a reference names; with partitions, as `region="eu"`, the latest
+        that has them. Raise NotFoundError, also for a deleted one."""
+        wanted = as_ref(ref).within(partitions)
+        record = self._resolver.record(wanted)
+        tag = wanted.selector if wanted.selector in record.tags else None
+        return self._version(record, tag)
+
+    def listing(self, *patterns: str, filter: Filter | None = None) -> list[Record]:
+        """Return the latest live version of each key, or what `filter` asks for.
+
+        `patterns` are globs over keys; `*` stays within a segment, `**` does not. A version whose
+        manifest is damaged is in the list with the state `damaged`.
+        """
+        found = self._index.ask(lambda index: listing.select(index, patterns, filter or Filter()))
+        if not found:
+            self._refuse_unknown(patterns)
+        return found
+
+    def history(self, key: str, *, limit: int | None = None) -> list[Record]:
+        """Return a key's versions in every state, newest first. Raise NotFoundError."""
+        check_key(key)
+
+        def ask(index: Index) -> list[Record]:
+            index.refresh(key)
+            return index.versions(key, limit=limit)
+
+        found = self._index.ask(ask)
+        if not found:
+            raise self._index.ask(lambda _: self._resolver.no_key(key))
+        return found
+
+    def progress_of(self, record: Record) -> Progress | None:
+        """Return the value of a progress artifact in a listing, None for anything else."""
+        from art.version import read_progress
+
+        return read_progress(self._store, record.uid) if record.type == "progress" else None
+
+    def states(self, ref: str) -> set[str]:
+        """Return the states of the versions that `KEY` (all) or `KEY@SELECTOR` (one) means."""
+        if names_key(ref):
+            return {record.state for record in self.history(Ref.parse(ref).key)}
+        return {self._resolver.record(Ref.parse(ref), deleted=True).state}
+
+    def keys(self) -> list[str]:
+        """Return all keys that have a live version, sorted."""
+        return [record.key for record in self.listing() if record.key and record.is_live]
+
+    def moved_keys(self, *keys: str) -> list[str]:
+        """Return the keys under which versions of these go on."""
+        logs = [self._index.fresh_log(key, STATE) for key in keys]
+        named = [version for log in logs for e in log for version in e.document["versions"]]
+        return sorted({str(version["to"]["key"]) for version in named if "to" in version})
+
+    def tagged_keys(self) -> list[str]:
+        """Return the keys with a live version that have or had a tag, sorted."""
+        keys = self.keys()
+        tagged = self._index.ask(lambda index: index.tagged_keys())
+        return [key for key in keys if key in tagged]
+
+    def tags(self, key: str) -> dict[str, Version]:
+        """Return the versions that a key's tags name, deleted ones too. Raise NotFoundError."""
+        return {
+            tag: self._version(self._resolver.record(Ref(key, tag), deleted=True))
+            for tag in self._tag_ids(key)
+        }
+
+    def tag_names(self, key: str) -> list[str]:
+        """Return the names of a key's tags."""
+        return list(self._tag_ids(key))
+
+    def compare(
+        self,
+        left: str | Ref,
+        right: str | Ref,
+        *,
+        key_columns: list[str] | None = None,
+        contents: bool = False,
+    ) -> Comparison:
+        """Return how two versions differ, or what the paths in the references name in them.
+
+        `key_columns` say which rows of tables belong together; `contents` asks for the changed lines
+        of small text files in folders.
+        """
+        from art.diff import compare_versions
+
+        refs = as_ref(left), as_ref(right)
+        return compare_versions(
+            *(self.version(replace(ref, path="")) for ref in refs),
+            key_columns=key_columns,
+            contents=contents,
+            paths=(refs[0].path, refs[1].path),
+        )
+
+    def status(self) -> Status:
+        """Return how many keys, versions and bytes there are, and what is not as it should be."""
+        from art import survey
+
+        return survey.status(self._store, self._index, str(self.root), self.damaged_versions())
+
+    def du(self, *patterns: str) -> Usage:
+        """Return what each key's live versions weigh, and what only they keep in the packs."""
+        from art import survey
+
+        return survey.usage(self._store, self._index, patterns)
+
+    def doctor(self, *, data: bool = False) -> list[Finding]:
+        """Look for what is wrong or unusual with the repository and its surroundings; with `data`,
+        read every byte that live versions need."""
+        from art import survey
+
+        def unpublished() -> dict[str, set[str]]:
+            found = self._exchange.status(None, ask=False) if self.remotes.all() else []
+            return {each.remote: {sent.ref for sent in each.local_only} for each in found}
+
+        return survey.examine(
+            self._store,
+            self._index,
+            self._backend,
+            self.config,
+            is_thorough=data,
+            remotes=self.remotes,
+            unpublished=unpublished,
+        )
+
+    def fsck(
+        self,
+        *patterns: str,
+        remote: str | None = None,
+        data: bool = False,
+        sample: float | None = None,
+        max_duration: float | None = None,
+    ) -> Report:
+        """Check what is stored of the keys that match, or of everything, here or at a remote: every
+        document, and whether packs are there; with `data`, that every byte is what it was.
+
+        `sample` (a share, from 0 to 1) and `max_duration` (seconds) read a part of the bytes, and the
+        next time what follows. Damage is in the report, not raised.
+        """
+        from art.fsck import Extent
+
+        return self._upkeep.check(patterns, remote, Extent(data, sample, max_duration))
+
+    def plan_repair(
+        self,
+        *patterns: str,
+        remote: str | None = None,
+        data: bool = False,
+        source: str | os.PathLike[str] | None = None,
+    ) -> RepairPlan:
+        """Check as `fsck`, and decide how to heal what is damaged: from other packs, from the other
+        remotes (for a remote, from here), from the files in `source` whose digests are right."""
+        from art.fsck import Extent
+
+        folder = None if source is None else Path(source).absolute()
+        return self._upkeep.plan(patterns, remote, Extent(data), folder)
+
+    def execute_repair(self, plan: RepairPlan) -> Repaired:
+        """Carry out a repair. What is damaged is kept in `quarantine/`; versions that cannot be healed
+        are marked as damaged."""
+        assert plan.work.run is not None
+        return plan.work.run()
+
+    def damaged_versions(self) -> dict[str, str]:
+        """Return by id the versions that a repair could not heal, and what is wrong with each."""
+        from art.marks import read_marks
+
+        return read_marks(self._backend)
+
+    def _tag_ids(self, key: str) -> dict[str, str]:
+        self.history(key, limit=1)
+
+        def ask(index: Index) -> dict[str, str]:
+            index.refresh(key)
+            return index.tags(key)
+
+        return self._index.ask(ask)
+
+    def _refuse_unknown(self, patterns: tuple[str, ...]) -> None:
+        """Raise NotFoundError where a pattern without wildcards is the name of no key."""
+        keys = self._index.ask(lambda index: index.keys())
+        for pattern in patterns:
+            if not any(character in pattern for character in "*?[") and pattern not in keys:
+                below = [key for key in keys if key.startswith(pattern.rstrip("/") + "/")]
+                if below:
+                    hint = f"keys below it: art ls '{pattern.rstrip('/')}/**'"
+                    raise NotFoundError(f"there is no key {pattern!r}", hint=hint)
+                raise self._resolver.no_key(pattern)
+
+    def _latest(self, key: str) -> Record | None:
+        return self._resolver.latest(key)
+
+    def _live(self, ref: str) -> list[Record]:
+        """Return what `KEY` (all live versions) or `KEY@SELECTOR` (one) means, newest first."""
+        if not names_key(ref):
+            return [self._resolver.record(exact(ref))]
+        history = self.history(Ref.parse(ref).key)
+        records = [record for record in history if record.is_live]
+        if not records and history[0].state == "damaged":
+            raise self._resolver.damage(history[0])
+        if not records:
+            raise NotFoundError(f"{ref} has no live version", hint=f"art log {ref}")
+        return records
+
+    def _deleted(self, ref: str) -> list[Record]:
+        if not names_key(ref):
+            record = self._resolver.record(exact(ref), deleted=True)
+            if record.state != "deleted":
+                raise UsageError(f"{record.ref} is not deleted, it is {record.state}")
+            return [record]
+        records = [
+            record for record in self.history(Ref.parse(ref).key) if record.state == "deleted"
+        ]
+        if not records:
+            raise NotFoundError(f"{ref} has no deleted version", hint=f"art log {ref}")
+        return records[::-1]

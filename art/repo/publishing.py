@@ -1,0 +1,186 @@
+"""Making versions."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from art.errors import UsageError
+from art.model import Payload, check_key, parse_progress
+from art.ref import Ref
+from art.repo.base import Published
+from art.repo.looking import Looking
+
+# What only some operations need is imported where they begin: starting is most of what `art ls` takes.
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+    from art.publish import About
+
+
+class Publishing(Looking):
+    """Makes versions of files, streams, texts, values and references."""
+
+    def create(
+        self,
+        key: str | None,
+        *paths: str | os.PathLike[str],
+        base: str | None = None,
+        add: Iterable[str] = (),
+        remove: Iterable[str] = (),
+        **about: Unpack[About],
+    ) -> Published:
+        """Make one version of files, folders or globs; of an earlier version (`base`) with files
+        added and removed; or of no payload at all. `key` None makes it keyless.
+
+        When it returns the version is durable. Raise NotFoundError where a path matches nothing,
+        ConflictError where a file changes while it is read.
+        """
+        from art.publish import Content, added_sources
+        from art.worktree import find_sources
+
+        draft, publisher = self._draft(key, about)
+        added, removed = tuple(add), tuple(remove)
+        if base is not None:
+            if paths:
+                raise UsageError("a version from an earlier one takes its files by add and remove")
+            record = self._resolver.record(Ref.parse(base))
+            self._version(record).bring()
+            content = publisher.edited(record, added_sources(added), removed)
+        elif added or removed:
+            raise UsageError(
+                "files are added to and removed from an earlier version", hint="--base KEY@vN"
+            )
+        elif paths:
+            content = publisher.files(find_sources(paths), key)
+        else:
+            content = Content("note", None)
+        return self._publish(draft, publisher, content)
+
+    def create_stream(
+        self, key: str | None, stream: BinaryIO, *, name: str = "content", **about: Unpack[About]
+    ) -> Published:
+        """Make one version of what a stream gives, as a file called `name`."""
+        from art import typed
+
+        draft, publisher = self._draft(key, about)
+        content = publisher.stream(stream, typed.file_name(name), key)
+        return self._publish(draft, publisher, content)
+
+    def markdown(self, key: str | None, text: str, **about: Unpack[About]) -> Published:
+        """Make a version of a text in markdown."""
+        return self._text(key, text, "content.md", "markdown", {"name": "markdown"}, about)
+
+    def link(
+        self, key: str | None, url: str, *, text: str | None = None, **about: Unpack[About]
+    ) -> Published:
+        """Make a version of a link, with the text to show for it."""
+        from art import reference
+
+        format = {"name": "url", "text": text} if text else {"name": "url"}
+        return self._text(key, reference.check_url(url), "content.url", "link", format, about)
+
+    def json(self, key: str | None, value: object, **about: Unpack[About]) -> Published:
+        """Make a version of a JSON value."""
+        from art import typed
+
+        return self._text(
+            key, typed.json_text(value), "content.json", "json", {"name": "json"}, about
+        )
+
+    def value(self, key: str | None, value: object, **about: Unpack[About]) -> Published:
+        """Make a version of one number, text, truth value or null."""
+        from art import typed
+
+        kind, text = typed.value_text(value)
+        return self._text(key, text, "content.json", "value", {"name": "json", "kind": kind}, about)
+
+    def table(
+        self, key: str | None, path: str | os.PathLike[str], **about: Unpack[About]
+    ) -> Published:
+        """Make a version of a table in a csv, tsv, json, jsonl or parquet file."""
+        from art import typed
+
+        return self._typed(key, path, "table", typed.table_format, about)
+
+    def image(
+        self, key: str | None, path: str | os.PathLike[str], **about: Unpack[About]
+    ) -> Published:
+        """Make a version of an image: a file, which is stored, or a URL, which is recorded."""
+        from art import reference, typed
+        from art.publish import Content
+
+        if reference.is_url(os.fspath(path)):
+            payload = Payload(url=reference.check_url(os.fspath(path)))
+            content = Content("image", payload, {"name": "url"})
+            return self._publish(*self._draft(key, about), content)
+        return self._typed(key, path, "image", typed.image_format, about)
+
+    def reference(
+        self, key: str | None, path: str | os.PathLike[str], **about: Unpack[About]
+    ) -> Published:
+        """Make a version that records where bytes lie, with size and checksum, and copies nothing."""
+        from art import reference, typed
+        from art.publish import Content
+        from art.version import hash_folder
+
+        draft, publisher = self._draft(key, about)
+        text = os.fspath(path)
+        if reference.is_url(text) and reference.local_path(text) is None:
+            payload = typed.measured(reference.check_url(text))
+        else:
+            local = Path(reference.local_path(text) or text).absolute()
+            if local.is_dir():
+                files, size, digest = hash_folder(self._store, self.reporter, str(local))
+                payload = Payload(
+                    url=local.as_uri(), size=size, files=files, checksum=f"tree:{digest}"
+                )
+            else:
+                payload = typed.measured(local.as_uri())
+        return self._publish(draft, publisher, Content("reference", payload))
+
+    def progress(
+        self,
+        key: str,
+        value: float | str,
+        *,
+        clamp: bool = False,
+        new: bool = False,
+        **about: Unpack[About],
+    ) -> Published:
+        """Set a progress in percent: of the key's latest version in place, or (`new`, or where that is
+        no progress) of a version made for it. Raise UsageError for NaN and, unless `clamp`, outside
+        0 to 100."""
+        from art import typed
+        from art.publish import Content
+
+        number = parse_progress(value, clamp=clamp)
+
+        def put(uid: str) -> None:
+            message = about.get("message")
+            typed.set_progress(self._store.catalog, self._backend, uid, key, number, message)
+
+        about["always"] = new
+        draft, publisher = self._draft(check_key(key), about)
+        latest = None if new else self._latest(key)
+        if latest and latest.type == "progress":
+            put(latest.uid)
+            return Published(self._version(latest), False)
+        content = Content("progress", None, prepare=put)
+        published = self._publish(draft, publisher, content)
+        if not published.created:  # another process made it meanwhile
+            put(published.version.record.uid)
+        return published
+
+    def expand_key(self, template: str, values: Mapping[str, str] | None = None) -> str:
+        """Return a key with its placeholders replaced; `values` adds names of your own.
+
+        Raise UsageError for an unknown placeholder.
+        """
+        from art import placeholders
+
+        if "{" not in template:
+            return template
+        return placeholders.expand(template, values or {})

@@ -1,0 +1,164 @@
+"""What goes between a repository and other places, and what keeps both in order."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from art.index import Record
+from art.ref import Ref, names_key
+from art.repo.base import exact
+from art.repo.changing import Changing
+
+# What only some operations need is imported where they begin: starting is most of what `art ls` takes.
+if TYPE_CHECKING:
+    from art.archive import Imported
+    from art.checkout import Got
+    from art.gc import Collected, GcPlan
+    from art.purge import Purged
+    from art.sync import Fetched, Pulled, PullPlan, Pushed, PushPlan, RemoteStatus
+
+
+class Sharing(Changing):
+    """Pushes, fetches and pulls; collects, purges, exports and imports."""
+
+    # -- remotes ---------------------------------------------------------------------------------
+
+    def plan_push(
+        self, *patterns: str, remote: str | None = None, payload: bool = True
+    ) -> PushPlan:
+        """Return what `push` would send, and how much that is."""
+        return self._exchange.plan_push(patterns, remote, payload=payload)
+
+    def push(self, *patterns: str, remote: str | None = None, payload: bool = True) -> Pushed:
+        """Publish at a remote, by default the authority, all that it does not have of the keys that
+        match, or of everything: payloads before versions, versions before what was said of them.
+
+        A number that another writer took first is replaced by the next free one, as the result says.
+        Without `payload`, only versions go whose payload is there already. Raise UnavailableError,
+        DeniedError or ConflictError; what was published until then stays published.
+        """
+
+        def coming() -> dict[str, Any]:
+            plan = self._exchange.plan_push(patterns, remote, payload=payload)
+            return self._exchanged(plan.remote, plan.versions, plan.entries)
+
+        self._hooks.before("pre-push", coming)
+        pushed = self._exchange.push(patterns, remote, payload=payload)
+        self._hooks.after(
+            "post-push", lambda: self._exchanged(pushed.remote, pushed.versions, pushed.entries)
+        )
+        return pushed
+
+    def plan_fetch(self, *patterns: str, remote: str | None = None) -> Fetched:
+        """Return what `fetch` would bring."""
+        return self._exchange.plan_fetch(patterns, remote)
+
+    def fetch(self, *patterns: str, remote: str | None = None) -> Fetched:
+        """Bring a remote's history here, no payloads: those come when they are needed."""
+        return self._exchange.fetch(patterns, remote)
+
+    def plan_pull(
+        self, *patterns: str, remote: str | None = None, depth: int = 1, all: bool = False
+    ) -> PullPlan:
+        """Return which payloads `pull` would bring of the versions that are known here."""
+        from art.pull import Depth
+
+        return self._exchange.plan_pull(patterns, remote, Depth(depth, all))
+
+    def pull(
+        self,
+        *patterns: str,
+        remote: str | None = None,
+        depth: int = 1,
+        all: bool = False,
+        payload: bool = True,
+    ) -> Pulled:
+        """Fetch, then bring the payloads of the `depth` newest live versions of each key and of what
+        its tags name, or of `all` versions that are live or can be restored."""
+        from art.pull import Depth
+
+        pulled = self._exchange.pull(patterns, remote, Depth(depth, all), payload=payload)
+        new = pulled.fetched
+        self._hooks.after(
+            "post-pull", lambda: self._exchanged(new.remote, new.versions, new.entries)
+        )
+        return pulled
+
+    # -- keeping ---------------------------------------------------------------------------------
+
+    def plan_gc(self, *, remote: str | None = None, grace: str | None = None) -> GcPlan:
+        """Return what `gc` would remove."""
+        return self._keeping.plan_gc(remote, self._grace(grace))
+
+    def gc(self, *, remote: str | None = None, grace: str | None = None) -> Collected:
+        """Remove bytes that no version needs, here or at a remote, and join what is left of packs.
+
+        Deleted versions keep theirs for `grace`, such as "14d". At a remote, packs are marked first and
+        deleted by a later run, a day later at the earliest. Raise CorruptError, removing nothing, where
+        anything that is needed is missing or damaged.
+        """
+        return self._keeping.gc(remote, self._grace(grace))
+
+    def purge(
+        self,
+        ref: str,
+        *,
+        remote: str | None = None,
+        message: str | None = None,
+        force: bool = False,
+    ) -> list[Purged]:
+        """Take a version away for ever and now, whose content must not exist: here, and with `remote`
+        there first. Its number stays taken. Raise ConflictError where a tag names it, unless `force`.
+        """
+        grace = self._grace(None)
+        record = self._resolver.record(exact(ref), deleted=True)
+        self._before_delete([record])
+        done = []
+        if remote is not None:
+            done.append(self._keeping.purge_remote(record, remote, message, grace, force=force))
+        done.append(self._keeping.purge(record, message, grace, force=force))
+        return done
+
+    def export(self, target: str | os.PathLike[str], *refs: str, all: bool = False) -> Got:
+        """Write versions (`KEY@SELECTOR`), keys with their whole history, or `all` of it, into a new
+        .tar, .tar.gz or .zip file, readable without art. Raise ConflictError where the file is there."""
+        from art.archive import Exporter
+
+        keys: list[str | None] = [Ref.parse(ref).key for ref in refs if names_key(ref)]
+        single = [
+            self._resolver.record(exact(ref), deleted=True) for ref in refs if not names_key(ref)
+        ]
+        for key in keys:
+            self.history(str(key), limit=1)  # raises where there is none
+        if all:
+            self._index.ask(lambda index: index.refresh_all())
+            keys = [*self._index.ask(lambda index: index.keys()), None]
+        exporter = Exporter(self._store, self._index, self._backend, self._bring)
+        single = [record for record in single if record.key not in keys]
+        return exporter.write(Path(target), keys, single)
+
+    def _bring(self, record: Record) -> None:
+        self._version(record).bring()
+
+    def import_archive(self, path: str | os.PathLike[str]) -> Imported:
+        """Take in what `export` wrote: ids and numbers stay, also of what was said later. Where a key is
+        here, too, its history is merged as `fetch` does it. Raise CorruptError or ConflictError."""
+        from art.archive import Importer
+        from art.merge import Ledger
+
+        publisher = self._publisher()  # keeps gc away
+        known = self._index.ask(lambda index: index.keys())
+        ids = [setting.repository for setting in self.remotes.all() if setting.repository]
+        ledgers = [Ledger(self._backend, id) for id in ids]
+        stores = self._store, self._index, self._backend
+        done = Importer(*stores, self._hints(), self.reporter, ledgers).read(Path(path))
+        del publisher
+        if not known and not ids and done.history != self.history_id:
+            self.config.change(lambda document: {**document, "history": done.history})
+        return done
+
+    def sync_status(self, remote: str | None = None, *, ask: bool = False) -> list[RemoteStatus]:
+        """Return what is on one side only, for one remote or all. They are asked only with `ask`."""
+        return self._exchange.status(remote, ask=ask)
