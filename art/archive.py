@@ -17,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from art import document as documents
 from art.backend import LocalBackend
@@ -38,6 +38,7 @@ _KINDS = {".tar": "tar", ".tar.gz": "tar.gz", ".tgz": "tar.gz", ".zip": "zip"}
 _LINK_LIMIT = 1 << 16
 _LIKE_VERSION = re.compile(r"(?<![^/])(?=v[0-9]+(/|$))")
 _IN_FOLDER = re.compile(r"(_anonymous/[^/]+|(?:[^/]+/)+?v[0-9]+)/(.+)", re.DOTALL)
+_GZIP = b"\x1f\x8b"
 _UNREADABLE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
 
 Item = tuple[Node, "_Bytes | StoredPayload", str]
@@ -219,7 +220,9 @@ def _members(path: Path) -> Iterator[Iterator[_Member]]:
             with zipfile.ZipFile(path) as bundle:
                 yield (_from_zip(bundle, info) for info in bundle.infolist())
         else:
-            with tarfile.open(path, "r|*", errors="surrogateescape") as tar:
+            with path.open("rb") as file:
+                mode: Literal["r|gz", "r|"] = "r|gz" if file.read(2) == _GZIP else "r|"
+            with tarfile.open(path, mode, errors="surrogateescape") as tar:
                 yield _from_tar(tar)
     except FileNotFoundError:
         raise NotFoundError(f"there is no {str(path)!r}") from None
@@ -242,6 +245,8 @@ def _from_tar(tar: tarfile.TarFile) -> Iterator[_Member]:
 
 
 def _from_zip(bundle: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
+    if info.flag_bits & 1:
+        raise CorruptError(f"{info.filename!r} in the archive is encrypted")
     mode = info.external_attr >> 16
     name = info.filename.rstrip("/")
     node = Node(name, stat.S_IMODE(mode) & 0o777, info.file_size)
@@ -375,7 +380,7 @@ class Importer:
             else:
                 self._merge(merger, log, group.logs[log], done)
         self._take_progress(group)
-        self._index.ask(lambda index: index.refresh_all())
+        self._index.ask(lambda index: _known(index, group.key))
         done.without_payload.extend(self._without_payload(group.key, manifests))
 
     # -- payloads --------------------------------------------------------------------------------

@@ -260,9 +260,7 @@ class Publisher:
     def publish(self, draft: Draft, content: Content) -> Publication:
         """Make the version, under the next free number. Its payload is stored already."""
         document = self._document(draft, content)
-        if content.prepare:
-            content.prepare(document["uid"])
-        publication = self._claim(draft.key, document, always=draft.always)
+        publication = self._claim(draft.key, document, always=draft.always, prepare=content.prepare)
         if publication.created:
             self._index.note_version(publication.manifest, publication.number)
         if content.written:
@@ -281,24 +279,31 @@ class Publisher:
         self.after(publication.manifest, publication.number)
         return publication
 
-    def _claim(self, key: str | None, document: Document, *, always: bool) -> Publication:
+    def _claim(
+        self,
+        key: str | None,
+        document: Document,
+        *,
+        always: bool,
+        prepare: Callable[[str], None] | None = None,
+    ) -> Publication:
         if key is None:
-            self.before(document)
+            self._begin(document, prepare)
             manifest = self._store.catalog.create_manifest(document, None)
             assert manifest, "a new uid is no one else's"
             return Publication(manifest, None, True, 0)
         self._check_declared(key, document["type"], document)
         lost = seen = 0
-        is_asked = False
+        is_begun = False
         while True:
             known, latest = self._latest(key)
             if latest and not always and (same := self._same(latest, document)):
                 # It may be there since a moment ago, and not yet durable.
                 self._store.backend.sync(manifest_directory(key))
                 return Publication(same, latest.number, False, lost)
-            if not is_asked:
-                self.before(document)
-                is_asked = True
+            if not is_begun:
+                self._begin(document, prepare)
+                is_begun = True
             known = max(known, seen)
             number = self._store.catalog.next_number(key, known)
             if number > known + 1:  # others came in between: compare with them first
@@ -308,6 +313,11 @@ class Publisher:
             if manifest:
                 return Publication(manifest, number, True, lost)
             lost += 1
+
+    def _begin(self, document: Document, prepare: Callable[[str], None] | None) -> None:
+        self.before(document)
+        if prepare:
+            prepare(document["uid"])
 
     def _same(self, latest: Record, document: Document) -> Manifest | None:
         """Return the latest version's manifest if it says the same of the same content."""

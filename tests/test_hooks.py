@@ -102,6 +102,15 @@ def test_a_refusal_stops_it_and_says_why(repo: Repo, run: Runner) -> None:
     assert repo.keys() == ["k"]
 
 
+def test_a_refusal_leaves_nothing_behind(repo: Repo) -> None:
+    put(repo, "pre-create", "exit 1")
+    for refused in (lambda: repo.progress("p", 4), lambda: repo.value(None, 1)):
+        with pytest.raises(DeniedError):
+            refused()
+    for part in ("manifests", "anonymous", "progress", "refs"):
+        assert not [p for p in (repo.root / ".art" / part).rglob("*") if p.is_file()]
+
+
 @pytest.mark.parametrize("variable", ["ART_NO_HOOKS", "ART_HOOK"])
 def test_the_environment_turns_them_off(
     variable: str, repo: Repo, monkeypatch: pytest.MonkeyPatch

@@ -44,6 +44,7 @@ def command(
     partitions      names of partitions that new versions must be of
     protected       versions are deleted, tags are moved or deleted by --force only
     protected_tags  tags, or globs of them, that are moved or deleted by --force only
+    require_signature  what is not signed is not taken out
     retention.RULE  what art prune keeps: keep_last, keep_within, keep_daily,
                     keep_weekly, keep_monthly, keep_tagged, keep_labels
 
