@@ -96,6 +96,7 @@ def _new(
     Store.init(LocalBackend(root / DIRECTORY), chunking=remote.chunking)
     repo = Repo(root, reporter)
     try:
+        repo.remotes.adopt(remote, url, options)
         repo.remotes.add(_ORIGIN, url, options, probe=False)
     except BaseException:
         repo.close()

@@ -10,6 +10,7 @@ import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+from functools import cached_property
 from pathlib import Path
 from typing import NoReturn, TypeVar
 
@@ -75,7 +76,7 @@ class ObjectStore:
             return self.stored(payload)
         return self._open(payload, lambda digest: self._partial_chain(payload, digest))
 
-    @property
+    @cached_property
     def is_remote(self) -> bool:
         """Whether reading from it means requests."""
         return self.backend.path("packs") is None

@@ -88,6 +88,7 @@ class Remotes:
     def __init__(self, config: Config, warn: Callable[[str], None] = lambda message: None) -> None:
         self._config = config
         self._warn = warn
+        self._backends: dict[str, Backend] = {}  # with their connections, by where they are
 
     def all(self) -> list[RemoteSetting]:
         """Return all remotes in the order of the file. Raise UsageError where it is wrong."""
@@ -189,7 +190,7 @@ class Remotes:
         Raise as `Store.open`, and ConflictError where another repository has taken its place.
         """
         setting = self._meant(name_or_url, options)
-        store = _opened(setting)
+        store = self._opened(setting)
         if setting.name and setting.repository is None:
             with contextlib.suppress(DeniedError):  # this repository can only be read
                 self._record(setting, repository=store.id)
@@ -198,7 +199,7 @@ class Remotes:
     def open_shared(self, setting: RemoteSetting) -> Store:
         """Open a remote for pushing. Where it is not recorded that the store keeps what art relies on,
         that is tried first. Raise ConflictError where it does not, or where it is not bare."""
-        store = _opened(setting)
+        store = self._opened(setting)
         if not store.is_bare:
             raise ConflictError(
                 f"remote {setting.name}: {setting.where} is a working repository, "
@@ -218,6 +219,16 @@ class Remotes:
         if isinstance(found, str):
             return found
         return Store.open(self._config.backend, self._config.backend.where).history
+
+    def adopt(self, store: Store, url: str, options: Mapping[str, str] | None = None) -> None:
+        """Use the connection of a store that was opened already."""
+        self._backends[_place(_asked_for(url, options))] = store.backend
+
+    def _opened(self, setting: RemoteSetting) -> Store:
+        """Return the repository at a remote, which is looked at anew, through the same connection."""
+        store = _opened(setting, self._backends.get(_place(setting)))
+        self._backends[_place(setting)] = store.backend
+        return store
 
     def _is_there(self, wanted: RemoteSetting) -> bool:
         """Whether this remote is there already; that it has a single writer may be said later. Raise
@@ -252,7 +263,7 @@ class Remotes:
         """Return the repository at a remote, made where there is none, and whether several people may
         push there as far as that is known."""
         with _explaining(wanted):
-            backend = open_setting(wanted)
+            backend = self._backends.get(_place(wanted)) or open_setting(wanted)
             store = _store(backend, wanted)
             if store is None:
                 _refuse_other_files(backend, wanted)
@@ -287,7 +298,7 @@ class Remotes:
         known = setting.repository
         if known is None:
             with contextlib.suppress(ArtError):
-                known = _opened(setting).id
+                known = self._opened(setting).id
         return known if f"{known}/" in self._config.backend.names("sync") else None
 
     def _record(self, setting: RemoteSetting, **found: Any) -> None:
@@ -315,6 +326,12 @@ def open_setting(setting: RemoteSetting) -> Backend:
         folder = Path(url)
         url = str(folder / DIRECTORY) if _is_working(folder) else url
     return open_backend(url, setting.options, single_writer=setting.single_writer)
+
+
+def _place(setting: RemoteSetting) -> str:
+    """Return what two settings have in common where one connection does for both. A connection does
+    not survive a fork."""
+    return repr((os.getpid(), setting.url, sorted(setting.options.items()), setting.single_writer))
 
 
 def is_place(text: str) -> bool:
@@ -440,7 +457,7 @@ def _unknown(name: str | None, settings: list[RemoteSetting]) -> NotFoundError:
 # --- the place ------------------------------------------------------------------------------------
 
 
-def _opened(setting: RemoteSetting) -> Store:
+def _opened(setting: RemoteSetting, backend: Backend | None = None) -> Store:
     """Return the repository at a remote. Raise UnavailableError where its folder is not there."""
     hint = f"art remote set-url {setting.name} URL" if setting.name else "look at the URL"
     with _explaining(setting):
@@ -448,7 +465,7 @@ def _opened(setting: RemoteSetting) -> Store:
             raise UnavailableError(
                 f"there is no folder {setting.where}", hint=f"mount it, or {hint}"
             )
-        store = _store(open_setting(setting), setting)
+        store = _store(backend or open_setting(setting), setting)
         if store is None:
             raise NoRepositoryError(f"no repository at {setting.where}", hint=hint)
         if setting.repository not in (None, store.id):

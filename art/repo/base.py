@@ -300,10 +300,11 @@ class Base:
 
     def _hints(self) -> ChunkHints:
         from art.memory import Memory
+        from art.writer import NoHints
 
         memory = Memory(self._database, self._store.objects)
         memory.learn_packs()
-        return memory
+        return memory if memory.has_chunks() else NoHints()
 
 
 def check_signed(verifier: Verifier, record: Record, tag: str | None) -> Signed:
