@@ -102,9 +102,7 @@ class Finding:
     hint: str | None = None
 
 
-def status(
-    store: Store, index: Index, root: str, marks: Mapping[str, str] | None = None
-) -> Status:
+def status(store: Store, index: Index, root: str, marks: Mapping[str, str] | None = None) -> Status:
     """Return the counts of a repository. `marks` says what is wrong with versions, by id."""
 
     def ask(index: Index) -> tuple[list[Record], list[Record]]:
