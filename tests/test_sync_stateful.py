@@ -145,6 +145,14 @@ class Machine(RuleBasedStateMachine):
     def delete(self, client: str, key: str, pick: int, force: bool) -> None:
         self.change(client, key, pick, lambda repo, ref: repo.delete(ref, force=force))
 
+    @rule(client=clients, pick=picks, title=st.sampled_from(["", "one"]))
+    def change_keyless(self, client: str, pick: int, title: str) -> None:
+        ids = sorted(r.id for r in records_of(self.repo(client)) if r.key is None and r.is_live)
+        if ids and title:
+            self.repo(client).note(ids[pick % len(ids)], title=title)
+        elif ids:
+            self.repo(client).delete(ids[pick % len(ids)])
+
     @rule(client=clients, key=keys, pick=picks)
     def restore(self, client: str, key: str, pick: int) -> None:
         self.change(client, key, pick, lambda repo, ref: repo.restore(ref))
