@@ -53,12 +53,12 @@ class Purger:
         """
         self._check(record, force=force)
         payload = payload_of(self._catalog, record)
-        self._changes.purge(record, message)
-        with self._index.replacing(record.key):
-            put_stub(self._backend, record)
         users = self._index.ask(lambda index: index.payload_users(payload or ""))
         same = [r for r in users if r.id != record.id and r.state in ("live", "deleted")]
         notes = self._notes(record)
+        self._changes.purge(record, message)
+        with self._index.replacing(record.key):
+            put_stub(self._backend, record)
         if payload is None:
             nothing = Collected(self._backend.where, 0, 0, 0, 0, 0)
             return Purged(record, nothing, 0, same, notes)
@@ -82,5 +82,5 @@ class Purger:
 
     def _notes(self, record: Record) -> list[str]:
         log = Log(record.key, NOTES)
-        entries = self._index.ask(lambda index: index.log(record.key, NOTES))
+        entries = self._index.fresh_log(record.key, NOTES)
         return [log.file(entry.number) for entry in entries if entry.version_id == record.id]

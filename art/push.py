@@ -81,6 +81,7 @@ class Pusher:
         self._rounds: dict[Log, tuple[int, int]] = {}
         self._avoid: set[str] | None = None  # packs that gc is to delete, once that was asked
         self._since = _clocks()
+        self._lost: set[str] = set()  # packs that gc deleted after they were relied on
         self._relied: dict[str, list[str]] = {}  # payloads that must be there, and their bases
         self._courier = self._new_courier()
         self._packs = self._bytes = 0
@@ -323,6 +324,7 @@ class Pusher:
         taken out of `work`."""
         while self._relied and (new := self._endangered()):
             self._avoid = (self._avoid or set()) | new
+            self._drop_lost_layouts()
             self._courier = self._new_courier()
             for tree, bases in list(self._relied.items()):
                 try:
@@ -357,9 +359,19 @@ class Pusher:
                 with contextlib.suppress(CorruptError):  # then it is sent again
                     found = remote.stored(tree, self._pair.scratch, self._avoid or frozenset())
                     packs |= found.packs() if found else set()
-            new |= packs - set(remote.pack_ids()) if packs else set()
+            self._lost |= packs - set(remote.pack_ids()) if packs else set()
+            new |= self._lost
             self._since = began
         return new - (self._avoid or set())
+
+    def _drop_lost_layouts(self) -> None:
+        """Delete the layouts, of what is pushed here, through which nothing can be read any more: they
+        were written too late for gc to see them."""
+        for tree in self._relied if self._lost else ():
+            with contextlib.suppress(CorruptError):
+                for found in self._pair.remote.objects.readings(tree, self._pair.scratch):
+                    if not found.packs().isdisjoint(self._lost):
+                        self._remote.delete(found.layout.name)
 
     def _give_up(self, work: _Work, tree: str, error: ArtError) -> None:
         """Take out the versions with a payload, and all that build on them."""
