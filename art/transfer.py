@@ -213,7 +213,8 @@ class Courier:
         found = self._find_bases(bases)
         work = self._extension(source, found, believes=believes)
         if work is None:
-            uses = _all_chunks(source, is_exact=self._is_within)
+            # Where something goes, what is not needed may be what was purged there.
+            uses = _all_chunks(source, is_exact=self._is_within or bool(self._avoid))
             work = _Work(source, None, uses)
             self._resolve(work, found, believes=believes)
         self._group(work)
