@@ -382,7 +382,7 @@ class Changes:
 
         def make(entries: list[Entry]) -> Document | None:
             nonlocal changed
-            states = _states(entries)
+            states = model.states(entries)
             changed = [r for r in records if states.get(r.id, LIVE) in before]
             versions = [_named(record, targets.get(record.id)) for record in changed]
             entry = self._entry(key, message, {"state": state, "versions": versions})
@@ -424,7 +424,7 @@ class Changes:
 
     def _delete_copies(self, key: str, new_key: str, copies: list[tuple[str, str]]) -> None:
         """Delete the copies of versions that were deleted while they were being moved."""
-        states = _states(self._index.fresh_log(key, STATE))
+        states = model.states(self._index.fresh_log(key, STATE))
         gone = [copy for id, copy in copies if states.get(id) == "deleted"]
         records = [self._resolver.record(Ref(new_key, id)) for id in gone]
         self._set_state(new_key, "deleted", f"{key} was deleted meanwhile", records)
@@ -550,15 +550,6 @@ def _named(record: Record, target: Document | None) -> Document:
     """Return how a state entry names a version."""
     number = {} if record.number is None else {"number": record.number}
     return {"id": record.id} | number | ({"to": target} if target else {})
-
-
-def _states(entries: list[Entry]) -> dict[str, str]:
-    """Return the states that a log gives versions, by id."""
-    return {
-        version["id"]: LIVE if entry.document["state"] == "restored" else entry.document["state"]
-        for entry in entries
-        for version in entry.document.get("versions") or []
-    }
 
 
 def _after(head: Entry | None) -> Document:

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from art import place
-from art.backend import LocalBackend
-from art.errors import ConflictError
+from art.backend import LocalBackend, explain
+from art.errors import ConflictError, CorruptError
 from art.place import DIRECTORY
 from art.remotes import open_url
 from art.repo import Repo
@@ -36,13 +36,11 @@ def clone(
 
     Payloads come when they are needed; with `payload`, `depth` or `all` those that `Repo.pull` brings
     come at once. Raise ConflictError where there is a repository already, or what the remote raises;
-    then nothing is left behind.
+    then nothing is left behind, but with CorruptError all that is whole there.
     """
     remote = open_url(url, options)
-    root = Path(path if path is not None else _name(url)).absolute()
-    if os.path.lexists(root / DIRECTORY):
-        raise ConflictError(f"{root} has a repository already", hint=f"art -C {root} pull")
-    is_new = not root.exists()
+    root = Path(os.path.abspath(path if path is not None else _name(url)))
+    is_new = _claim(root)
     repo: Repo | None = None
     try:
         repo = _new(root, remote, url, options, reporter)
@@ -51,12 +49,32 @@ def clone(
                 repo.reporter.warn(f"{left.ref} has no payload here: {left.reason}")
         else:
             repo.fetch()
+    except CorruptError:
+        raise
     except BaseException:
         if repo:
             repo.close()
-        shutil.rmtree(root if is_new else root / DIRECTORY, ignore_errors=True)
+        shutil.rmtree(root / DIRECTORY, ignore_errors=True)
+        with contextlib.suppress(OSError):  # what others put there meanwhile stays
+            if is_new:
+                root.rmdir()
         raise
     return repo
+
+
+def _claim(root: Path) -> bool:
+    """Make the folder of a repository that is nobody else's; return whether `root` itself is new."""
+    is_new = not root.exists()
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+        (root / DIRECTORY).mkdir()
+    except FileExistsError:
+        raise ConflictError(
+            f"{root} has a repository already", hint=f"art -C {root} pull"
+        ) from None
+    except OSError as error:
+        explain(error, str(root))
+    return is_new
 
 
 @contextlib.contextmanager

@@ -63,6 +63,7 @@ class Database:
 
     def __init__(self, path: str | None, repository: str) -> None:
         self._path = path
+        self._is_file = path is not None
         self._repository = repository
         self._connection: sqlite3.Connection | None = None
         self.was_rebuilt = False
@@ -71,6 +72,11 @@ class Database:
     def is_in_memory(self) -> bool:
         """Whether it ends with this process."""
         return self._path is None
+
+    @property
+    def is_substitute(self) -> bool:
+        """Whether it is in memory only because its file cannot be used now."""
+        return self._is_file and self._path is None
 
     def ask(self, question: Callable[[], Answer]) -> Answer:
         """Return `question()`, asked again of a new database where this one is damaged, and of one

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from pathlib import Path
 
 from art.backend import LocalBackend
@@ -14,6 +15,7 @@ from art.errors import ArtError
 from art.fetch import Fetcher
 from art.index import Index, Record
 from art.merge import Ledger, renumbered
+from art.place import GC_LOCK
 from art.pull import Depth, Puller, Supply
 from art.push import Authority, Pusher
 from art.remotes import Remotes, RemoteSetting, is_place
@@ -45,7 +47,9 @@ class Exchange:
         remotes: Remotes,
         reporter: Callable[[], Reporter],
         hints: Callable[[], ChunkHints],
+        jobs: Callable[[], int | None],
     ) -> None:
+        self._jobs = jobs
         self._store = store
         self._index = index
         self._remotes = remotes
@@ -63,7 +67,11 @@ class Exchange:
         setting = self._remotes.get(remote)
         store = self._remotes.open_shared(setting)
         with self._backend.alone(f"push-{store.id}"), self._paired(store, setting.name) as pair:
-            pushed = self._pusher(pair).push(Selection(patterns), payload=payload)
+            held = self._backend.together(GC_LOCK)  # no pack is joined to others while it is sent
+            try:
+                pushed = self._pusher(pair).push(Selection(patterns), payload=payload)
+            finally:
+                held.release()
             for record in self._purged(Selection(patterns)) if pushed.entries else ():
                 put_stub(pair.remote.backend, record)
             return pushed
@@ -127,16 +135,23 @@ class Exchange:
     # -- inside ----------------------------------------------------------------------------------
 
     def _fetch(self, pair: Pairing, selection: Selection) -> Fetched:
-        fetched = Fetcher(pair).fetch(selection)
+        try:
+            return Fetcher(pair).fetch(selection)
+        finally:  # also where some of it is damaged there
+            self._put_stubs(selection)
+
+    def _put_stubs(self, selection: Selection) -> None:
         for record in purged_records(self._index):
             if not selection.has(record.key):
                 continue
             if record.payload:
                 ref = f"{record.ref} was purged: `art gc` removes its bytes from here, too"
                 self._reporter().warn(ref)
-            with self._index.replacing(record.key):
-                put_stub(self._backend, record)
-        return fetched
+            self._index.ask(partial(self._put_stub, record))
+
+    def _put_stub(self, record: Record, index: Index) -> None:
+        with index.replacing(record.key):
+            put_stub(self._backend, record)
 
     def _purged(self, selection: Selection) -> list[Record]:
         records = self._index.ask(lambda index: index.of_state("purged"))
@@ -196,7 +211,7 @@ class Exchange:
 
     @contextlib.contextmanager
     def _paired(self, store: Store, name: str) -> Iterator[Pairing]:
-        pair = Pairing(self._store, self._index, store, name, self._reporter())
+        pair = Pairing(self._store, self._index, store, name, self._reporter(), self._jobs())
         try:
             yield pair
         finally:

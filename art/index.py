@@ -14,9 +14,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from art import catalog as catalogs
+from art import model
 from art.catalog import NOTES, SETTINGS, STATE, VERSIONS, Catalog, Log
 from art.database import Answer, DamagedError, Database, row_checksum
-from art.errors import ArtError, CorruptError, NewerFormatError, NotFoundError
+from art.errors import ArtError, BusyError, CorruptError, NewerFormatError, NotFoundError
 from art.model import ANONYMOUS, Document, Entry, Manifest, apply_notes, heads, unescape
 
 LIVE = "live"
@@ -461,8 +462,14 @@ class Index:
     @contextlib.contextmanager
     def replacing(self, key: str | None) -> Iterator[None]:
         """While the files of a key get other content, let no process take them in; afterwards, know
-        nothing of the key, so that all is read again."""
+        nothing of the key, so that all is read again. Raise BusyError where the index, which keeps the
+        others out, cannot be used."""
         with self._db.transaction():
+            if self._db.is_substitute:
+                raise BusyError(
+                    "the index of the repository is in use, or cannot be written",
+                    hint="run the command again",
+                )
             yield
             key_id = _KEYLESS if key is None else self._known_key_id(key)
             for table in ("versions", "inputs", "entries", "moves"):
@@ -715,11 +722,7 @@ def _effects(
         head, _ = heads(entries) if log.startswith("_tags/") else (None, set())
         if head and head.version_id:
             tags.setdefault(head.version_id, []).append(str(head.document.get("tag")))
-    states: dict[str, str] = {}
-    for entry in logs.get(STATE, []):
-        for version in entry.document.get("versions") or []:
-            state = str(entry.document["state"])
-            states[version["id"]] = LIVE if state == "restored" else state
+    states = model.states(logs.get(STATE, []))
     notes: dict[str, list[Document]] = {}
     for entry in logs.get(NOTES, []):
         if entry.version_id and entry.document.get("set"):

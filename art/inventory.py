@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 
 from blake3 import blake3
 
-from art import checkpoint
+from art import checkpoint, model
 from art import document as documents
 from art.backend import Backend
 from art.catalog import STATE, VERSIONS, Log, parse_anonymous, parse_number
@@ -272,7 +272,9 @@ class _Taker:
         return entries
 
     def _states(self, entries: dict[Log, list[Entry]]) -> dict[str, str]:
-        states = _states(entries)
+        states = model.states(
+            entry for log, found in entries.items() if log.name == STATE for entry in found
+        )
         self.found.purged |= {id for id, state in states.items() if state == "purged"}
         return states
 
@@ -519,17 +521,6 @@ def _first_file(directory: str) -> str:
 
 def _digest(data: bytes) -> bytes:
     return blake3(data).digest(length=16)
-
-
-def _states(entries: dict[Log, list[Entry]]) -> dict[str, str]:
-    """Return the states of versions by id, as the last entry that names each says."""
-    states: dict[str, str] = {}
-    for log, found in entries.items():
-        for entry in found if log.name == STATE else ():
-            for version in entry.document.get("versions") or []:
-                state = str(entry.document["state"])
-                states[version["id"]] = LIVE if state == "restored" else state
-    return states
 
 
 def _named(entries: dict[Log, list[Entry]]) -> Iterator[tuple[Log, int | None, str, Entry]]:

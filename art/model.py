@@ -7,7 +7,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
@@ -420,6 +420,18 @@ def heads(entries: list[Entry]) -> tuple[Entry | None, set[str]]:
         else:
             superseded.add(entry.uid)
     return head, superseded
+
+
+def states(entries: Iterable[Entry]) -> dict[str, str]:
+    """Return the states that a log gives versions, by id: what its last entry says, `live` where that
+    is `restored`; but nothing undoes `purged` (FORMAT §9.2)."""
+    found: dict[str, str] = {}
+    for entry in entries:
+        state = str(entry.document.get("state"))
+        for version in entry.document.get("versions") or []:
+            if found.get(version["id"]) != "purged":
+                found[version["id"]] = "live" if state == "restored" else state
+    return found
 
 
 def apply_notes(document: Document, notes: list[Document]) -> Document:

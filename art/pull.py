@@ -36,7 +36,12 @@ class Puller:
     def __init__(self, pair: Pairing, hints: ChunkHints | None = None) -> None:
         self._pair = pair
         self._courier = Courier(
-            pair.remote.objects, pair.local.objects, pair.scratch, pair.reporter, hints=hints
+            pair.remote.objects,
+            pair.local.objects,
+            pair.scratch,
+            pair.reporter,
+            pair.jobs,
+            hints,
         )
 
     def plan(self, selection: Selection, depth: Depth) -> PullPlan:
@@ -177,6 +182,11 @@ class Supply:
         return None
 
     def _missing(self, record: Record) -> NotFoundError:
+        if record.state == "swept":
+            return NotFoundError(
+                f"the bytes of {record.ref} were freed by gc, after it was deleted or pruned",
+                hint=f"art log {record.key}" if record.key else None,
+            )
         return NotFoundError(
             f"the payload of {record.ref} is neither here nor at a remote",
             hint="push it from where it was made: art push",

@@ -314,6 +314,7 @@ class Pusher:
             pair.remote.objects,
             pair.scratch,
             pair.reporter,
+            pair.jobs,
             avoid=self._avoid or frozenset(),
         )
 

@@ -126,6 +126,7 @@ class Remotes:
         if self._is_there(wanted):
             return self.get(name)
         store, is_probed = self._prepare(wanted, probe=probe)
+        self._refuse_copy(store, wanted)
         fields = _fields(replace(wanted, probed=is_probed, repository=store.id))
         own = self._history()
 
@@ -292,6 +293,15 @@ class Remotes:
                 f"{wanted.where} is this repository itself, or a copy of its folder",
                 hint="name an empty folder, or another repository",
             )
+
+    def _refuse_copy(self, store: Store, wanted: RemoteSetting) -> None:
+        """Raise ConflictError for a copy of a remote's folder: the two could not be told apart."""
+        for other in self.all():
+            if other.repository == store.id:
+                raise ConflictError(
+                    f"{wanted.where} is the same repository as remote {other.name}, or a copy of it",
+                    hint="a mirror begins as an empty folder, and is filled by: art push --remote NAME",
+                )
 
     def _known_repository(self, setting: RemoteSetting) -> str | None:
         """Return the id of a remote's repository where something was fetched from it or pushed."""

@@ -19,6 +19,7 @@ from art.model import Entry, check_key, glob_pattern, heads
 from art.reporter import Reporter
 from art.store import Store
 
+_JOBS = 8  # threads that move payloads
 _THREADS = 32  # of requests for small things at once
 _GLOB = re.compile(r"[*?\[]")
 
@@ -174,9 +175,18 @@ class Pairing:
     """One repository here and one remote, with what is known of both."""
 
     def __init__(
-        self, local: Store, index: Index, remote: Store, name: str, reporter: Reporter
+        self,
+        local: Store,
+        index: Index,
+        remote: Store,
+        name: str,
+        reporter: Reporter,
+        jobs: int | None = None,
     ) -> None:
-        """`local` is a repository on this machine's disk, `name` what people call the remote."""
+        """`local` is a repository on this machine's disk, `name` what people call the remote, `jobs` how
+        many threads may work at a time, where somebody said that."""
+        self.jobs = jobs or _JOBS
+        threads = jobs or _THREADS
         backend = local.backend
         assert isinstance(backend, LocalBackend), "only what lies on a disk is synced"
         self.backend = backend
@@ -187,7 +197,7 @@ class Pairing:
         self.reporter = reporter
         self.ledger = Ledger(backend, remote.id)
         self.merger = Merger(backend, index, self.ledger, self._other_ledgers())
-        self.reader = LogReader(remote.backend, _THREADS)
+        self.reader = LogReader(remote.backend, threads)
 
     @property
     def scratch(self) -> LocalBackend:

@@ -28,7 +28,12 @@ def init(path: str | os.PathLike[str] = ".", *, bare: bool = False, nested: bool
     Raise ConflictError inside another repository unless `nested`, CorruptError where there is what
     is left of one.
     """
-    root = Path(path).absolute()
+    root = Path(os.path.abspath(path))
+    if os.path.lexists(root / "format.yaml"):
+        raise ConflictError(
+            f"{root} is a bare repository, which others push to",
+            hint=f"art clone {root} FOLDER makes one to work in",
+        )
     if not place.is_complete(root / DIRECTORY):
         above = None if nested else place.find(root.parent)
         if above:
@@ -49,6 +54,11 @@ def open(path: str | os.PathLike[str] | None = None) -> Repo:
     """
     start = Path(path or os.environ.get("ART_DIR") or ".").absolute()
     found = place.find(start)
+    if found is None and os.path.lexists(start / "format.yaml"):
+        raise NoRepositoryError(
+            f"{start} is a bare repository, which is looked at as a remote",
+            hint="art ls --remote .",
+        )
     if found is None:
         raise NoRepositoryError(f"no repository in {start} or above", hint="art init")
     return Repo(found)

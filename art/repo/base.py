@@ -284,7 +284,19 @@ class Base:
     def _exchange(self) -> Exchange:
         from art.exchange import Exchange
 
-        return Exchange(self._store, self._index, self.remotes, lambda: self.reporter, self._hints)
+        return Exchange(
+            self._store,
+            self._index,
+            self.remotes,
+            lambda: self.reporter,
+            self._hints,
+            self._wanted_jobs,
+        )
+
+    def _wanted_jobs(self) -> int | None:
+        """Return how many threads somebody asked for, None where nobody did."""
+        jobs = self.config.get("jobs")
+        return None if jobs.origin == "default" else int(jobs.value)
 
     @cached_property
     def _upkeep(self) -> Upkeep:
