@@ -76,11 +76,26 @@ def test_an_interrupted_clone_leaves_nothing_behind(world: World) -> None:
     raise AssertionError("it never passed")
 
 
-def test_a_clone_of_what_is_damaged_is_refused(world: World) -> None:
+def test_a_clone_of_what_is_damaged_says_so_and_has_the_rest(world: World) -> None:
     world.remote.inner.replace("manifests/k/v00000002.yaml", b"damaged")
     with pytest.raises(CorruptError, match="manifests/k/v00000002"):
         world.clone("c")
-    assert not (world.root / "c").exists()
+    with Repo(world.root / "c") as repo:
+        assert repo.remotes.get().name == "origin"
+        assert "k" not in repo.keys()  # noqa: SIM118 - a method
+
+
+def test_what_others_put_into_a_folder_survives_a_clone_that_fails(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(repo: Repo, *_: object, **__: object) -> None:
+        (repo.root / "notes.txt").write_text("mine")
+        raise UnavailableError("the network is gone")
+
+    monkeypatch.setattr(Repo, "fetch", fails)
+    with pytest.raises(UnavailableError):
+        world.clone("c")
+    assert [path.name for path in (world.root / "c").iterdir()] == ["notes.txt"]
 
 
 def test_what_is_there_is_left_alone(world: World) -> None:

@@ -82,11 +82,11 @@ def command(
     ] = False,
     only_artifact: Annotated[
         bool,
-        option("-a", "--only-artifact", help="Only the bytes go, by the next gc; no undo"),
+        option("--only-artifact", help="Only the bytes go, by the next gc; no undo"),
     ] = False,
     only_metadata: Annotated[
         bool,
-        option("-m", "--only-metadata", help="Only what is said of the versions goes; no undo"),
+        option("--only-metadata", help="Only what is said of the versions goes; no undo"),
     ] = False,
     ignore_errors: Annotated[
         bool, option("-i", "--ignore-errors", help="Go on with the others after an error")
@@ -105,7 +105,7 @@ def command(
             callback=set_jobs,
         ),
     ] = None,
-    message: Annotated[str | None, option("--message", metavar="TEXT", help="Why")] = None,
+    message: Annotated[str | None, option("-m", "--message", metavar="TEXT", help="Why")] = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     error_on_noop: ErrorOnNoop = False,
@@ -150,7 +150,7 @@ def command(
         force=force,
     )
     if dry_run or not plan.dropped:
-        _show_plan(output, plan, dry_run=dry_run)
+        _show_plan(output, plan, only, dry_run=dry_run)
         check_noop(not plan.dropped, "nothing to prune", is_error=error_on_noop)
         return
     _confirm(output, plan, only, yes=yes)
@@ -174,11 +174,12 @@ def _policy(rules: dict[str, Any], *, keep_tagged: bool) -> "Policy | None":
     return None
 
 
-def _show_plan(output: Output, plan: "PrunePlan", *, dry_run: bool) -> None:
+def _show_plan(output: Output, plan: "PrunePlan", only: str | None, *, dry_run: bool) -> None:
     output.show(_text(plan), _document(plan, dry_run=dry_run))
     count = count_text(len(plan.decisions), "version")
     if plan.dropped:
-        output.say(f"would prune {len(plan.dropped):,} of {count}")
+        undo = "; nothing would bring them back" if only else ""
+        output.say(f"would prune {len(plan.dropped):,} of {count}{undo}")
     else:
         output.say(f"nothing to prune: all of {count} stay")
 

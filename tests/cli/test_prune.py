@@ -265,7 +265,7 @@ def test_only_the_bytes(repo: Repo, files: Path, run: Runner) -> None:
     for number in range(3):
         (files / "README.txt").write_text(f"{number}\n")
         repo.create("d", files)
-    result = run("prune", "d", "--keep-last", "1", "-a", "-y", "-t", "4")
+    result = run("prune", "d", "--keep-last", "1", "--only-artifact", "-y", "-t", "4")
     assert "restore" not in result.err
     assert states(repo, "d") == {3: "live", 2: "swept", 1: "swept"}
     assert repo._store.catalog.manifest("d", 1).payload is not None
@@ -300,7 +300,7 @@ def test_what_a_version_that_stays_has_too_stays(
 
 def test_only_what_is_said_of_keyless_versions(repo: Repo, run: Runner) -> None:
     repo.value(None, 1)
-    run("prune", "--anonymous", "--keep-last", "0", "-m", "-y")
+    run("prune", "--anonymous", "--keep-last", "0", "--only-metadata", "-y")
     (uid,) = repo._store.catalog.anonymous_uids()
     assert repo._store.catalog.anonymous(uid).is_stub
 
@@ -310,7 +310,11 @@ def test_what_cannot_be_undone_is_not_done_beside_damage(repo: Repo, run: Runner
     path = repo._backend.path("manifests/other/v00000001.yaml")
     path.write_bytes(path.read_bytes()[:-5])
     (repo.root / ".art/index.sqlite").unlink()
-    for words in (("--unreferenced",), ("--keep-last", "1", "-a"), ("--keep-last", "1", "-m")):
+    for words in (
+        ("--unreferenced",),
+        ("--keep-last", "1", "--only-artifact"),
+        ("--keep-last", "1", "--only-metadata"),
+    ):
         failed = run("prune", "k", *words, "--yes", code=8)
         assert "what refers to the versions cannot be told" in failed.error
     assert live(repo) == [5, 4, 3, 2, 1]
