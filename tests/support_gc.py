@@ -21,7 +21,7 @@ from art import packer
 from art.backend import Backend, Item
 from art.catalog import STATE, VERSIONS, Log, parse_anonymous
 from art.model import Chunking, Entry, Manifest
-from art.objects import ObjectStore
+from art.objects import ObjectStore, layout_directory
 from art.remote import open_backend
 from art.repo import Repo
 from tests.support import get_files, lay_out
@@ -200,8 +200,9 @@ def sizes(repo: Repo) -> dict[str, int]:
     return found
 
 
-def contents_of(repo: Repo) -> dict[str, dict[str, bytes]]:
-    """Return the files of every version that is live or can be restored, from the packs as they are."""
+def contents_of(repo: Repo, *, is_partial: bool = False) -> dict[str, dict[str, bytes]]:
+    """Return the files of every version that is live or can be restored, from the packs as they are;
+    where it `is_partial`, of those alone that have a layout here."""
     backend = repo._backend
     objects = ObjectStore(backend, Chunking())
     manifests, states = read_all(backend)
@@ -211,4 +212,5 @@ def contents_of(repo: Repo) -> dict[str, dict[str, bytes]]:
         if states.get(id, "restored") in ("restored", "deleted")
         and manifest.payload
         and manifest.payload.tree
+        and (not is_partial or backend.names(layout_directory(manifest.payload.tree)))
     }
