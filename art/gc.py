@@ -23,7 +23,7 @@ from art.errors import CorruptError, NewerFormatError
 from art.index import Index, Record
 from art.layout import Layout
 from art.objects import StoredPayload, layout_directory
-from art.pack import RECORD, Location, pack_name
+from art.pack import RECORD, TRAILER_SIZE, Location, new_header, pack_name
 from art.repack import Places
 from art.reporter import Reporter
 from art.store import Store
@@ -33,6 +33,7 @@ MARKS = "gc/marks"
 _GONE = b"deleted\n"  # what is in the mark of a pack that is; before, it is the pack's id
 _MARK_SECONDS = 86400  # at least so old is a mark when its pack is deleted (FORMAT §13)
 _SMALL = 8 << 20
+_OVERHEAD = len(new_header()) + TRAILER_SIZE  # of any pack
 _MANY = 8  # so many small packs are joined
 _BASES = 4
 _THREADS = 16
@@ -360,7 +361,7 @@ class Collector:
             for pack, item in sight.packs.items()
             if not self._is_shared or sight.now - item.modified > _MARK_SECONDS
         }
-        going = {pack: size for pack, size in sizes.items() if 2 * weights.get(pack, 0) < size}
+        going = {p: size for p, size in sizes.items() if 2 * weights.get(p, 0) < size - _OVERHEAD}
         small = {p: size for p, size in sizes.items() if size < _SMALL and p not in going}
         return {**going, **small} if len(small) >= _MANY else going
 

@@ -323,7 +323,10 @@ class Pusher:
     def _secure(self, work: _Work) -> None:
         """Send anew what lies in packs that were marked since they were relied on. What cannot come is
         taken out of `work`."""
-        while self._relied and (new := self._endangered()):
+        while self._relied:
+            new, is_missing = self._endangered()
+            if not new and not is_missing:
+                return
             self._avoid = (self._avoid or set()) | new
             self._drop_lost_layouts()
             self._courier = self._new_courier()
@@ -350,20 +353,35 @@ class Pusher:
                 for manifest in work.keyless:
                     self._pair.ledger.forget_keyless(manifest.uid)
 
-    def _endangered(self) -> set[str]:
-        """Return packs that were marked, or, where a pack may have been deleted, are gone since."""
-        remote, began = self._pair.remote.objects, _clocks()
-        new = remote.marked_packs()
-        if max(now - then for now, then in zip(began, self._since, strict=True)) > _SAFE_SECONDS:
-            packs = set()
-            for tree in self._relied:
-                with contextlib.suppress(CorruptError):  # then it is sent again
-                    found = remote.stored(tree, self._pair.scratch, self._avoid or frozenset())
-                    packs |= found.packs() if found else set()
-            self._lost |= packs - set(remote.pack_ids()) if packs else set()
+    def _endangered(self) -> tuple[set[str], bool]:
+        """Return the packs that were marked since this was asked, or, where gc may have been through in
+        the meantime, are gone; and whether a payload may be missing."""
+        began = _clocks()
+        new = self._pair.remote.objects.marked_packs()
+        is_late = max(now - then for now, then in zip(began, self._since, strict=True))
+        is_missing = False
+        if is_late > _SAFE_SECONDS:
+            packs, is_missing = self._relied_packs()
+            self._lost |= packs - set(self._pair.remote.objects.pack_ids())
             new |= self._lost
             self._since = began
-        return new - (self._avoid or set())
+        return new - (self._avoid or set()), is_missing
+
+    def _relied_packs(self) -> tuple[set[str], bool]:
+        """Return the packs through which everything is read that must be there, and whether some of it
+        cannot be read at all."""
+        packs: set[str] = set()
+        is_missing = False
+        for tree in self._relied:
+            try:
+                found = self._pair.remote.objects.stored(
+                    tree, self._pair.scratch, self._avoid or frozenset()
+                )
+            except CorruptError:
+                found = None
+            packs |= found.packs() if found else set()
+            is_missing |= found is None
+        return packs, is_missing
 
     def _drop_lost_layouts(self) -> None:
         """Delete the layouts, of what is pushed here, through which nothing can be read any more: they
