@@ -11,14 +11,14 @@ from pathlib import Path
 from art.backend import LocalBackend
 from art.catalog import VERSIONS, Log
 from art.database import Database
-from art.errors import ArtError
+from art.errors import ArtError, ConflictError
 from art.fetch import Fetcher
 from art.index import Index, Record
 from art.merge import Ledger, renumbered
 from art.place import GC_LOCK
 from art.pull import Depth, Puller, Supply
 from art.push import Authority, Pusher
-from art.remotes import Remotes, RemoteSetting, is_place
+from art.remotes import Remotes, RemoteSetting, is_place, note_mirror
 from art.reporter import Reporter
 from art.store import Store
 from art.stubs import purged_records, put_stub
@@ -74,6 +74,9 @@ class Exchange:
                 held.release()
             for record in self._purged(Selection(patterns)) if pushed.entries else ():
                 put_stub(pair.remote.backend, record)
+            authority = self._remotes.get().repository
+            if authority not in (None, store.id) and (pushed.versions or pushed.entries):
+                note_mirror(store.backend, str(authority))
             return pushed
 
     def plan_fetch(self, patterns: Iterable[str], remote: str | None) -> Fetched:
@@ -199,6 +202,12 @@ class Exchange:
     def _pusher(self, pair: Pairing) -> Pusher:
         authority = self._remotes.get()
         if authority.repository in (None, pair.remote.id):
+            if authority.mirror_of and authority.mirror_of != pair.remote.id:
+                raise ConflictError(
+                    f"remote {authority.name} is a mirror: repository {authority.mirror_of} gives its "
+                    "numbers",
+                    hint="art remote add hub URL (where that one is); art config set authority hub",
+                )
             return Pusher(pair)
         ledger = Ledger(self._backend, str(authority.repository))
         return Pusher(pair, Authority(authority.name, ledger))

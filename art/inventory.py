@@ -34,7 +34,7 @@ LOCAL_NAMES = frozenset(
 )  # fmt: skip
 SHARED_NAMES = frozenset(
     {
-        "format.yaml", "features", "config.yaml", "manifests", "anonymous", "refs", "progress",
+        "format.yaml", "mirror.yaml", "features", "config.yaml", "manifests", "anonymous", "refs", "progress",
         "packs", "layouts", "previews", "runs", "cache", "drafts", "gc", "checkpoints",
     }
 )  # fmt: skip

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from art import document as documents
 from art.config import Config
 from art.errors import (
     ArtError,
@@ -24,7 +25,7 @@ from art.errors import (
     UnavailableError,
     UsageError,
 )
-from art.model import FORMAT, Document, check_tag, is_uid
+from art.model import FORMAT, Document, check_tag, is_uid, new_uid, now
 from art.place import DIRECTORY, is_complete
 from art.remote import check_url, is_remote, open_backend, redact
 from art.remote.url import local_path
@@ -33,7 +34,8 @@ from art.store import Store
 if TYPE_CHECKING:
     from art.backend import Backend
 
-_OWN_FIELDS = ("url", "single_writer", "probed", "repository")
+_OWN_FIELDS = ("url", "single_writer", "probed", "repository", "mirror_of")
+_MIRROR = "mirror.yaml"
 _SECRET_OPTION = re.compile(
     r"(?i)pass(?:word|wd|phrase)?$|pwd|secret|token|credential|(?:api|access|account)_?key$|^key$"
 )
@@ -44,8 +46,8 @@ _SUGGESTIONS = 3
 
 @dataclass(frozen=True)
 class RemoteSetting:
-    """What `config.yaml` says of a remote. `repository` is the id of what was found there; a URL that
-    has no name here has the name ''."""
+    """What `config.yaml` says of a remote. `repository` is the id of what was found there, `mirror_of`
+    that of the repository which gives its numbers; a URL that has no name here has the name ''."""
 
     name: str
     url: str
@@ -54,6 +56,7 @@ class RemoteSetting:
     probed: bool
     is_authority: bool
     repository: str | None = None
+    mirror_of: str | None = None
 
     @property
     def where(self) -> str:
@@ -127,7 +130,10 @@ class Remotes:
             return self.get(name)
         store, is_probed = self._prepare(wanted, probe=probe)
         self._refuse_copy(store, wanted)
-        fields = _fields(replace(wanted, probed=is_probed, repository=store.id))
+        found = replace(
+            wanted, probed=is_probed, repository=store.id, mirror_of=mirrored(store.backend)
+        )
+        fields = _fields(found)
         own = self._history()
 
         def edit(document: Document) -> Document:
@@ -159,15 +165,28 @@ class Remotes:
             self._warn(f"{self.get().name} gives versions their numbers now")
         return removed
 
-    def set_url(self, name: str, url: str) -> RemoteSetting:
-        """Change where a remote is. Raise ConflictError where what was fetched from it or pushed to it
-        came from another repository than is there."""
+    def set_url(
+        self, name: str, url: str, options: Mapping[str, str] | None = None
+    ) -> RemoteSetting:
+        """Change where a remote is, and with `options` how it is asked. Raise ConflictError where what
+        was fetched from it or pushed to it came from another repository than is there."""
         before = self.get(name)
-        after = replace(before, url=normal_url(url), probed=False, repository=None)
+        wanted = _asked_for(url, before.options if options is None else options)
+        after = replace(
+            before, url=wanted.url, options=wanted.options, probed=False, repository=None
+        )
         if known := self._known_repository(before):
             _check_same(after, known)
         store, is_probed = self._prepare(after, probe=True)
-        self._record(before, url=after.url, probed=is_probed, repository=store.id)
+        gone = {option: None for option in before.options if option not in after.options}
+        self._record(
+            before,
+            **gone,
+            **after.options,
+            url=after.url,
+            probed=is_probed,
+            repository=store.id,
+        )
         return self.get(name)
 
     def check(self, name_or_url: str, options: Mapping[str, str] | None = None) -> Checked:
@@ -319,7 +338,7 @@ class Remotes:
             fields = remotes.get(setting.name)
             if fields is None or check_url(str(fields.get("url"))) != setting.url:
                 return document
-            return {**document, "remotes": {**remotes, setting.name: {**fields, **found}}}
+            return {**document, "remotes": {**remotes, setting.name: _present({**fields, **found})}}
 
         self._config.change(edit)
 
@@ -342,6 +361,21 @@ def _place(setting: RemoteSetting) -> str:
     """Return what two settings have in common where one connection does for both. A connection does
     not survive a fork."""
     return repr((os.getpid(), setting.url, sorted(setting.options.items()), setting.single_writer))
+
+
+def mirrored(backend: Backend) -> str | None:
+    """Return the id of the repository whose numbers a remote holds, None where it gives its own."""
+    try:
+        found = documents.decode(backend.read(_MIRROR, 0, documents.READ_LIMIT), _MIRROR)
+    except (FileNotFoundError, CorruptError):
+        return None
+    return str(found["of"]) if is_uid(found.get("of")) else None
+
+
+def note_mirror(backend: Backend, authority: str) -> None:
+    """Let a remote say that another repository gives its numbers, unless it says so already."""
+    document = {"art": FORMAT, "uid": new_uid(), "created": now(), "of": authority}
+    backend.create(_MIRROR, documents.encode(document))
 
 
 def is_place(text: str) -> bool:
@@ -383,9 +417,10 @@ def _setting(name: str, given: Any, authority: object, path: str) -> RemoteSetti
     fields = _mapping(given, where, path)
     options = {option: fields[option] for option in fields if option not in _OWN_FIELDS}
     texts = {option: _option(value, f"{where}.{option}", path) for option, value in options.items()}
-    repository = fields.get("repository")
-    if repository is not None and not is_uid(repository):
-        raise _wrong(path, f"{where}.repository", repository, "the id of a repository")
+    ids = {field: fields.get(field) for field in ("repository", "mirror_of")}
+    for field, id in ids.items():
+        if id is not None and not is_uid(id):
+            raise _wrong(path, f"{where}.{field}", id, "the id of a repository")
     flags = {flag: fields.get(flag, False) for flag in ("single_writer", "probed")}
     for flag, value in flags.items():
         if not isinstance(value, bool):
@@ -401,7 +436,14 @@ def _setting(name: str, given: Any, authority: object, path: str) -> RemoteSetti
     except UsageError as error:
         raise UsageError(f"{path}: field {where!r}: {error.message}", hint=error.hint) from None
     return RemoteSetting(
-        name, url, texts, is_authority=name == authority, repository=repository, **flags
+        name,
+        url,
+        texts,
+        flags["single_writer"],
+        flags["probed"],
+        name == authority,
+        ids["repository"],
+        ids["mirror_of"],
     )
 
 
@@ -449,7 +491,12 @@ def _refuse_secret(option: str, value: str) -> None:
 def _fields(setting: RemoteSetting) -> Document:
     flags = {"single_writer": True} if setting.single_writer else {}
     found = {"probed": setting.probed, "repository": setting.repository}
-    return {"url": setting.url, **setting.options, **flags, **found}
+    fields = {"url": setting.url, **setting.options, **flags, **found}
+    return _present({**fields, "mirror_of": setting.mirror_of})
+
+
+def _present(fields: Document) -> Document:
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _unknown(name: str | None, settings: list[RemoteSetting]) -> NotFoundError:

@@ -36,6 +36,7 @@ _LOCAL = {
 }
 _SHARED = {
     "format.yaml",
+    "mirror.yaml",
     "features",
     "config.yaml",
     "manifests",

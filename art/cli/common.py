@@ -535,5 +535,10 @@ Place = Annotated[
 ]
 PlaceOptions = Annotated[
     list[str] | None,
-    option("--option", metavar="K=V", help="Option of the remote at a URL: endpoint_url=http://…"),
+    option(
+        "--option",
+        metavar="K=V",
+        help="Option of the remote at a URL: endpoint_url=http://…",
+        envvar=[f"ART_{name}_OPTION" for name in ("GET", "CAT", "LS", "LOG", "INSPECT", "RESOLVE")],
+    ),
 ]

@@ -34,7 +34,12 @@ Url = Annotated[
 ]
 Options = Annotated[
     list[str] | None,
-    option("--option", metavar="K=V", help="Option of this kind of remote, as region=eu-west-1"),
+    option(
+        "--option",
+        metavar="K=V",
+        help="Option of this kind of remote, as region=eu-west-1",
+        envvar=["ART_CLONE_OPTION", "ART_REMOTE_ADD_OPTION", "ART_REMOTE_CHECK_OPTION"],
+    ),
 ]
 Endpoint = Annotated[
     str | None, option("--endpoint-url", metavar="URL", help="Server that speaks as the cloud does")
@@ -155,14 +160,26 @@ def remove_remote(output: Output, name: Name) -> None:
 
 @app.command("set-url")
 @shared
-def change_url(output: Output, name: Name, url: Url) -> None:
+def change_url(
+    output: Output,
+    name: Name,
+    url: Url,
+    options: Options = None,
+    endpoint_url: Endpoint = None,
+    profile: Profile = None,
+    anonymous: Anonymous = False,
+) -> None:
     """Say where a remote is now; it must be the same repository
+
+    Its options stay, unless any are given.
 
     \b
     Examples:
       art remote set-url origin s3://new-bucket/repo
+      art remote set-url origin s3://bucket/repo --endpoint-url http://127.0.0.1:9000
     """
-    setting = open_repo(output).remotes.set_url(name, url)
+    given = parse_options(options, endpoint_url, profile, anonymous=anonymous)
+    setting = open_repo(output).remotes.set_url(name, url, given or None)
     output.show(plain.escape(f"remote {name} is at {setting.where}"), _document(setting))
 
 
