@@ -19,6 +19,8 @@ from art.index import Index, Record
 from art.merge import Ledger, finish
 from art.model import Entry, Manifest, check_progress
 from art.objects import layout_directory
+from art.place import GC_LOCK
+from art.pack import pack_name
 from art.stubs import purged_records
 from art.sync import Left, Pairing, Pushed, PushPlan, Renumbered, Selection, Sent, Superseded
 from art.transfer import Courier, Shipment
@@ -26,6 +28,7 @@ from art.transfer import Courier, Shipment
 _LOGS_AT_ONCE = 32
 _BASES = 3  # versions whose chunks are looked for at the remote before a payload is sent
 _GONE = ("swept", "purged")
+_SIZES_LIMIT = 256  # packs that are asked for one by one
 _SAFE_SECONDS = 12 * 3600  # half of what a pack stays at least after it was marked
 _ROUNDS = 20  # in which a number was taken, and nothing could be read at it
 
@@ -81,8 +84,11 @@ class Pusher:
         self._rounds: dict[Log, tuple[int, int]] = {}
         self._avoid: set[str] | None = None  # packs that gc is to delete, once that was asked
         self._since = _clocks()
-        self._lost: set[str] = set()  # packs that gc deleted after they were relied on
+        self._lost: set[str] = set()  # packs that are relied on and are not there
+        self._seen: set[str] = set()  # packs that are relied on and are there
+        self._is_published_safely = False
         self._relied: dict[str, list[str]] = {}  # payloads that must be there, and their bases
+        self._shipped: set[str] = set()  # of these, what was sent, or looked at
         self._courier = self._new_courier()
         self._packs = self._bytes = 0
         self._payload = True
@@ -115,6 +121,13 @@ class Pusher:
         Raise NotFoundError where a key is nowhere, or what the remote raises; what was published
         until then stays so, and the next push goes on behind it.
         """
+        held = self._pair.backend.together(GC_LOCK)
+        try:
+            return self._push(selection, payload=payload)
+        finally:
+            held.release()
+
+    def _push(self, selection: Selection, *, payload: bool) -> Pushed:
         finish(self._pair.backend, self._pair.index)
         self._payload = payload
         work = self._work(selection)
@@ -133,6 +146,8 @@ class Pusher:
                 self._secure_published(work)
             self._publish_progress(work)
         except BaseException as error:
+            if not self._is_published_safely:
+                self._look_again(work)
             self._tell(error)
             raise
         finally:
@@ -276,6 +291,7 @@ class Pusher:
 
     def _ship(self, shipment: Shipment) -> None:
         shipped = self._courier.ship(shipment)
+        self._shipped.add(shipment.payload)
         self._packs += shipped.packs
         self._bytes += shipped.size_bytes
 
@@ -325,12 +341,14 @@ class Pusher:
         taken out of `work`."""
         while self._relied:
             new, is_missing = self._endangered()
+            new |= self._missing_packs()
             if not new and not is_missing:
                 return
             self._avoid = (self._avoid or set()) | new
             self._drop_lost_layouts()
             self._courier = self._new_courier()
             for tree, bases in list(self._relied.items()):
+                self._shipped.discard(tree)
                 try:
                     if shipment := self._needed(tree, bases, payload=self._payload):
                         self._ship(shipment)
@@ -341,17 +359,20 @@ class Pusher:
     def _secure_published(self, work: _Work) -> None:
         """The same after versions are there. Where it fails they count as not published, so that the
         next push looks again."""
+        self._is_published_safely = False
         left = len(work.left)
-        is_secure = False
-        try:
-            self._secure(work)
-            is_secure = len(work.left) == left
-        finally:
-            if not is_secure:
-                for log, start in work.starts.items():
-                    self._pair.ledger.note_end(log, min(start, self._pair.ledger.end(log)))
-                for manifest in work.keyless:
-                    self._pair.ledger.forget_keyless(manifest.uid)
+        self._secure(work)
+        if len(work.left) > left:
+            self._look_again(work)
+        self._is_published_safely = True
+
+    def _look_again(self, work: _Work) -> None:
+        """Let the next push look whether the payloads are there."""
+        is_relied_on = self._avoid is not None
+        for log, start in work.starts.items() if is_relied_on else ():
+            self._pair.ledger.note_end(log, min(start, self._pair.ledger.end(log)))
+        for manifest in work.keyless if is_relied_on else ():
+            self._pair.ledger.forget_keyless(manifest.uid)
 
     def _endangered(self) -> tuple[set[str], bool]:
         """Return the packs that were marked since this was asked, or, where gc may have been through in
@@ -383,9 +404,34 @@ class Pusher:
             is_missing |= found is None
         return packs, is_missing
 
+    def _missing_packs(self) -> set[str]:
+        """Return packs that were at the remote, as its layouts say, and are not."""
+        remote = self._pair.remote.objects
+        if not remote.is_remote:  # there nothing but packs that are there is relied on
+            return set()
+        avoid = self._avoid or set()
+        with ThreadPoolExecutor(_LOGS_AT_ONCE, "packs") as threads:
+            found = threads.map(self._packs_of, self._relied.keys() - self._shipped)
+            packs = self._courier.relied_packs.union(*found) - self._seen - avoid
+            if len(packs) > _SIZES_LIMIT:
+                there = packs.intersection(remote.pack_ids())
+            else:
+                sizes = threads.map(self._remote.size, map(pack_name, packs))
+                there = {p for p, size in zip(packs, sizes, strict=True) if size is not None}
+        self._shipped |= self._relied.keys() if there == packs else set()
+        self._seen |= there
+        self._lost |= packs - there
+        return packs - there
+
+    def _packs_of(self, tree: str) -> set[str]:
+        remote = self._pair.remote.objects
+        with contextlib.suppress(CorruptError):  # then it is sent again
+            found = remote.stored(tree, self._pair.scratch, self._avoid or frozenset())
+            return found.packs() if found else set()
+        return set()
+
     def _drop_lost_layouts(self) -> None:
-        """Delete the layouts, of what is pushed here, through which nothing can be read any more: they
-        were written too late for gc to see them."""
+        """Delete the layouts, of what is pushed here, through which nothing can be read any more."""
         for tree in self._relied if self._lost else ():
             with contextlib.suppress(CorruptError):
                 for found in self._pair.remote.objects.readings(tree, self._pair.scratch):

@@ -49,7 +49,8 @@ class Cargo:
 class Sender:
     """Sends packs from one store to another, and knows what it sent.
 
-    `packs` are ids of packs at the target, `chunks` are those in packs that were made for it.
+    `packs` are ids of packs at the target, of which it `sent` some; `chunks` are those in packs that
+    were made for it.
     """
 
     def __init__(
@@ -68,6 +69,7 @@ class Sender:
         self._open: list[SamePack | NewPack] = []  # being written, to be dropped where that fails
         self._count = self._size = 0
         self.packs: set[str] = set()
+        self.sent: set[str] = set()
         self.chunks = Places()
 
     def find_staged(self, cargo: Cargo) -> None:
@@ -190,6 +192,7 @@ class Sender:
 
     def _note_sent(self, pack: str, size: int, *, is_new: bool) -> None:
         self.packs.add(pack)
+        self.sent.add(pack)
         if is_new:
             self._size += size
             self._count += 1

@@ -116,6 +116,7 @@ class Courier:
         self._bases: OrderedDict[str, StoredPayload] = OrderedDict()
         self._sender = Sender(source, target, scratch, reporter, jobs)
         self._links: set[str] = set()  # digests of layouts there
+        self._used: set[str] = set()  # packs into which layouts point that were written
         self._pending: set[str] = set()  # payloads that were planned and are not sent yet
         self._promised_packs: set[str] = set()
         self._promised = Places()
@@ -187,6 +188,11 @@ class Courier:
             self._sender.send(cargo)
         finally:
             self._reporter.finish()
+
+    @property
+    def relied_packs(self) -> set[str]:
+        """The packs into which the layouts written by `ship` point, and that were there before."""
+        return self._used - self._sender.sent
 
     def _verb(self) -> str:
         if self._target.is_remote:
@@ -377,6 +383,7 @@ class Courier:
         is_short = source.layout is source.root or not self._target.is_remote
         is_short = is_short or source.layout.chunk_count <= EXTENSION_LIMIT
         if is_short and source.packs() <= self._sender.packs:
+            self._used |= source.packs()
             if source.root.digest not in self._links:
                 self._create(source.root.name, source.root.content())
             if source.layout is not source.root:
@@ -398,6 +405,7 @@ class Courier:
         pieces = [self._piece(work, piece, places) for piece in work.source.pieces]
         work.cargo.needed, work.uses, work.held = {}, None, Places()  # memory for what follows
         names, records = places.packs, places.records
+        self._used |= {*names, *(root.packs if root else ())}
         del places
         return layouts.encode(
             work.source.digest, names, layouts.sort_records(records), pieces, root

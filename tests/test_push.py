@@ -10,11 +10,13 @@ import pytest
 
 import art
 from art import checkpoint
+from art.backend import Backend
 from art.catalog import VERSIONS, Log
 from art.document import encode
 from art.errors import ConflictError, NotFoundError, UnavailableError
 from art.merge import Ledger
 from art.place import UNFINISHED
+from art.remote import open_backend
 from art.repo import Repo
 from tests.conftest import Runner
 from tests.support import lay_out
@@ -430,7 +432,10 @@ def test_of_a_large_version_the_change_goes(world: World, a: Repo) -> None:
     world.requests()
     pushed = a.push()
     assert pushed.size_bytes < first / 50
-    assert len(world.requests()) <= 12  # three of them ask for marks of gc
+    requests = world.requests()
+    packs = sum(what == "size" and name.startswith("packs/") for what, name in requests)
+    assert packs <= 10 + 1, "whether what it relies on is there"
+    assert len(requests) - packs <= 12  # three of them ask for marks of gc
 
 
 def test_one_file_of_many_is_few_requests(world: World, a: Repo, b: Repo) -> None:
@@ -534,3 +539,75 @@ def test_everything_comes_back_from_a_fresh_clone(world: World, a: Repo) -> None
     clone = world.clone("c")
     for record in records_of(a):
         assert files_of(clone, record) == files_of(a, record)
+
+
+# -- remotes that lost bytes ---------------------------------------------------------------------
+
+
+@pytest.fixture
+def lossy(tmp_path: Path) -> Iterator[tuple[Repo, Backend]]:
+    """Return a repository with a remote whose packs are lost after the first push."""
+    url = f"memory://{tmp_path.name}-lossy"
+    repo = art.init(tmp_path / "lossy")
+    repo.remotes.add("origin", url)
+    repo.create("k", lay_out(tmp_path / "data", {"x": random_bytes(300_000, 1)}))
+    repo.push()
+    remote = open_backend(url)
+    for item in list(remote.walk("packs")):
+        remote.delete(item.name)
+    yield repo, remote
+    repo.close()
+
+
+def test_what_lies_in_packs_that_a_remote_lost_goes_anew(
+    lossy: tuple[Repo, Backend], tmp_path: Path
+) -> None:
+    """Its layouts are still there: of the same payload, and of one that the next resembles."""
+    repo, remote = lossy
+    repo.create("k", lay_out(tmp_path / "data", {"y": b"y" * 5000}))
+    assert repo.push().packs
+    repo.copy("k@v1", "copy")
+    assert repo.push().packs
+    with art.clone(remote.where, tmp_path / "clone") as clone:
+        for ref in ("k@v2", "copy", "k@v1"):
+            assert clone.version(ref).read("x") == random_bytes(300_000, 1)
+
+
+def test_without_payload_what_a_remote_lost_is_left(lossy: tuple[Repo, Backend]) -> None:
+    repo, _ = lossy
+    repo.copy("k", "copy")
+    pushed = repo.push(payload=False)
+    assert pushed.versions == []
+    assert [item.ref for item in pushed.left] == ["copy@v1"]
+
+
+def test_a_push_that_fails_before_it_looked_again_lets_the_next_one_look(
+    world: World, a: Repo, b: Repo
+) -> None:
+    """gc marks the packs of the first version after they were relied on, and the network fails."""
+    create(world, a, "k", 1, 300_000)
+    a.push()
+    b.fetch()
+    b.pull("k")
+    b.copy("k", "copy")
+    make(b, "z", "# z")
+    inner = world.remote.inner
+    packs = [item.name for item in inner.walk("packs")]
+    create_at_remote = inner.create
+
+    def create_and_mark(name: str, content: bytes) -> bool:
+        if name.startswith("manifests/z/"):
+            raise UnavailableError("no answer")
+        if name.startswith("manifests/copy/"):
+            for pack in packs:
+                create_at_remote(f"gc/marks/{Path(pack).stem}", b"")
+        return create_at_remote(name, content)
+
+    inner.create = create_and_mark  # type: ignore[method-assign]
+    with pytest.raises(UnavailableError):
+        b.push()
+    inner.create = create_at_remote  # type: ignore[method-assign]
+    assert b.push().packs, "what is marked goes anew"
+    for pack in packs:
+        inner.delete(pack)
+    assert world.clone("c").version("copy").read("x") == random_bytes(300_000, 1)
