@@ -53,7 +53,10 @@ class Keeping:
     def gc(self, remote: str | None, grace: float) -> Collected:
         """Remove what is needed no more; see `Collector`."""
         with self._collector(remote, grace, finishes=True) as collector:
-            return collector.execute(collector.plan())
+            plan = collector.plan()
+            if remote is None and plan.purged:
+                self._forget_copies()
+            return collector.execute(plan)
 
     def _put_stubs(self, backend: Backend, index: Index) -> None:
         """Finish purges of which only the state is there."""
@@ -66,7 +69,14 @@ class Keeping:
         with self._backend.alone(GC_LOCK):
             store, index = self._store, self._index
             purger = Purger(store, index, store.catalog, self._changes, self._local(grace))
+            self._forget_copies()
             return purger.purge(record, message, force=force)
+
+    def _forget_copies(self) -> None:
+        """Remove what is kept for transfers, which purged bytes may be in. No transfer runs now."""
+        for item in list(self._backend.walk("sync")):
+            if item.name.split("/")[2:3] in (["packs"], ["layouts"]):
+                self._backend.delete(item.name)
 
     def purge_remote(
         self, record: Record, remote: str, message: str | None, grace: float, *, force: bool

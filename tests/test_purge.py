@@ -396,6 +396,15 @@ def test_a_purge_while_others_push_what_they_share_loses_nothing(tmp_path: Path)
         place.close()
 
 
+def test_copies_that_an_interrupted_push_left_go(repo: Repo) -> None:
+    put(repo, "k", 1, secret=LEAK)
+    pack = repo.root / ".art/sync/019aa5a8-1f2e-7c3b-9d52-7d9b5e1c2a10/packs/ab/ab.pack"
+    pack.parent.mkdir(parents=True)
+    pack.write_bytes(LEAK)
+    repo.purge("k@v1")
+    assert leaks(repo.root / ".art") == []
+
+
 def test_objects_of_a_purged_version_are_no_layouts_either(repo: Repo) -> None:
     put(repo, "k", 1, secret=LEAK)
     tree = repo.version("k").payload.tree  # type: ignore[union-attr]
