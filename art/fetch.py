@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from typing import NoReturn, TypeAlias
 
 from art import document as documents
 from art.catalog import (
@@ -24,6 +26,8 @@ _LOGS_AT_ONCE = 16
 _BATCH = 4096  # documents that are held in memory before they are written
 _SHOWN = 3  # losses that are told one by one
 
+ProgressRank: TypeAlias = tuple[int, str, bytes]
+
 
 @dataclass
 class _Tally:
@@ -32,6 +36,8 @@ class _Tally:
     renumbered: dict[str, Renumbered] = field(default_factory=dict)  # by id
     superseded: list[Superseded] = field(default_factory=list)
     problems: dict[Log, ConflictError | CorruptError] = field(default_factory=dict)
+    others: list[CorruptError] = field(default_factory=list)  # of what is in no log
+    progress: list[str] = field(default_factory=list)  # uids of new progress artifacts
 
     def is_blocked(self, log: Log) -> bool:
         """Whether a log must wait: what comes before it cannot be taken in."""
@@ -100,14 +106,13 @@ class Fetcher:
             for news in self._news(logs, ends):
                 self._take(tally, news, take)
         if selection.has(None):
-            tally.versions += self._keyless(is_plan=is_plan)
-        if not is_plan:
-            self._pair.index.ask(lambda index: index.refresh_all())
-            self._fetch_progress(selection)
+            tally.versions += self._keyless(tally, is_plan=is_plan)
+        self._pair.index.ask(lambda index: index.refresh_all())
+        self._fetch_progress(tally, selection, is_plan=is_plan)
         self._refuse_unknown(selection, ends)
         self._pair.reporter.finish()
-        if tally.problems:
-            self._raise(list(tally.problems.values()))
+        if problems := [*tally.problems.values(), *tally.others]:
+            self._raise(problems)
         moved = list(tally.renumbered.values())
         return Fetched(self._pair.name, tally.versions, tally.entries, moved, tally.superseded)
 
@@ -124,10 +129,15 @@ class Fetcher:
         except (ConflictError, CorruptError) as error:
             tally.problems[news.log] = error
 
-    def _raise(self, problems: list[ConflictError | CorruptError]) -> None:
-        for problem in problems[1:]:
+    def _raise(self, problems: list[ConflictError | CorruptError]) -> NoReturn:
+        """Raise the first of these, and say how many there are."""
+        first, *more = problems
+        for problem in more[:_SHOWN]:
             self._pair.reporter.warn(problem.message)
-        raise problems[0]
+        if more:
+            message = f"{first.message}, and {len(more)} more such problems"
+            raise type(first)(message, hint=first.hint) from first
+        raise first
 
     # -- what is there ---------------------------------------------------------------------------
 
@@ -232,7 +242,10 @@ class Fetcher:
             tally.superseded += self._superseded(log, merged)
             return
         for number, data in merged.added:
-            tally.versions.append(Sent(log.key, number, _id(log, number, data)))
+            manifest = log.parse(number, data)
+            assert isinstance(manifest, Manifest)
+            tally.versions.append(Sent(log.key, number, manifest.id))
+            tally.progress += [manifest.uid] if manifest.type == "progress" else []
         for item in renumbered(log, merged):
             first = tally.renumbered.get(item.id)  # it moved with an earlier piece already
             tally.renumbered[item.id] = replace(item, old=first.old) if first else item
@@ -243,7 +256,7 @@ class Fetcher:
 
     # -- what is no log --------------------------------------------------------------------------
 
-    def _keyless(self, *, is_plan: bool) -> list[Sent]:
+    def _keyless(self, tally: _Tally, *, is_plan: bool) -> list[Sent]:
         """Take in the versions without a key that are not here yet."""
         here = set(self._catalog.anonymous_uids())
         names = self._remote.names("anonymous")
@@ -251,12 +264,16 @@ class Fetcher:
         new = [uid for uid in there if uid not in here]
         found = []
         with ThreadPoolExecutor(_LOGS_AT_ONCE, "keyless") as threads:
-            for uid, data in zip(new, threads.map(self._keyless_document, new), strict=True):
-                found.append((f"anonymous/{uid}.yaml", data))
+            futures = [(uid, threads.submit(self._keyless_document, uid)) for uid in new]
+        for uid, future in futures:
+            try:
+                found.append((f"anonymous/{uid}.yaml", future.result()))
+            except CorruptError as error:
+                tally.others.append(error)
         if not is_plan:
             for name, data in found:
                 self._pair.backend.create(name, data)
-            for uid in there:
+            for uid in {name[10:-5] for name, _ in found} | (here & set(there)):
                 self._pair.ledger.note_keyless(uid)
             lost = sorted(self._pair.ledger.keyless() & here - set(there))
             for uid in lost:
@@ -272,16 +289,24 @@ class Fetcher:
 
         return self._pair.reader.again(fetch)
 
-    def _fetch_progress(self, selection: Selection) -> None:
-        """Bring the values of progress artifacts up to date: the larger sequence number wins."""
+    def _fetch_progress(self, tally: _Tally, selection: Selection, *, is_plan: bool) -> None:
+        """Bring the values of progress artifacts up to date: the larger one counts."""
+        planned = tally.progress if is_plan else []
         records = self._pair.index.ask(lambda index: index.of_type("progress"))
         uids = [record.uid for record in records if selection.has(record.key) and record.is_live]
+        uids += [uid for uid in planned if uid not in uids]
         with ThreadPoolExecutor(_LOGS_AT_ONCE, "progress") as threads:
-            for uid, data in zip(uids, threads.map(self._progress, uids), strict=True):
-                if data is not None:
-                    self._take_progress(uid, data)
-                else:
-                    self._pair.ledger.note_progress(uid, 0)
+            futures = [(uid, threads.submit(self._progress, uid)) for uid in uids]
+        for uid, future in futures:
+            try:
+                data = future.result()
+            except CorruptError as error:
+                tally.others.append(error)
+                continue
+            if data is not None:
+                tally.entries += take_progress(self._pair, uid, data, is_plan=is_plan)
+            elif not is_plan:
+                self._pair.ledger.note_progress(uid, 0)
 
     def _progress(self, uid: str) -> bytes | None:
         name = f"progress/{uid}.yaml"
@@ -296,14 +321,32 @@ class Fetcher:
         except FileNotFoundError:
             return None
 
-    def _take_progress(self, uid: str, data: bytes) -> None:
-        name = f"progress/{uid}.yaml"
-        theirs = documents.decode(data, name)["sequence"]
-        with self._pair.backend.alone(f"progress-{uid}"):
-            ours = self._catalog.progress(uid)
-            if ours is None or ours["sequence"] < theirs:
-                self._pair.backend.replace(name, data)
-        self._pair.ledger.note_progress(uid, theirs)
+
+def progress_rank(name: str, data: bytes) -> ProgressRank:
+    """Return by what the values of a progress are ordered: of two the larger one counts everywhere."""
+    document = documents.decode(data, name)
+    check_progress(document, name)
+    return int(document["sequence"]), str(document["created"]), data
+
+
+def take_progress(pair: Pairing, uid: str, data: bytes, *, is_plan: bool = False) -> bool:
+    """Take the value of a progress that the remote has, unless ours is the larger one; return whether
+    it is taken."""
+    name = f"progress/{uid}.yaml"
+    theirs = progress_rank(name, data)
+    with contextlib.nullcontext() if is_plan else pair.backend.alone(f"progress-{uid}"):
+        ours: ProgressRank | None = None
+        with contextlib.suppress(FileNotFoundError, CorruptError):  # it is mended by theirs
+            ours = progress_rank(name, pair.backend.read(name))
+        is_new = ours is None or ours < theirs
+        if is_new and not is_plan:
+            pair.backend.replace(name, data)
+    if not is_plan:
+        known = theirs[0]
+        if ours is not None and theirs < ours:  # which is yet to be pushed
+            known = min(known, ours[0] - 1)
+        pair.ledger.note_progress(uid, known)
+    return is_new
 
 
 def renumbered(log: Log, merged: Merged) -> list[Renumbered]:

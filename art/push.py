@@ -14,14 +14,14 @@ from art import checkpoint
 from art import document as documents
 from art.catalog import STATE, VERSIONS, Log
 from art.errors import ArtError, ConflictError, CorruptError, NotFoundError, UnavailableError
-from art.fetch import Fetcher
+from art.fetch import Fetcher, ProgressRank, progress_rank, take_progress
 from art.index import Index, Record
 from art.merge import Ledger, finish
-from art.model import Entry, Manifest, check_progress
+from art.model import Entry, Manifest
 from art.objects import layout_directory
-from art.place import GC_LOCK
 from art.pack import pack_name
-from art.stubs import purged_records
+from art.place import GC_LOCK
+from art.stubs import purged_records, put_stub
 from art.sync import Left, Pairing, Pushed, PushPlan, Renumbered, Selection, Sent, Superseded
 from art.transfer import Courier, Shipment
 
@@ -90,7 +90,7 @@ class Pusher:
         self._relied: dict[str, list[str]] = {}  # payloads that must be there, and their bases
         self._shipped: set[str] = set()  # of these, what was sent, or looked at
         self._courier = self._new_courier()
-        self._packs = self._bytes = 0
+        self._packs = self._bytes = self._progress = 0
         self._payload = True
         self._restored = False
         self._unfinished: set[str | None] = set()  # keys where a purged version has no stub yet
@@ -109,6 +109,7 @@ class Pusher:
         versions += [Sent(None, None, m.id) for m in work.keyless if m.uid in work.ready]
         others = [log for log in work.logs if log.name != VERSIONS]
         entries = sum(entry.uid in work.ready for log in others for entry in self._unpublished(log))
+        entries += len(work.progress)
         size = sum(shipment.size_bytes for shipment in shipments)
         requests = 2 + len(work.logs) + len(versions) + entries
         requests += sum(shipment.requests for shipment in shipments)
@@ -158,7 +159,7 @@ class Pusher:
         return Pushed(
             self._pair.name,
             sorted(self._sent.values(), key=lambda sent: (sent.key or "", sent.number or 0)),
-            sum(map(len, self._entries.values())),
+            self._entry_count,
             self._packs,
             self._bytes,
             list(self._renumbered.values()),
@@ -166,13 +167,22 @@ class Pusher:
             work.left,
         )
 
+    @property
+    def _entry_count(self) -> int:
+        return sum(map(len, self._entries.values())) + self._progress
+
     def _tell(self, error: BaseException) -> None:
         """Say what was published before it came to an end."""
-        if self._sent:
-            refs = ", ".join(sent.ref for sent in list(self._sent.values())[-3:])
-            count = len(self._sent)
-            more = f"{count} versions, the last of them {refs}" if count > 3 else refs
-            self._pair.reporter.warn(f"published at {self._pair.name} before that: {more}")
+        count = len(self._sent)
+        refs = ", ".join(sent.ref for sent in list(self._sent.values())[-3:])
+        parts = (
+            [f"{count} versions, the last of them {refs}" if count > 3 else refs] if count else []
+        )
+        if entries := self._entry_count:
+            parts.append("1 entry" if entries == 1 else f"{entries} entries")
+        if parts:
+            told = " and ".join(parts)
+            self._pair.reporter.warn(f"published at {self._pair.name} before that: {told}")
         elif isinstance(error, KeyboardInterrupt):
             self._pair.reporter.warn(f"nothing was published at {self._pair.name}")
 
@@ -596,9 +606,14 @@ class Pusher:
         if end and not self._is_there(log, end, contents.pop(0)):
             self._pair.ledger.note_end(log, 0)
             raise _LostError
-        for number, data in enumerate(contents, end + 1):
+        following = list(enumerate(contents, end + 1))
+        for number, data in following:
             document = log.parse(number, data)
-            if document.uid not in work.ready or self._stop.is_set():
+            if self._stop.is_set():
+                return
+            if document.uid not in work.ready:
+                if any(_uid(log, n, d) in work.ready for n, d in following[number - end :]):
+                    raise _TakenError  # a fetch took in what is at the remote, and ours has moved
                 return
             name = log.file(number)
             if not self._remote.create(name, data) and self._present(name) != data:
@@ -616,10 +631,17 @@ class Pusher:
             return theirs is not None
         with contextlib.suppress(CorruptError):
             present, ours = log.parse(number, theirs), log.parse(number, data)
-            if present.uid == ours.uid and _is_stub(ours) and not _is_stub(present):
-                self._remote.replace(log.file(number), data)
+            if present.uid == ours.uid and _is_stub(ours):
+                self._purge(log, number, ours.uid)
                 return True
         return False
+
+    def _purge(self, log: Log, number: int, uid: str) -> None:
+        """Replace a manifest at the remote by the stub that is here."""
+        records = self._pair.index.ask(lambda index: index.versions(log.key))
+        for record in records:
+            if record.uid == uid and record.number == number:
+                put_stub(self._remote, record)
 
     def _present(self, name: str) -> bytes | None:
         try:
@@ -671,17 +693,21 @@ class Pusher:
     def _publish_progress(self, work: _Work) -> None:
         def publish(uid: str) -> None:
             name = f"progress/{uid}.yaml"
-            data = self._pair.backend.read(name)
-            sequence = _sequence(name, data)
+            ours = self._pair.backend.read(name)
             theirs = self._present(name)
-            there = 0
+            there: ProgressRank | None = None
             if theirs is not None:
                 with contextlib.suppress(CorruptError):  # then this mends it
-                    there = _sequence(name, theirs)
-            if there < sequence:
-                self._remote.replace(name, data)
+                    there = progress_rank(name, theirs)
+            rank = progress_rank(name, ours)
+            is_new = there is None or there < rank
+            if is_new:
+                self._remote.replace(name, ours)
+            elif theirs is not None and there is not None and rank < there:
+                take_progress(self._pair, uid, theirs)
             with self._lock:
-                self._pair.ledger.note_progress(uid, max(there, sequence))
+                self._progress += is_new
+                self._pair.ledger.note_progress(uid, max(rank, there or rank)[0])
 
         self._all([partial(publish, uid) for uid, _ in work.progress])
 
@@ -699,12 +725,6 @@ class Pusher:
 def _clocks() -> tuple[float, float]:
     """Return two clocks, in seconds: one may be set back, the other one stops while a machine sleeps."""
     return time.time(), time.monotonic()
-
-
-def _sequence(name: str, data: bytes) -> int:
-    document = documents.decode(data, name)
-    check_progress(document, name)
-    return int(document["sequence"])
 
 
 def _uid(log: Log, number: int, data: bytes) -> str:

@@ -44,9 +44,11 @@ def put_stub(backend: Backend, record: Record) -> bool:
     The number is that of the store that `backend` is. What is there and is not that version stays.
     """
     manifest = _manifest(backend, record)
-    if manifest is None or manifest.uid != record.uid or manifest.is_stub:
+    if manifest is None or manifest.uid != record.uid:
         return False
     _delete_checkpoints(backend, record)
+    if manifest.is_stub:
+        return False
     backend.replace(_name(record), stub(manifest))
     _delete_checkpoints(backend, record)  # one that somebody wrote in between
     return True

@@ -89,7 +89,7 @@ class PushPlan:
 
 @dataclass(frozen=True)
 class Pushed:
-    """What a push came to. `entries` counts tag moves, states, notes and settings."""
+    """What a push came to. `entries` counts tag moves, states, notes, settings and values of progress."""
 
     remote: str
     versions: list[Sent]

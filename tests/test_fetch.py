@@ -59,7 +59,7 @@ def test_a_fetch_brings_all_that_is_said_and_no_payloads(world: World, a: Repo, 
     fetched = b.fetch()
     assert planned == fetched
     assert len(fetched.versions) == 4
-    assert fetched.entries == 3
+    assert fetched.entries == 4
     assert b.plan_fetch().versions == b.fetch().versions == []
     assert documents_of(a) == documents_of(b)
     assert progress_of(b) == {"bar@v1": 30}
@@ -202,6 +202,27 @@ def test_a_damaged_document_is_refused_and_the_rest_comes(
     b.fetch()
     assert documents_of(a) == documents_of(b)
     assert progress_of(a) == progress_of(b)
+
+
+def test_of_several_damaged_documents_the_first_is_named_and_the_rest_comes(
+    world: World, a: Repo, b: Repo
+) -> None:
+    everything(a, world.root)
+    a.create(None, world.root / "data", title="another")
+    a.progress("foo", 40)
+    a.push()
+    keyless = [name for name in world.remote.order if name.startswith("anonymous/")]
+    values = [name for name in world.remote.order if name.startswith("progress/")]
+    for name in ("manifests/k/v00000001.yaml", keyless[0], values[0]):
+        damage(world, name)
+    with pytest.raises(CorruptError, match=r"v00000001\.yaml .* and 2 more such problems"):
+        b.fetch()
+    assert keyless[1] in documents_of(b)
+    assert b._backend.size(values[1]) is not None
+    for name in ("manifests/k/v00000001.yaml", keyless[0], values[0]):
+        world.remote.inner.replace(name, world.remote.documents[name])
+    world.settle()
+    world.check_equal()
 
 
 def test_a_document_that_is_damaged_on_its_way_is_asked_for_again(

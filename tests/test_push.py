@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,10 +13,11 @@ import art
 from art import checkpoint
 from art.backend import Backend
 from art.catalog import VERSIONS, Log
-from art.document import encode
+from art.document import decode, encode
 from art.errors import ConflictError, NotFoundError, UnavailableError
 from art.merge import Ledger
 from art.place import UNFINISHED
+from art.push import Pusher
 from art.remote import open_backend
 from art.repo import Repo
 from tests.conftest import Runner
@@ -105,6 +107,27 @@ def test_what_was_published_before_an_end_is_told(world: World, a: Repo) -> None
     with pytest.raises(UnavailableError):
         a.push()
     assert any("published at origin before that: k@v4" in told for told in world.warnings("a"))
+
+
+def test_entries_that_were_published_before_an_end_are_told(world: World, a: Repo) -> None:
+    make(a, "k", "# 1")
+    a.push()
+    a.tag("k", "prod")
+    a.progress("bar", 10)
+    a.push("k")
+    a.tag("k", "again")
+    replace = world.remote.inner.replace
+
+    def fail(name: str, content: bytes) -> None:
+        raise UnavailableError("no answer")
+
+    world.remote.inner.replace = fail  # type: ignore[method-assign]
+    with pytest.raises(UnavailableError):
+        a.push()
+    assert world.warnings("a") == ["published at origin before that: bar@v1 and 1 entry"]
+    world.remote.inner.replace = replace  # type: ignore[method-assign]
+    pushed = a.push()
+    assert (pushed.versions, pushed.entries) == ([], 1), "the progress"
 
 
 # -- what is left --------------------------------------------------------------------------------
@@ -259,6 +282,48 @@ def test_what_has_no_effect_is_told_with_a_command_that_does_it_again(
     assert b.push().superseded == []
     world.settle()
     world.check_equal()
+
+
+def test_what_another_process_fetches_during_a_push_does_not_end_it(
+    world: World, a: Repo, b: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make(a, "k", "# 1")
+    a.push()
+    b.fetch()
+    make(b, "k", "# b")
+    b.push()
+    make(a, "k", "# a")
+    prepare = Pusher._secure
+
+    def fetch_before(self: Pusher, *args: Any) -> None:
+        monkeypatch.setattr(Pusher, "_secure", prepare)
+        with Repo(world.root / "a") as other:
+            other.fetch()
+        prepare(self, *args)
+
+    monkeypatch.setattr(Pusher, "_secure", fetch_before)
+    assert [sent.ref for sent in a.push().versions] == ["k@v3"]
+    world.settle()
+    world.check_equal()
+
+
+def test_a_purge_by_who_is_behind_takes_the_checkpoints_away(
+    world: World, a: Repo, b: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(checkpoint, "SIZES", (8, 4))
+    make(a, "k", "# 1", "# 2", "# secret")
+    a.push()
+    b.fetch()
+    make(a, "k", *(f"# {number}" for number in range(7)))
+    a.push()
+    log = Log("k", VERSIONS)
+    assert len(world.remote.inner.names(f"checkpoints/{log.directory}")) == 3
+    b.purge("k@v3")
+    make(b, "k", "# mine")
+    del world.remote.documents[log.file(3)]  # which now may get other content
+    b.push()
+    assert b"purged" in world.remote.inner.read(log.file(3))
+    assert world.remote.inner.names(f"checkpoints/{log.directory}") == ["_5-8"]
 
 
 def test_a_number_that_is_taken_and_cannot_be_read_ends_the_push(world: World, a: Repo) -> None:
@@ -529,6 +594,29 @@ def test_the_larger_sequence_of_a_progress_wins(world: World, a: Repo, b: Repo) 
     a.push()
     b.fetch()
     assert progress_of(b) == {"bar@v1": 40}
+
+
+@pytest.mark.parametrize("created", ["2020-01-01T00:00:00.000000Z", "2090-01-01T00:00:00.000000Z"])
+@pytest.mark.parametrize("is_pushed_first", [False, True])
+def test_of_two_values_of_a_progress_with_one_sequence_number_one_wins_everywhere(
+    world: World, a: Repo, b: Repo, created: str, is_pushed_first: bool
+) -> None:
+    a.progress("bar", 10)
+    a.push()
+    b.fetch()
+    a.progress("bar", 20)
+    (name,) = (name for name in world.remote.documents if name.startswith("progress/"))
+    other = encode({**decode(a._backend.read(name), name), "value": 70, "created": created})
+    world.remote.inner.replace(name, other)
+    world.remote.documents[name] = other
+    b.fetch()
+    assert progress_of(b) == {"bar@v1": 70}
+    if is_pushed_first:
+        assert a.push().entries == (created < "2026")
+    assert a.fetch().entries == (not is_pushed_first and created > "2026")
+    world.settle()
+    world.check_equal()
+    assert progress_of(b) == {"bar@v1": 70 if created > "2026" else 20}
 
 
 def test_everything_comes_back_from_a_fresh_clone(world: World, a: Repo) -> None:

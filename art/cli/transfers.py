@@ -81,10 +81,10 @@ def pushed_document(repo: "Repo", pushed: "Pushed") -> dict[str, Any]:
 
 
 def what_text(versions: int, entries: int) -> str:
-    """Return such as "2 versions and 1 change of tags, notes or states"."""
+    """Return such as "2 versions and 1 change of tags, notes, states or progress"."""
     parts = [count_text(versions, "version")] if versions or not entries else []
     if entries:
-        parts.append(f"{count_text(entries, 'change')} of tags, notes or states")
+        parts.append(f"{count_text(entries, 'change')} of tags, notes, states or progress")
     return " and ".join(parts)
 
 
