@@ -164,7 +164,8 @@ def read_all(backend: Backend) -> tuple[dict[str, Manifest], dict[str, str]]:
             manifests[document.id] = document
         elif isinstance(document, Entry):
             for version in document.document["versions"]:
-                states[version["id"]] = str(document.document["state"])
+                if states.get(version["id"]) != "purged":  # which is final
+                    states[version["id"]] = str(document.document["state"])
     for file in backend.names("anonymous"):
         manifest = parse_anonymous(file[:-5], backend.read(f"anonymous/{file}"))
         manifests[manifest.id] = manifest
