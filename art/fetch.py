@@ -167,13 +167,16 @@ class Fetcher:
                     yield f"{directory}/{name}"
 
     def _refuse_unknown(self, selection: Selection, ends: dict[Log, int]) -> None:
-        known = {log.key for log in ends}
-        for key in selection.exact or ():
-            if key not in known and not self._numbers(Log(key, VERSIONS)):
-                raise NotFoundError(
-                    f"there is no key {key!r}, neither here nor at {self._pair.name}",
-                    hint=f"art ls --remote {self._pair.name}",
-                )
+        if not selection.unmatched(log.key for log in ends):
+            return
+        here = self._pair.index.ask(lambda index: index.ends())
+        for pattern in selection.unmatched(log.key for log in {*ends, *here}):
+            is_exact = Selection([pattern]).exact is not None
+            what = f"there is no key {pattern!r}" if is_exact else f"no key matches {pattern!r}"
+            raise NotFoundError(
+                f"{what}, neither here nor at {self._pair.name}",
+                hint=f"art ls --remote {self._pair.name}",
+            )
 
     def _note_lost(self, selection: Selection, ends: dict[Log, int]) -> None:
         """Note where the remote has less than it had, so that both sides are compared from the start

@@ -80,6 +80,15 @@ class Ledger:
         """Note that the remote does not have a keyless version."""
         self._note("keyless", uid, 0)
 
+    def unpurged(self) -> list[str]:
+        """Return the names of manifests at the remote that are stubs here."""
+        known = {**self._known.get("unpurged", {}), **self._news.get("unpurged", {})}
+        return [name for name in known if self._number("unpurged", name)]
+
+    def note_unpurged(self, name: str, *, is_so: bool = True) -> None:
+        """Note that a manifest at the remote is a stub here, or not any more."""
+        self._note("unpurged", name, int(is_so))
+
     @property
     def is_final(self) -> bool:
         """Whether numbers there stay as they are: not in a repository that somebody works in."""
@@ -179,6 +188,8 @@ class Merger:
                 if self._apply(found):
                     break
             self._ledger.note_end(log, first + len(contents) - 1)
+            for number in found.unpurged:
+                self._ledger.note_unpurged(log.file(number))
             return found.merged()
 
     def local(self, log: Log, after: int) -> list[bytes]:
@@ -205,6 +216,12 @@ class Merger:
             agreed += 1
         if not agreed and first > 1:
             raise DivergedError
+        purged = {item.uid for item in ours if item.is_stub}
+        unpurged = [
+            number
+            for number, other in enumerate(theirs, first)
+            if other.uid in purged and not other.is_stub
+        ]
         start = first + agreed
         final = max((ledger.end(log) for ledger in self._others), default=0)
         if start <= final and agreed < min(len(ours), len(theirs)):
@@ -212,7 +229,7 @@ class Merger:
                 f"{_called(log, start)} is published already, and the remote has another one there",
                 hint="it may belong to another repository; art remote ls",
             )
-        return _Comparison(log, start, ours[agreed:], theirs[agreed:], stubs)
+        return _Comparison(log, start, ours[agreed:], theirs[agreed:], stubs, unpurged)
 
     def _apply(self, found: _Comparison) -> bool:
         """Write what is new; return False where another process wrote in between."""
@@ -243,19 +260,23 @@ class Merger:
 
 @dataclass(frozen=True)
 class _Comparison:
-    """Both sides of a log from number `start` on, where they begin to differ."""
+    """Both sides of a log from number `start` on, where they begin to differ. `stubs` are theirs that
+    take the place of manifests here, `unpurged` the numbers there whose stubs are here."""
 
     log: Log
     start: int
     ours: list[_Item]
     theirs: list[_Item]
     stubs: list[tuple[int, bytes]]
+    unpurged: list[int]
 
     @property
     def target(self) -> list[_Item]:
         """The documents that the log is to have from `start` on."""
         known = {item.uid for item in self.theirs}
-        return self.theirs + [item for item in _each_once(self.ours) if item.uid not in known]
+        found = self.theirs + [item for item in _each_once(self.ours) if item.uid not in known]
+        stubs = {item.uid: item for item in self.ours + self.theirs if item.is_stub}
+        return [stubs.get(item.uid, item) for item in found]
 
     def numbered(self) -> Iterator[tuple[int, _Item]]:
         return enumerate(self.target, self.start)

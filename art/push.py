@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
 from art import checkpoint
 from art import document as documents
-from art.catalog import STATE, VERSIONS, Log
+from art.catalog import STATE, VERSIONS, Log, parse_anonymous
 from art.errors import ArtError, ConflictError, CorruptError, NotFoundError, UnavailableError
 from art.fetch import Fetcher, ProgressRank, progress_rank, take_progress
 from art.index import Index, Record
@@ -91,6 +91,10 @@ class Pusher:
         self._shipped: set[str] = set()  # of these, what was sent, or looked at
         self._courier = self._new_courier()
         self._packs = self._bytes = self._progress = 0
+        self._known_keyless: set[str] = set()  # that were at the remote before
+        self._gone: set[str | None] = set()  # keys of versions whose payload nobody has any more
+        self._finals: dict[Log, int] = {}  # ends that the remote had
+        self._set_back: list[Left] = []
         self._payload = True
         self._restored = False
         self._unfinished: set[str | None] = set()  # keys where a purged version has no stub yet
@@ -132,13 +136,16 @@ class Pusher:
         finish(self._pair.backend, self._pair.index)
         self._payload = payload
         work = self._work(selection)
-        self._unfinished = {record.key for record in purged_records(self._pair.index)}
         superseded: list[Superseded] = []
         try:
+            work = self._met(work, selection)
+            self._unfinished = {record.key for record in purged_records(self._pair.index)}
             self._prepare(work, self._ship, payload=payload)
             self._secure(work)
+            self._publish_gone(work)
             self._publish_keyless(work)
-            self._publish_all([log for log in work.logs if log.name == VERSIONS], work)
+            self._publish_all([*work.versions, *self._named_logs(work)], work)
+            self._purge_all(selection)
             others = [log for log in work.logs if log.name != VERSIONS]
             self._hold_back(work, others)
             self._secure_published(work)
@@ -164,7 +171,7 @@ class Pusher:
             self._bytes,
             list(self._renumbered.values()),
             superseded,
-            work.left,
+            work.left + self._set_back,
         )
 
     @property
@@ -188,26 +195,88 @@ class Pusher:
 
     # -- what is to be done ----------------------------------------------------------------------
 
-    def _work(self, selection: Selection) -> _Work:
+    def _met(self, work: _Work, selection: Selection) -> _Work:
+        """Take in what the remote has of keys of which that was not known, so that nothing is sent of
+        what was purged there; return what is to be pushed then. Payloads are looked at all the same."""
+        self._meet_keyless(work)
+        unknown = [log for log in work.versions if not self._pair.ledger.end(log)]
+        with ThreadPoolExecutor(_LOGS_AT_ONCE, "look") as threads:
+            sizes = threads.map(self._remote.size, [log.file(1) for log in unknown])
+            keys = {log.key for log, size in zip(unknown, sizes, strict=True) if size is not None}
+        if not keys:
+            return work
+        logs = [log for log in work.logs if log.key in keys and log.name != VERSIONS]
+        if not self._authority:
+            logs += [state for key in keys if (state := Log(key, STATE)) not in logs]
+        for log in [*(log for log in unknown if log.key in keys), *logs]:
+            self._take_in(log)
+        again = self._work(selection, dict.fromkeys((log for log in unknown if log.key in keys), 0))
+        again.keyless = work.keyless
+        again.left += [left for left in work.left if left not in again.left]
+        return again
+
+    def _meet_keyless(self, work: _Work) -> None:
+        there = set(self._remote.names("anonymous")) if work.keyless else set()
+        for manifest in [m for m in work.keyless if f"{m.uid}.yaml" in there]:
+            if self._agrees(manifest, work):
+                self._known_keyless.add(manifest.uid)
+            else:
+                work.keyless.remove(manifest)
+
+    def _agrees(self, manifest: Manifest, work: _Work) -> bool:
+        """Whether the remote has the same as we for a keyless version; of a stub on one side both get
+        one."""
+        name = f"anonymous/{manifest.uid}.yaml"
+        ours, theirs = self._pair.backend.read(name), self._present(name)
+        if ours == theirs:
+            return True
+        found: Manifest | None = None
+        with contextlib.suppress(CorruptError):
+            found = parse_anonymous(manifest.uid, theirs or b"")
+        if found and found.is_stub and theirs is not None:
+            with self._pair.index.replacing(None):
+                self._pair.backend.replace(name, theirs)
+            self._pair.ledger.note_keyless(manifest.uid)
+        elif found and manifest.is_stub:
+            for record in self._pair.index.ask(lambda index: index.versions(None)):
+                if record.uid == manifest.uid:
+                    put_stub(self._remote, record)
+            return True
+        else:
+            reason = f"{self._pair.name} has something else at {name}"
+            hint = f"art remote check {self._pair.name}"
+            work.left.append(Left(name, reason, hint, is_conflict=True))
+        return False
+
+    def _work(self, selection: Selection, starts: Mapping[Log, int] | None = None) -> _Work:
+        """Return what is new here: beyond `starts`, or what is known to be at the remote."""
         pair = self._pair
         pair.index.ask(lambda index: index.refresh_all())
         ends = pair.index.ask(lambda index: index.ends())
         work = _Work()
         for log, end in sorted(ends.items(), key=lambda item: item[0].directory):
-            if selection.has(log.key) and end > pair.ledger.end(log):
-                self._add_log(work, log)
+            start = (starts or {}).get(log, pair.ledger.end(log))
+            if selection.has(log.key) and end > start:
+                self._add_log(work, log, start)
         if selection.has(None):
             self._add_keyless(work)
         self._add_progress(work, selection)
-        for key in selection.exact or ():
-            if Log(key, VERSIONS) not in ends:
-                raise NotFoundError(
-                    f"there is no key {key!r}", hint="`art ls` shows the keys there are"
-                )
+        for pattern in selection.unmatched(log.key for log in ends):
+            self._refuse_unknown(pattern)
         return work
 
-    def _add_log(self, work: _Work, log: Log) -> None:
-        start = self._pair.ledger.end(log)
+    def _refuse_unknown(self, pattern: str) -> None:
+        """Raise NotFoundError where a pattern matches nothing, unless it means keys of the remote."""
+        hint = "`art ls` shows the keys there are"
+        alone = Selection([pattern])
+        if alone.exact:
+            raise NotFoundError(f"there is no key {pattern!r}", hint=hint)
+        found = (Log.of(item.name) for item in self._remote.walk("manifests"))
+        if not any(located and alone.has(located[0].key) for located in found):
+            where = f"neither here nor at {self._pair.name}"
+            raise NotFoundError(f"no key matches {pattern!r}, {where}", hint=hint)
+
+    def _add_log(self, work: _Work, log: Log, start: int) -> None:
         try:
             parsed = [
                 (number, log.parse(number, data))
@@ -295,7 +364,10 @@ class Pusher:
             if shipment:
                 use(shipment)
         except (NotFoundError, CorruptError) as error:
-            work.left.append(Left(self._ref_of(manifest), *_why(error)))
+            reason, hint = _why(error)
+            if payload and isinstance(error, NotFoundError) and self._pair.has_others:
+                hint = f"art pull --all {manifest.key or ''}".rstrip()
+            work.left.append(Left(self._ref_of(manifest), reason, hint))
             return False
         return True
 
@@ -307,7 +379,10 @@ class Pusher:
 
     def _shipment(self, manifest: Manifest, bases: list[str], *, payload: bool) -> Shipment | None:
         tree = manifest.payload.tree if manifest.payload else None
-        if not tree or manifest.is_stub or self._is_gone(manifest):
+        if not tree or manifest.is_stub:
+            return None
+        if self._is_gone(manifest):
+            self._gone.add(manifest.key)
             return None
         return self._needed(tree, [*bases, *self._inputs(manifest)], payload=payload)
 
@@ -534,6 +609,28 @@ class Pusher:
         )
         return [entry for entry in parsed if isinstance(entry, Entry)]
 
+    def _publish_gone(self, work: _Work) -> None:
+        """Publish what is said of versions whose payload nobody has any more before they come, so that
+        they are not live without one at any moment."""
+        versions = [m for found in work.versions.values() for _, m in found] + work.keyless
+        coming = {manifest.id for manifest in versions if manifest.uid in work.ready}
+        early = _Work()
+        for log in [log for log in work.logs if log.name == STATE and log.key in self._gone]:
+            for entry in self._unpublished(log):
+                is_end = entry.document.get("state") in ("deleted", *_GONE)
+                named = [id for key, id in _named(entry) if not self._is_published(key, id)]
+                if not is_end or not coming.issuperset(named) or entry.uid not in work.ready:
+                    break
+                early.ready.add(entry.uid)
+            early.logs.append(log)
+        self._publish_all(early.logs, early)
+
+    def _named_logs(self, work: _Work) -> list[Log]:
+        """Return the logs of versions of which something is to be published and no version is new: the
+        remote may have lost them."""
+        logs = {Log(log.key, VERSIONS) for log in work.logs if log.key is not None}
+        return [log for log in logs - work.versions.keys() if self._pair.ledger.end(log)]
+
     def _publish_all(self, logs: list[Log], work: _Work) -> None:
         """Publish what is ready of these logs, many at once. Where another writer was first, take in
         what is there and go on behind it."""
@@ -562,7 +659,7 @@ class Pusher:
     def _bring_again(self, log: Log, work: _Work) -> None:
         """Make ready what the remote has lost of a log, payloads too."""
         again = _Work()
-        self._add_log(again, log)
+        self._add_log(again, log, self._pair.ledger.end(log))
         self._prepare(again, self._ship, payload=self._payload)
         if log.name != VERSIONS:
             self._hold_back(again, [log])
@@ -574,8 +671,11 @@ class Pusher:
         if self._authority:
             self._compare_with_mirror(log, self._authority)
         else:
+            finals = max(self._finals.get(log, 0), before)
             for item in Fetcher(self._pair).fetch_log(log):
                 first = self._renumbered.get(item.id)
+                if item.key == log.key and log.name == VERSIONS and item.old <= finals:
+                    self._set_back.append(_set_back(self._pair.name, item))
                 old = first.old if first else item.old
                 self._renumbered[item.id] = Renumbered(item.key, old, item.new, item.id)
         rounds, end = self._rounds.get(log, (0, before))
@@ -604,6 +704,7 @@ class Pusher:
         end = self._pair.ledger.end(log)
         contents = self._pair.merger.local(log, max(end, 1) - 1)
         if end and not self._is_there(log, end, contents.pop(0)):
+            self._finals[log] = end
             self._pair.ledger.note_end(log, 0)
             raise _LostError
         following = list(enumerate(contents, end + 1))
@@ -632,15 +733,23 @@ class Pusher:
         with contextlib.suppress(CorruptError):
             present, ours = log.parse(number, theirs), log.parse(number, data)
             if present.uid == ours.uid and _is_stub(ours):
-                self._purge(log, number, ours.uid)
+                self._purge(log, number)
                 return True
         return False
 
-    def _purge(self, log: Log, number: int, uid: str) -> None:
+    def _purge_all(self, selection: Selection) -> None:
+        """Replace manifests that are stubs here and were met at the remote as they were before."""
+        for name in self._pair.ledger.unpurged():
+            located = Log.of(name)
+            if located and selection.has(located[0].key):
+                self._purge(*located)
+                self._pair.ledger.note_unpurged(name, is_so=False)
+
+    def _purge(self, log: Log, number: int) -> None:
         """Replace a manifest at the remote by the stub that is here."""
         records = self._pair.index.ask(lambda index: index.versions(log.key))
         for record in records:
-            if record.uid == uid and record.number == number:
+            if record.number == number and record.state == "purged":
                 put_stub(self._remote, record)
 
     def _present(self, name: str) -> bytes | None:
@@ -679,14 +788,14 @@ class Pusher:
         def publish(manifest: Manifest) -> None:
             name = f"anonymous/{manifest.uid}.yaml"
             data = self._pair.backend.read(name)
-            if not self._remote.create(name, data) and self._present(name) != data:
-                raise CorruptError(
-                    f"{self._pair.name} has something else at {name}",
-                    hint=f"art remote check {self._pair.name}",
-                )
+            is_known = manifest.uid in self._known_keyless
+            is_there = is_known or not self._remote.create(name, data)
+            if is_there and not is_known and not self._agrees(manifest, work):
+                return
             with self._lock:
                 self._pair.ledger.note_keyless(manifest.uid)
-                self._sent[manifest.uid] = Sent(None, None, manifest.id)
+                if not is_known:
+                    self._sent[manifest.uid] = Sent(None, None, manifest.id)
 
         self._all([partial(publish, m) for m in work.keyless if m.uid in work.ready])
 
@@ -733,6 +842,15 @@ def _uid(log: Log, number: int, data: bytes) -> str:
 
 def _is_stub(document: Manifest | Entry) -> bool:
     return isinstance(document, Manifest) and document.is_stub
+
+
+def _set_back(remote: str, item: Renumbered) -> Left:
+    return Left(
+        f"{item.key}@v{item.old}",
+        f"{remote} had published it, and has another version there now: it is v{item.new} now",
+        f"art remote check {remote}",
+        is_conflict=True,
+    )
 
 
 def _called(log: Log, number: int) -> str:

@@ -164,6 +164,16 @@ class Selection:
             return True
         return key is not None and any(glob.fullmatch(key) for glob in self._globs)
 
+    def unmatched(self, keys: Iterable[str | None]) -> list[str]:
+        """Return the patterns that none of these keys matches."""
+        left = dict(zip(self.patterns, self._globs, strict=True))
+        for key in keys:
+            if not left:
+                break
+            for pattern in [p for p, glob in left.items() if key and glob.fullmatch(key)]:
+                del left[pattern]
+        return list(left)
+
     @property
     def exact(self) -> list[str] | None:
         """The keys, where each is named as it is, else None."""
@@ -204,6 +214,11 @@ class Pairing:
         """Where layouts of the remote are kept, and packs on their way to it."""
         self.backend.make_directory(self.ledger.directory)
         return LocalBackend(self.backend.root / self.ledger.directory)
+
+    @property
+    def has_others(self) -> bool:
+        """Whether there are other remotes that something is known of."""
+        return bool(self._other_ledgers())
 
     def close(self) -> None:
         """End what works in the background."""

@@ -76,8 +76,12 @@ def test_one_key_comes_alone(a: Repo, b: Repo) -> None:
     assert b.keys() == ["k"]
     b.fetch("k/*")
     assert b.keys() == ["k", "k/sub"]
-    with pytest.raises(NotFoundError, match="nowhere"):
-        b.fetch("nowhere")
+    for pattern in ("nowhere", "nowhere*"):
+        for bring in (b.fetch, b.plan_fetch, b.pull):
+            with pytest.raises(NotFoundError, match="nowhere"):
+                bring("k", pattern)
+    make(b, "here", "# here")
+    assert b.fetch("her*").versions == b.push("k/*").versions == []
 
 
 def test_our_own_versions_follow_those_of_the_remote(world: World, a: Repo, b: Repo) -> None:

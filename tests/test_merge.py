@@ -116,6 +116,18 @@ def test_a_stub_of_ours_wins(repo: Repo) -> None:
     assert [r.state for r in repo.history("sales/report")] == ["live", "live", "purged"]
 
 
+@pytest.mark.parametrize("ours", [[X, stub_of(A)], [stub_of(A), X], [X, A, stub_of(A)]])
+def test_a_stub_of_ours_wins_wherever_it_is(repo: Repo, ours: list[bytes]) -> None:
+    put(repo, *ours)
+    one = merger(repo)
+    one.merge(LOG, 1, [A, B])
+    assert [LOG.parse(n, repo._backend.read(LOG.file(n))).uid for n in (1, 2, 3)] == [
+        LOG.parse(1, data).uid for data in (A, B, X)
+    ]
+    assert repo._backend.read(LOG.file(1)) == stub_of(A)
+    assert one._ledger.unpurged() == [LOG.file(1)], "the remote is yet to get it"
+
+
 def test_one_document_with_two_contents_is_damage(repo: Repo) -> None:
     put(repo, A)
     other = encode(manifest_document(uid=LOG.parse(1, A).uid, title="changed"))
@@ -301,3 +313,27 @@ def test_a_fetch_says_which_of_our_moves_has_no_effect_any_more(world: World) ->
     assert [item.what for item in b.push().superseded] == [lost.what]
     world.settle()
     world.check_equal()
+
+
+def test_a_stub_goes_to_a_remote_that_has_the_manifest(world: World) -> None:
+    a, b = world.repos["a"], world.repos["b"]
+    a.markdown("k", "# one")
+    a.markdown("k", "# two")
+    a.push()
+    b.fetch()
+    log = Log("k", VERSIONS)
+    before = world.remote.inner.read(log.file(1))
+    a.purge("k@v1")
+    del world.remote.documents[log.file(1)]  # which now may get other content
+    a.push()
+    stub = world.remote.inner.read(log.file(1))
+    assert b"purged" in stub
+    b.fetch()
+    del world.remote.documents[log.file(1)]
+    world.remote.inner.replace(log.file(1), before)  # as a backup has it
+    (ledger,) = (world.root / "b/.art/sync").glob("*/published.json")
+    ledger.unlink()
+    b = world.reopen("b")
+    b.fetch()
+    b.push()
+    assert world.remote.inner.read(log.file(1)) == stub

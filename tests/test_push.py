@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -93,8 +94,9 @@ def test_one_key_goes_alone(world: World, a: Repo, b: Repo) -> None:
     create(world, a, None, 1)
     assert [sent.ref for sent in a.push("k").versions] == ["k@v1"]
     assert [sent.ref for sent in a.push("k/*").versions] == ["k/sub@v1"]
-    with pytest.raises(NotFoundError, match="nowhere"):
-        a.push("nowhere")
+    for pattern in ("nowhere", "nowhere*"):
+        with pytest.raises(NotFoundError, match="nowhere"):
+            a.push("k", pattern)
     b.fetch()
     assert b.keys() == ["k", "k/sub"]
 
@@ -462,6 +464,20 @@ def test_a_mirror_with_something_else_at_a_number_is_a_conflict(
     assert documents_of(a) == before
 
 
+def test_where_another_remote_may_have_a_payload_the_hint_says_so(
+    mirrored: tuple[Repo, Repo], tmp_path: Path
+) -> None:
+    a, b = mirrored
+    a.create("k", lay_out(tmp_path / "data", {"x": random_bytes(5000, 1)}))
+    a.push()
+    b.fetch()
+    b.push(remote="mirror")
+    (left,) = b.push(remote="mirror").left
+    assert (left.ref, left.hint) == ("k@v1", "art pull --all k")
+    b.pull("k", all=True)
+    assert b.push(remote="mirror").left == []
+
+
 # -- what it costs -------------------------------------------------------------------------------
 
 
@@ -562,6 +578,89 @@ def test_checkpoints_are_written_by_whoever_publishes_their_last_document(
         data = world.remote.inner.read(checkpoint.name(log, first, last))
         expected = [world.remote.inner.read(log.file(n)) for n in range(first, last + 1)]
         assert checkpoint.decode(data, last - first + 1, "here") == expected
+
+
+def forget(world: World, name: str) -> Repo:
+    """Let a repository forget what it knows of its remotes."""
+    shutil.rmtree(world.root / name / ".art/sync")
+    return world.reopen(name)
+
+
+def test_what_was_there_already_does_not_count_as_pushed(world: World, a: Repo) -> None:
+    create(world, a, "k", 1)
+    create(world, a, None, 2)
+    a.tag("k", "prod")
+    a.push()
+    a = forget(world, "a")
+    make(a, "other", "# 1")
+    pushed = a.push()
+    assert [sent.ref for sent in pushed.versions] == ["other@v1"]
+    assert pushed.entries == 0
+
+
+@pytest.mark.parametrize("is_keyless", [False, True])
+def test_nothing_is_sent_again_of_what_was_purged_at_a_remote(
+    tmp_path: Path, is_keyless: bool
+) -> None:
+    (tmp_path / "remote").mkdir()
+    a = art.init(tmp_path / "a")
+    a.remotes.add("origin", str(tmp_path / "remote"))
+    folder = lay_out(tmp_path / "data", {"x": random_bytes(50_000, 1)})
+    id = a.create(None if is_keyless else "k", folder).version.id
+    a.push()
+    with art.clone(str(tmp_path / "remote"), tmp_path / "b", all=True):
+        a.purge(id, remote="origin")
+    assert not list((tmp_path / "remote/packs").rglob("*.pack"))
+    shutil.rmtree(tmp_path / "b/.art/sync")
+    with Repo(tmp_path / "b") as b:
+        make(b, "other", "# 1")
+        assert [sent.ref for sent in b.push().versions] == ["other@v1"]
+        assert [record.state for record in records_of(b) if record.id == id] == ["purged"]
+    assert not list((tmp_path / "remote/packs").rglob("*.pack"))
+    a.close()
+
+
+def test_a_version_without_payload_is_never_live_at_a_remote(world: World, a: Repo) -> None:
+    """Killed anywhere, a push of a version that was swept leaves none that promises a payload."""
+    create(world, a, "k", 1)
+    make(a, "k", "# 2")
+    a.delete("k@v1")
+    a.gc(grace="0s")
+    a.push()
+    names = [name for name in world.remote.order if "/k/" in name]
+    assert names.index("refs/k/_state/00000002.yaml") < names.index("manifests/k/v00000001.yaml")
+    assert [record.state for record in world.clone("c").history("k")] == ["live", "swept"]
+
+
+def test_a_tag_brings_its_version_again_that_the_remote_lost(world: World, a: Repo) -> None:
+    create(world, a, "k", 1)
+    a.push()
+    world.lose("manifests/", "packs/", "layouts/")
+    a.tag("k@v1", "prod")
+    pushed = a.push()
+    assert [sent.ref for sent in pushed.versions] == ["k@v1"]
+    assert pushed.entries == 1
+    world.check_remote()
+
+
+def test_a_published_number_that_has_gone_to_another_is_told(
+    world: World, a: Repo, b: Repo
+) -> None:
+    make(a, "k", "# 1", "# 2")
+    a.push()
+    world.lose("manifests/k/v00000002")
+    b.fetch()
+    make(b, "k", "# other")
+    b.push()
+    a.tag("k@v2", "prod")
+    pushed = a.push()
+    (left,) = pushed.left
+    assert (left.ref, left.is_conflict) == ("k@v2", True)
+    assert "it is v3 now" in left.reason
+    b.fetch()
+    assert b.version("k@prod").text() == "# 2"
+    world.settle()
+    world.check_equal()
 
 
 def test_what_is_known_of_a_remote_is_no_evidence(world: World, a: Repo) -> None:
