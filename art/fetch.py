@@ -61,6 +61,10 @@ class Fetcher:
         self._pair = pair
         self._catalog = pair.local.catalog
         self._remote = pair.remote.backend
+        self._times: dict[
+            Log, int
+        ] = {}  # of the last document of each log there, where it is listed
+        self._finals: dict[Log, int] = {}  # up to which number documents were final there
 
     def plan(self, selection: Selection) -> Fetched:
         """Return what `fetch` would do now."""
@@ -99,12 +103,17 @@ class Fetcher:
         self._pair.reporter.start(f"looking at {self._pair.name}")
         # Entries name versions: so they are listed before the versions, and taken in after them.
         ends = self._ends(selection)
+        if self._pair.ledger.is_final:
+            self._finals = {log: self._pair.ledger.end(log) for log in ends}
         self._note_lost(selection, ends)
         tally = _Tally()
         for is_versions in (True, False):
             logs = [log for log in ends if (log.name == VERSIONS) == is_versions]
             for news in self._news(logs, ends):
                 self._take(tally, news, take)
+        for log, modified in () if is_plan else self._times.items():
+            if not tally.is_blocked(log):
+                self._pair.ledger.note_seen(log, modified)
         if selection.has(None):
             tally.versions += self._keyless(tally, is_plan=is_plan)
         self._pair.index.ask(lambda index: index.refresh_all())
@@ -145,26 +154,36 @@ class Fetcher:
         """Return the remote's logs with the number of the last document of each."""
         ends: dict[Log, int] = {}
         keys = selection.exact
-        for name in self._names(keys):
+        for name, modified in self._names(keys):
             located = Log.of(name)
             if located and selection.has(located[0].key):
                 log, number = located
-                ends[log] = max(number, ends.get(log, 0))
+                if number >= ends.get(log, 0):
+                    ends[log] = number
+                    self._times[log] = modified
+        if keys is not None:  # few: they are compared each time
+            self._times = {}
         return ends
 
-    def _names(self, keys: list[str] | None) -> Iterator[str]:
+    def _names(self, keys: list[str] | None) -> Iterator[tuple[str, int]]:
+        """Yield the names of documents, and when they were made, in milliseconds."""
         if keys is None:
             for prefix in ("refs", "manifests"):
                 for item in self._remote.walk(prefix):
-                    yield item.name
+                    yield item.name, int(item.modified * 1000)
             return
         for key in keys:
             for item in self._remote.walk(refs_directory(key)):
-                yield item.name
+                yield item.name, 0
             directory = manifest_directory(key)
             for name in self._remote.names(directory):
                 if parse_number(name) is not None:
-                    yield f"{directory}/{name}"
+                    yield f"{directory}/{name}", 0
+
+    def _is_other(self, log: Log) -> bool:
+        """Whether the last document of a log may be another one than both sides had: a remote that was
+        set back to an older state has a new time there."""
+        return log not in self._times or not self._pair.ledger.is_seen(log, self._times[log])
 
     def _refuse_unknown(self, selection: Selection, ends: dict[Log, int]) -> None:
         if not selection.unmatched(log.key for log in ends):
@@ -218,6 +237,8 @@ class Fetcher:
             for first in range(known, ends[log], _BATCH) if ends[log] > known else ():
                 # The last one known comes too: it shows that both sides are still the same.
                 pieces.append((log, max(first, 1), min(first + _BATCH, ends[log])))
+            if 0 < known == ends[log] and self._is_other(log):
+                pieces.append((log, known, known))
         threads = ThreadPoolExecutor(_LOGS_AT_ONCE, "logs")
         try:
             yield from _windowed(threads, self._read, pieces)
@@ -250,6 +271,11 @@ class Fetcher:
             tally.versions.append(Sent(log.key, number, manifest.id))
             tally.progress += [manifest.uid] if manifest.type == "progress" else []
         for item in renumbered(log, merged):
+            if item.old <= self._finals.get(log, 0):
+                self._pair.reporter.warn(
+                    f"{self._pair.name} had published {item.key}@v{item.old}, and has another version "
+                    f"there now: it is v{item.new} now; others may know it by its old number"
+                )
             first = tally.renumbered.get(item.id)  # it moved with an earlier piece already
             tally.renumbered[item.id] = replace(item, old=first.old) if first else item
 

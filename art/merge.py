@@ -80,6 +80,14 @@ class Ledger:
         """Note that the remote does not have a keyless version."""
         self._note("keyless", uid, 0)
 
+    def is_seen(self, log: Log, modified: int) -> bool:
+        """Whether the last document of a log was compared with one that had this time there."""
+        return self._number("times", log.directory) == modified
+
+    def note_seen(self, log: Log, modified: int) -> None:
+        """Note when the last document of a log that was compared was made there, in milliseconds."""
+        self._note("times", log.directory, modified)
+
     def unpurged(self) -> list[str]:
         """Return the names of manifests at the remote that are stubs here."""
         known = {**self._known.get("unpurged", {}), **self._news.get("unpurged", {})}

@@ -172,6 +172,39 @@ def test_where_a_lost_number_was_given_again_nothing_is_lost(
     assert texts(b) == ["# 1", "# other", "# 2", "# 3", "# 4"]
 
 
+@pytest.mark.parametrize("keys", [(), ("k",)])
+def test_a_remote_that_was_set_back_and_has_grown_as_long_again_is_noticed(
+    world: World, a: Repo, b: Repo, keys: tuple[str, ...]
+) -> None:
+    make(a, "k", "# 1", "# 2")
+    make(a, "other", "# 1")
+    a.push()
+    a.fetch()
+    world.lose("manifests/k/v00000002")
+    b.fetch()
+    make(b, "k", "# other")
+    b.push()
+    (moved,) = a.fetch(*keys).renumbered
+    assert (moved.old, moved.new) == (2, 3)
+    (told,) = world.warnings("a")
+    assert told.startswith("origin had published k@v2, and has another version there now")
+    assert a.fetch(*keys).renumbered == []
+    assert not world.warnings("a")
+    world.settle()
+    world.check_equal()
+
+
+def test_a_fetch_of_nothing_new_asks_for_listings_only(world: World, a: Repo) -> None:
+    make(a, "k", "# 1", "# 2")
+    a.tag("k", "prod")
+    make(a, "other", "# 1")
+    a.push()
+    a.fetch()
+    world.requests()
+    a.fetch()
+    assert not [call for call in world.requests() if call[0] == "read" and "/" in call[1]]
+
+
 # -- damage --------------------------------------------------------------------------------------
 
 
