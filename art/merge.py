@@ -88,6 +88,16 @@ class Ledger:
         """Note when the last document of a log that was compared was made there, in milliseconds."""
         self._note("times", log.directory, modified)
 
+    def start(self, log: Log) -> int:
+        """Return from which number on a push looks: versions that were published may be yet to be
+        looked at again."""
+        again = self._number("again", log.directory)
+        return min(self.end(log), again - 1) if again else self.end(log)
+
+    def note_again(self, log: Log, start: int | None) -> None:
+        """Note that a push is to look at payloads again from a number on, or need not any more."""
+        self._note("again", log.directory, 0 if start is None else start + 1)
+
     def unpurged(self) -> list[str]:
         """Return the names of manifests at the remote that are stubs here."""
         known = {**self._known.get("unpurged", {}), **self._news.get("unpurged", {})}

@@ -108,7 +108,7 @@ class Pusher:
             Sent(log.key, number, manifest.id)
             for log, found in work.versions.items()
             for number, manifest in found
-            if manifest.uid in work.ready
+            if manifest.uid in work.ready and number > self._pair.ledger.end(log)
         ]
         versions += [Sent(None, None, m.id) for m in work.keyless if m.uid in work.ready]
         others = [log for log in work.logs if log.name != VERSIONS]
@@ -142,6 +142,7 @@ class Pusher:
             self._unfinished = {record.key for record in purged_records(self._pair.index)}
             self._prepare(work, self._ship, payload=payload)
             self._secure(work)
+            self._note_begun(work)
             self._publish_gone(work)
             self._publish_keyless(work)
             self._publish_all([*work.versions, *self._named_logs(work)], work)
@@ -255,7 +256,7 @@ class Pusher:
         ends = pair.index.ask(lambda index: index.ends())
         work = _Work()
         for log, end in sorted(ends.items(), key=lambda item: item[0].directory):
-            start = (starts or {}).get(log, pair.ledger.end(log))
+            start = (starts or {}).get(log, pair.ledger.start(log))
             if selection.has(log.key) and end > start:
                 self._add_log(work, log, start)
         if selection.has(None):
@@ -447,17 +448,27 @@ class Pusher:
         self._is_published_safely = False
         left = len(work.left)
         self._secure(work)
+        self._is_published_safely = True
         if len(work.left) > left:
             self._look_again(work)
-        self._is_published_safely = True
+            return
+        for log in work.versions:
+            self._pair.ledger.note_again(log, None)
+
+    def _note_begun(self, work: _Work) -> None:
+        """Let the next push look at payloads again where this one is killed before it does."""
+        if self._avoid is not None:
+            for log in work.versions:
+                self._pair.ledger.note_again(log, work.starts[log])
+            self._pair.ledger.save()
 
     def _look_again(self, work: _Work) -> None:
         """Let the next push look whether the payloads are there."""
-        is_relied_on = self._avoid is not None
-        for log, start in work.starts.items() if is_relied_on else ():
-            self._pair.ledger.note_end(log, min(start, self._pair.ledger.end(log)))
-        for manifest in work.keyless if is_relied_on else ():
-            self._pair.ledger.forget_keyless(manifest.uid)
+        if self._avoid is not None:
+            for log in work.versions:
+                self._pair.ledger.note_again(log, work.starts[log])
+            for manifest in work.keyless:
+                self._pair.ledger.forget_keyless(manifest.uid)
 
     def _endangered(self) -> tuple[set[str], bool]:
         """Return the packs that were marked since this was asked, or, where gc may have been through in

@@ -768,8 +768,9 @@ def test_without_payload_what_a_remote_lost_is_left(lossy: tuple[Repo, Backend])
     assert [item.ref for item in pushed.left] == ["copy@v1"]
 
 
+@pytest.mark.parametrize("is_fetched", [False, True])
 def test_a_push_that_fails_before_it_looked_again_lets_the_next_one_look(
-    world: World, a: Repo, b: Repo
+    world: World, a: Repo, b: Repo, is_fetched: bool
 ) -> None:
     """gc marks the packs of the first version after they were relied on, and the network fails."""
     create(world, a, "k", 1, 300_000)
@@ -794,7 +795,14 @@ def test_a_push_that_fails_before_it_looked_again_lets_the_next_one_look(
     with pytest.raises(UnavailableError):
         b.push()
     inner.create = create_at_remote  # type: ignore[method-assign]
-    assert b.push().packs, "what is marked goes anew"
+    if is_fetched:
+        b.fetch()
+    pushed = b.push()
+    assert pushed.packs, "what is marked goes anew"
+    assert [sent.ref for sent in pushed.versions] == ["z@v1"]
+    world.requests()
+    b.push()
+    assert len(world.requests()) <= 2
     for pack in packs:
         inner.delete(pack)
     assert world.clone("c").version("copy").read("x") == random_bytes(300_000, 1)
