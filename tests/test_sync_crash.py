@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 import art.exchange
-import art.repo
+import art.repo.base
 import art.sync
 from art.backend import LocalStaged
 from art.errors import StorageError, UnavailableError
@@ -182,7 +182,7 @@ def test_cut_off_at_any_step_of_writing_here(
                     def __init__(self, place: Path) -> None:
                         super().__init__(place, fault)
 
-                for module in (art.repo, art.exchange, art.sync):
+                for module in (art.repo.base, art.exchange, art.sync):
                     patch.setattr(module, "LocalBackend", Bound)
                 world.repos["b"].close()
                 world.open("b")
