@@ -209,9 +209,11 @@ class Pusher:
         logs = [log for log in work.logs if log.key in keys and log.name != VERSIONS]
         if not self._authority:
             logs += [state for key in keys if (state := Log(key, STATE)) not in logs]
-        for log in [*(log for log in unknown if log.key in keys), *logs]:
-            self._take_in(log)
-        again = self._work(selection, dict.fromkeys((log for log in unknown if log.key in keys), 0))
+        known = [log for log in unknown if log.key in keys]
+        lost = [log.key for log in [*known, *logs] if not self._took_in(log, work)]
+        again = self._work(selection, dict.fromkeys(known, 0))
+        again.logs = [log for log in again.logs if log.key not in lost]
+        again.versions = {log: found for log, found in again.versions.items() if log in again.logs}
         again.keyless = work.keyless
         again.left += [left for left in work.left if left not in again.left]
         return again
@@ -235,11 +237,11 @@ class Pusher:
         with contextlib.suppress(CorruptError):
             found = parse_anonymous(manifest.uid, theirs or b"")
         if found and found.is_stub and theirs is not None:
-            with self._pair.index.replacing(None):
+            with self._lock, self._pair.index.replacing(None):
                 self._pair.backend.replace(name, theirs)
             self._pair.ledger.note_keyless(manifest.uid)
         elif found and manifest.is_stub:
-            for record in self._pair.index.ask(lambda index: index.versions(None)):
+            for record in self._records(None):
                 if record.uid == manifest.uid:
                     put_stub(self._remote, record)
             return True
@@ -635,6 +637,7 @@ class Pusher:
                 early.ready.add(entry.uid)
             early.logs.append(log)
         self._publish_all(early.logs, early)
+        work.left += early.left
 
     def _named_logs(self, work: _Work) -> list[Log]:
         """Return the logs of versions of which something is to be published and no version is new: the
@@ -661,11 +664,10 @@ class Pusher:
                     self._stop.set()
                     threads.shutdown(cancel_futures=True)  # and wait for what was begun
                     raise
-            for log in again:
-                self._take_in(log)
+            logs = [log for log in again if self._took_in(log, work)]
             for log in lost:
-                self._bring_again(log, work)
-            logs = again
+                if log in logs:
+                    self._bring_again(log, work)
 
     def _bring_again(self, log: Log, work: _Work) -> None:
         """Make ready what the remote has lost of a log, payloads too."""
@@ -676,6 +678,16 @@ class Pusher:
             self._hold_back(again, [log])
         work.ready |= again.ready
         work.left += [left for left in again.left if left not in work.left]
+
+    def _took_in(self, log: Log, work: _Work) -> bool:
+        """Take in what the remote has of a log; where that is damaged, only this log is left."""
+        try:
+            self._take_in(log)
+        except CorruptError as error:
+            name = log.file(self._pair.ledger.end(log) + 1)
+            work.left.append(Left(name, *_why(error)))
+            return False
+        return True
 
     def _take_in(self, log: Log) -> None:
         before = self._pair.ledger.end(log)
@@ -748,6 +760,10 @@ class Pusher:
                 return True
         return False
 
+    def _records(self, key: str | None) -> list[Record]:
+        with self._lock:
+            return self._pair.index.ask(lambda index: index.versions(key))
+
     def _purge_all(self, selection: Selection) -> None:
         """Replace manifests that are stubs here and were met at the remote as they were before."""
         for name in self._pair.ledger.unpurged():
@@ -758,8 +774,7 @@ class Pusher:
 
     def _purge(self, log: Log, number: int) -> None:
         """Replace a manifest at the remote by the stub that is here."""
-        records = self._pair.index.ask(lambda index: index.versions(log.key))
-        for record in records:
+        for record in self._records(log.key):
             if record.number == number and record.state == "purged":
                 put_stub(self._remote, record)
 

@@ -196,6 +196,29 @@ def test_damage_here_stops_one_key_only(world: World, a: Repo, b: Repo) -> None:
     assert b.keys() == ["bar", "other"]
 
 
+@pytest.mark.parametrize("is_known", [False, True])
+def test_damage_at_the_remote_stops_one_key_only(
+    world: World, a: Repo, b: Repo, is_known: bool
+) -> None:
+    make(a, "k", "# 1")
+    a.push()
+    if is_known:
+        b.fetch()
+    make(a, "k", "# 2")
+    a.push()
+    name = "manifests/k/v00000002.yaml"
+    world.remote.inner.replace(name, b"damaged")
+    make(b, "k", "# b")
+    b.tag("k", "prod")
+    make(b, "other", "# 1")
+    pushed = b.push()
+    assert [sent.ref for sent in pushed.versions] == ["other@v1"]
+    assert any("v00000002.yaml" in item.reason for item in pushed.left)
+    world.remote.inner.replace(name, world.remote.documents[name])
+    world.settle()
+    world.check_equal()
+
+
 def test_without_payload_only_what_is_there_already_goes(world: World, a: Repo) -> None:
     create(world, a, "k", 1)
     pushed = a.push(payload=False)
