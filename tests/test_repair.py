@@ -363,9 +363,12 @@ def test_an_interrupted_repair_is_no_worse_and_can_be_repeated(
             except Death:
                 pass
         assert death.count >= at
-        whole = [name for name in damaged if name not in named(plan)]
+        # A layout that extended a lost one is of no use, and goes once there is a new one.
+        whole = [
+            name for name in damaged if name not in named(plan) and not name.startswith("layouts/")
+        ]
         after = stored_files(store)
-        assert all(after.get(name) == damaged[name] for name in whole)
+        assert {n: damaged[n][:60] for n in whole if after.get(n) != damaged[n]} == {}
         with Repo(root / "repo") as repo:
             assert set(unreadable(repo)) <= before
             assert (
