@@ -22,6 +22,9 @@ from tests.support_gc import Place, age, contents_of, put, sizes
 from tests.support_processes import finish, started
 from tests.support_state import random_bytes
 
+# `ART_TEST_STEP=1` tries every single call, by default every third.
+_STEP = int(os.environ.get("ART_TEST_STEP", "3"))
+
 
 @pytest.fixture
 def repo(tmp_path: Path) -> Iterator[Repo]:
@@ -360,7 +363,7 @@ def test_killed_anywhere_it_leaves_all_whole_and_the_next_run_finishes(
         before = {id: files for id, files in contents_of(repo).items() if id in kept}
     at = 0
     while True:
-        at += 1
+        at += _STEP
         root = tmp_path / f"run-{at}"
         shutil.copytree(tmp_path / "template", root)
         fault = Fault(at, "death", is_late=bool(at % 2))
@@ -615,7 +618,7 @@ def test_killed_at_any_request_it_leaves_all_whole(
     at = 0
     rounds = 0
     while rounds < 3:
-        at += 1
+        at += _STEP
         kinds = ("create", "replace", "upload", "delete")
         memory.watched.arm(at, die, late=late, kinds=kinds)
         try:
@@ -645,7 +648,7 @@ def test_gc_between_any_two_requests_of_a_push_loses_nothing(memory: Place) -> N
             memory.pass_days(each)
             a.gc(remote="origin", grace="0s")
 
-    for at in range(4, 17):
+    for at in range(4, 17, _STEP):
         for days in ([2.0] * 4, [2.0] * (1 + at % 3)):
             key = f"k/{at}-{len(days)}"
             files = base | {"own": random_bytes(100, at * 10 + len(days))}
