@@ -408,7 +408,8 @@ def test_history_comes_from_a_place_without_a_name_too(
 
     fetched = run("fetch", "--remote", "../shared")
     assert (
-        fetched.err == "fetched 2 versions and 1 change of tags, notes, states or progress from ../shared\n"
+        fetched.err
+        == "fetched 2 versions and 1 change of tags, notes, states or progress from ../shared\n"
     )
     assert run("pull", "--remote", "../shared", "--json").json["url"] == "../shared"
     run("push", "--remote", "../shared", code=4)
@@ -482,7 +483,10 @@ def test_looking_at_a_remote_leaves_nothing(
 def test_status_tells_what_is_not_published(origin: Repo, run: Runner, shared: Path) -> None:
     before = run("status")
     assert f"remote      origin, {shared}, gives the numbers" in before.out
-    assert "unpublished 2 versions and 1 change of tags, notes, states or progress: sales/" in before.out
+    assert (
+        "unpublished 2 versions and 1 change of tags, notes, states or progress: sales/"
+        in before.out
+    )
     run("push")
     assert "has everything" in run("status").out
     document = run("status", "--json").json["remotes"][0]
