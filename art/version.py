@@ -14,13 +14,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 from art import checkout, reference
+from art.backend import LocalBackend
 from art.catalog import NOTES
 from art.checkout import Checkout, Got
-from art.errors import ConflictError, CorruptError, NotFoundError, UsageError
+from art.errors import (
+    ConflictError,
+    CorruptError,
+    DeniedError,
+    NotFoundError,
+    StorageError,
+    UsageError,
+)
 from art.index import Index, Record
 from art.memory import NoMemory
 from art.model import Document, Entry, Manifest, Payload, glob_pattern
 from art.objects import StoredPayload
+from art.place import GC_LOCK
 from art.reporter import Reporter
 from art.store import Store
 from art.tree import Node
@@ -334,6 +343,12 @@ class Version:
                 found = found._replace(path=os.path.basename(path))
                 target = _file_target(to, found.path)
                 return self._checkout(target, part).file(found, force=force)
+        with self._kept():
+            return self._get_files(to, path, force=force, archive=archive)
+
+    def _get_files(
+        self, to: str | os.PathLike[str] | None, path: str, *, force: bool, archive: str | None
+    ) -> Got:
         self.bring()
         named = list(islice(self._relative(path), 2)) if path else None  # they may be a million
         if named == [] and next(self.iter_files(path), None) is None:
@@ -347,6 +362,19 @@ class Version:
             return self._checkout(_file_target(to, single.path)).file(single, force=force)
         target = Path(to) if to is not None else Path(self._folder_name(path))
         return self._checkout(target).folder(nodes, force=force)
+
+    @contextlib.contextmanager
+    def _kept(self) -> Iterator[None]:
+        """Keep gc from joining packs to others while they are read, where locks can be had."""
+        held = None
+        if isinstance(self._store.backend, LocalBackend):
+            with contextlib.suppress(DeniedError, StorageError):  # a disk that is only read, say
+                held = self._store.backend.together(GC_LOCK)
+        try:
+            yield
+        finally:
+            if held:
+                held.release()
 
     def surplus(self, to: str | os.PathLike[str] | None = None, *, path: str = "") -> Surplus:
         """Return what lies in the folder that `get` takes this out to and is not part of it, to be
