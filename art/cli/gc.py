@@ -51,7 +51,7 @@ def command(
     plan = repo.plan_gc(remote=remote, grace=grace)
     output.finish()
     for record in plan.expired:
-        output.say(f"{record.ref} was deleted long ago; it could not be restored any more")
+        output.say(f"{record.ref} is deleted; after this nothing brings it back")
     if plan.is_empty:
         output.show(
             "", {"freed_bytes": 0, "packs": 0, "swept": 0, "waiting": 0, "waiting_bytes": 0}

@@ -37,7 +37,7 @@ def test_a_dry_run_says_what_would_go_and_changes_nothing(
     assert shown["freed_bytes"] > 0
     result = run("gc", "--grace", "0s", "--dry-run")
     assert result.out.startswith("would free ")
-    assert "big@v1 was deleted long ago" in result.err
+    assert "big@v1 is deleted; after this nothing brings it back" in result.err
     repo.restore("big@v1")
 
 
