@@ -92,6 +92,7 @@ class Config:
         self.backend = backend
         self._environment = os.environ if environment is None else environment
         self._user_path = _user_path(self._environment)
+        self._read: tuple[bytes, Document] | None = None
 
     def get(self, name: str) -> Value:
         """Return the value that holds. Raise UsageError for an unknown name or a bad value."""
@@ -142,7 +143,10 @@ class Config:
     def document(self) -> Document:
         """Return all that the repository's file says, known or not."""
         try:
-            return documents.load_plain(self.backend.read(_NAME, 0, documents.READ_LIMIT), _NAME)
+            data = self.backend.read(_NAME, 0, documents.READ_LIMIT)
+            if self._read is None or self._read[0] != data:
+                self._read = data, documents.load_plain(data, _NAME)
+            return dict(self._read[1])
         except FileNotFoundError:
             return {}
 

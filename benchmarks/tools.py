@@ -40,6 +40,9 @@ def discard(path: Path) -> None:
     all of these, which takes several times as long as making it."""
     if not path.exists():
         return
+    if path.is_file():
+        path.unlink()
+        return
     if sum(len(files) for _, _, files in os.walk(path)) < _MANY_FILES:
         shutil.rmtree(path)
         return
