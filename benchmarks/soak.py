@@ -84,7 +84,8 @@ class Journal:
         self._file.write(b"\n")  # the line before may have been cut off
 
     def tell(self, event: str, **facts: object) -> None:
-        self._file.write(json.dumps({"event": event, **facts}).encode() + b"\n")
+        line = {"at": round(time.time(), 3), "event": event, **facts}
+        self._file.write(json.dumps(line).encode() + b"\n")
 
     def promise(self, event: str, **facts: object) -> None:
         self.tell(event, **facts)
