@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -23,6 +24,7 @@ from art.model import Manifest, check_progress
 from art.sync import Fetched, Pairing, Renumbered, Selection, Sent, Superseded
 
 _LOGS_AT_ONCE = 16
+_SAVE_SECONDS = 0.5
 _BATCH = 4096  # documents that are held in memory before they are written
 _SHOWN = 3  # losses that are told one by one
 
@@ -64,6 +66,7 @@ class Fetcher:
         self._times: dict[
             Log, int
         ] = {}  # of the last document of each log there, where it is listed
+        self._saved = 0.0
         self._finals: dict[Log, int] = {}  # up to which number documents were final there
 
     def plan(self, selection: Selection) -> Fetched:
@@ -111,6 +114,8 @@ class Fetcher:
             logs = [log for log in ends if (log.name == VERSIONS) == is_versions]
             for news in self._news(logs, ends):
                 self._take(tally, news, take)
+                if not is_plan:
+                    self._save_now_and_then()
         for log, modified in () if is_plan else self._times.items():
             if not tally.is_blocked(log):
                 self._pair.ledger.note_seen(log, modified)
@@ -124,6 +129,13 @@ class Fetcher:
             self._raise(problems)
         moved = list(tally.renumbered.values())
         return Fetched(self._pair.name, tally.versions, tally.entries, moved, tally.superseded)
+
+    def _save_now_and_then(self) -> None:
+        """Keep what is known to be on both sides: until then, who looks takes a payload that lies at the
+        remote only for lost."""
+        if time.monotonic() - self._saved > _SAVE_SECONDS:
+            self._pair.ledger.save()
+            self._saved = time.monotonic()
 
     def _take(
         self, tally: _Tally, news: _News, take: Callable[[Log, int, list[bytes]], Merged]
