@@ -85,6 +85,10 @@ class Log:
         """Return the name of a document."""
         return f"{self.directory}/{'v' if self.name == VERSIONS else ''}{number:08}.yaml"
 
+    def called(self, number: int) -> str:
+        """Return what people call a document: a version's reference, else the name of the file."""
+        return f"{self.key}@v{number}" if self.name == VERSIONS else self.file(number)
+
     def parse(self, number: int, data: bytes) -> Manifest | Entry:
         """Return a document of this log from its bytes. Raise CorruptError where it is none."""
         name = self.file(number)

@@ -27,6 +27,12 @@ def name(log: Log, first: int, last: int) -> str:
     return f"checkpoints/{log.directory}/_{first}-{last}"
 
 
+def parse_name(file_name: str) -> tuple[int, int] | None:
+    """Return the first and last number in the last part of a name, None where it is no checkpoint's."""
+    found = _NAME.fullmatch(file_name)
+    return (int(found[1]), int(found[2])) if found else None
+
+
 def due(number: int) -> list[tuple[int, int]]:
     """Return the checkpoints that can be written once a log has this number: first and last."""
     return [(number - size + 1, number) for size in SIZES if number % size == 0]
@@ -163,7 +169,7 @@ class LogReader:
 
 def _cover(wanted: range, names: Iterable[str]) -> list[tuple[int, int]]:
     """Return the checkpoints that are worth reading for these numbers: none overlaps another."""
-    known = [(int(m[1]), int(m[2])) for n in names if (m := _NAME.fullmatch(n))]
+    known = [span for name in names if (span := parse_name(name))]
     chosen: list[tuple[int, int]] = []
     for size in SIZES:
         for first, last in sorted(known):

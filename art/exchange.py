@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
 from pathlib import Path
 
 from art.backend import LocalBackend
@@ -15,13 +14,13 @@ from art.errors import ArtError, ConflictError
 from art.fetch import Fetcher
 from art.index import Index, Record
 from art.merge import Ledger, renumbered
-from art.place import GC_LOCK
+from art.objects import layout_directory
 from art.pull import Depth, Puller, Supply
 from art.push import Authority, Pusher
 from art.remotes import Remotes, RemoteSetting, is_place, note_mirror
 from art.reporter import Reporter
 from art.store import Store
-from art.stubs import purged_records, put_stub
+from art.stubs import purged_records, put_stub, replace_by_stub
 from art.sync import (
     Fetched,
     Pairing,
@@ -67,11 +66,7 @@ class Exchange:
         setting = self._remotes.get(remote)
         store = self._remotes.open_shared(setting)
         with self._backend.alone(f"push-{store.id}"), self._paired(store, setting.name) as pair:
-            held = self._backend.together(GC_LOCK)  # no pack is joined to others while it is sent
-            try:
-                pushed = self._pusher(pair).push(Selection(patterns), payload=payload)
-            finally:
-                held.release()
+            pushed = self._pusher(pair).push(Selection(patterns), payload=payload)
             for record in self._purged(Selection(patterns)) if pushed.entries else ():
                 put_stub(pair.remote.backend, record)
             authority = self._remotes.get().repository
@@ -150,11 +145,7 @@ class Exchange:
             if record.payload:
                 ref = f"{record.ref} was purged: `art gc` removes its bytes from here, too"
                 self._reporter().warn(ref)
-            self._index.ask(partial(self._put_stub, record))
-
-    def _put_stub(self, record: Record, index: Index) -> None:
-        with index.replacing(record.key):
-            put_stub(self._backend, record)
+            replace_by_stub(self._backend, self._index, record)
 
     def _purged(self, selection: Selection) -> list[Record]:
         records = self._index.ask(lambda index: index.of_state("purged"))
@@ -164,8 +155,8 @@ class Exchange:
         self, setting: RemoteSetting, ends: dict[Log, int], *, ask: bool
     ) -> RemoteStatus:
         ledger = Ledger(self._backend, setting.repository or "unknown")
-        records = self._index.ask(lambda index: [*index.everything(), *index.versions(None)])
-        versions = [_sent(record) for record in records if not _is_published(ledger, record)]
+        records = self._index.ask(lambda index: index.all())
+        versions = [Sent.of(record) for record in records if not _is_published(ledger, record)]
         others = [log for log in ends if log.name != VERSIONS]
         entries = sum(max(0, ends[log] - ledger.end(log)) for log in others)
         there = len(self.plan_fetch((), setting.name).versions) if ask else None
@@ -194,9 +185,9 @@ class Exchange:
 
     def _missing(self) -> int:
         """Return how many live versions have no payload here."""
-        records = self._index.ask(lambda index: [*index.everything(), *index.versions(None)])
+        records = self._index.ask(lambda index: index.all())
         trees = [record.payload for record in records if record.payload and record.is_live]
-        stored = {tree: bool(self._backend.names(_layouts(tree))) for tree in set(trees)}
+        stored = {tree: bool(self._backend.names(layout_directory(tree))) for tree in set(trees)}
         return sum(not stored[tree] for tree in trees)
 
     def _pusher(self, pair: Pairing) -> Pusher:
@@ -249,13 +240,3 @@ def _is_published(ledger: Ledger, record: Record) -> bool:
 def _ends(index: Index) -> dict[Log, int]:
     index.refresh_all()
     return index.ends()
-
-
-def _layouts(tree: str) -> str:
-    from art.objects import layout_directory
-
-    return layout_directory(tree)
-
-
-def _sent(record: Record) -> Sent:
-    return Sent(record.key, record.number, record.id)

@@ -259,7 +259,7 @@ class Collector:
         pinned = self._index.ask(lambda index: index.pinned())
         deleted_at, swept = self._deletions()
         roots = _Roots(maybe=swept)
-        for record in self._index.ask(lambda i: [*i.everything(), *i.versions(None)]):
+        for record in self._index.ask(lambda index: index.all()):
             is_old = sight.now - deleted_at.get(record.id, sight.now) > self._span
             is_deleted = record.state == "deleted"
             if record.is_live or (is_deleted and (not is_old or record.id in pinned)):
@@ -606,7 +606,7 @@ def _all_records(index: Index) -> list[Record]:
     index.refresh_all()
     for problem in index.problems:
         raise problem
-    records = [*index.everything(), *index.versions(None)]
+    records = index.all()
     for record in records:
         if record.state == "damaged":
             raise CorruptError(f"{record.title}; nothing was removed", hint="art fsck")

@@ -551,6 +551,10 @@ class Index:
         """Return every version of every key, not the keyless ones."""
         return self._records("key_id != 0", {})
 
+    def all(self) -> list[Record]:
+        """Return every version, the keyless ones too."""
+        return [*self.everything(), *self.versions(None)]
+
     def damaged(self, key: str) -> Record | None:
         """Return the highest version of a key whose manifest is damaged, unless it was deleted."""
         found = self._records(

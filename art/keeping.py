@@ -19,7 +19,7 @@ from art.purge import Purged, Purger
 from art.reporter import Reporter
 from art.resolve import Resolver
 from art.store import Store
-from art.stubs import purged_payloads, purged_records, put_stub
+from art.stubs import purged_payloads, purged_records, replace_by_stub
 from art.sync import Pairing, Selection
 
 
@@ -61,8 +61,7 @@ class Keeping:
     def _put_stubs(self, backend: Backend, index: Index) -> None:
         """Finish purges of which only the state is there."""
         for record in purged_records(index):
-            with index.replacing(record.key):
-                put_stub(backend, record)
+            replace_by_stub(backend, index, record)
 
     def purge(self, record: Record, message: str | None, grace: float, *, force: bool) -> Purged:
         """Purge a version here; see `Purger`."""

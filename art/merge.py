@@ -244,7 +244,7 @@ class Merger:
         final = max((ledger.end(log) for ledger in self._others), default=0)
         if start <= final and agreed < min(len(ours), len(theirs)):
             raise ConflictError(
-                f"{_called(log, start)} is published already, and the remote has another one there",
+                f"{log.called(start)} is published already, and the remote has another one there",
                 hint="it may belong to another repository; art remote ls",
             )
         return _Comparison(log, start, ours[agreed:], theirs[agreed:], stubs, unpurged)
@@ -417,10 +417,6 @@ def _item(log: Log, number: int, data: bytes) -> _Item:
 
 def _each_once(items: list[_Item]) -> list[_Item]:
     return list({item.uid: item for item in reversed(items)}.values())[::-1]
-
-
-def _called(log: Log, number: int) -> str:
-    return f"{log.key}@v{number}" if log.name == VERSIONS else log.file(number)
 
 
 def _first_file(begun: Document) -> str:

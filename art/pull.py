@@ -50,7 +50,7 @@ class Puller:
         found = list(self._shipments(selection, depth, left))
         return PullPlan(
             self._pair.name,
-            [_sent(record) for record, _ in found],
+            [Sent.of(record) for record, _ in found],
             sum(shipment.packs for _, shipment in found),
             sum(shipment.size_bytes for _, shipment in found),
             2 + sum(shipment.requests for _, shipment in found),
@@ -70,7 +70,7 @@ class Puller:
                 except (NotFoundError, CorruptError) as error:  # the others are as good as before
                     left.append(Left(record.ref, error.message, error.hint))
                     continue
-                versions.append(_sent(record))
+                versions.append(Sent.of(record))
                 packs += shipped.packs
                 size += shipped.size_bytes
         finally:
@@ -200,7 +200,3 @@ def _of_key(records: list[Record], depth: Depth, *, is_keyless: bool) -> list[Re
     if is_keyless:
         return live
     return live[: depth.newest] + [record for record in live[depth.newest :] if record.tags]
-
-
-def _sent(record: Record) -> Sent:
-    return Sent(record.key, record.number, record.id)

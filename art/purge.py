@@ -10,7 +10,7 @@ from art.errors import ConflictError, UsageError
 from art.gc import Collected, Collector
 from art.index import Index, Record
 from art.store import Store
-from art.stubs import payload_of, put_stub
+from art.stubs import payload_of, replace_by_stub
 
 
 @dataclass(frozen=True)
@@ -57,8 +57,7 @@ class Purger:
         same = [r for r in users if r.id != record.id and r.state in ("live", "deleted")]
         notes = self._notes(record)
         self._changes.purge(record, message)
-        with self._index.replacing(record.key):
-            put_stub(self._backend, record)
+        replace_by_stub(self._backend, self._index, record)
         if payload is None:
             nothing = Collected(self._backend.where, 0, 0, 0, 0, 0)
             return Purged(record, nothing, 0, same, notes)

@@ -286,7 +286,7 @@ class Pusher:
                 for number, data in enumerate(self._pair.merger.local(log, start), start + 1)
             ]
         except CorruptError as error:  # the other logs are as good as before
-            work.left.append(Left(_called(log, start + 1), *_why(error)))
+            work.left.append(Left(log.called(start + 1), *_why(error)))
             return
         if self._authority and (beyond := self._beyond(log, parsed)):
             work.left.append(beyond)
@@ -308,7 +308,7 @@ class Pusher:
         if not numbers:
             return None
         return Left(
-            _called(log, numbers[0]),
+            log.called(numbers[0]),
             f"{self._authority.name} gives the numbers, and does not have it yet",
             f"art push --remote {self._authority.name}",
             is_conflict=True,
@@ -716,7 +716,7 @@ class Pusher:
         for number, (mine, theirs) in enumerate(zip(ours, contents, strict=False), 1):
             if _uid(log, number, mine) != _uid(log, number, theirs):
                 raise ConflictError(
-                    f"{_called(log, number)} is another one at {self._pair.name} "
+                    f"{log.called(number)} is another one at {self._pair.name} "
                     f"than at {authority.name}",
                     hint=f"art remote check {self._pair.name}",
                 )
@@ -877,10 +877,6 @@ def _set_back(remote: str, item: Renumbered) -> Left:
         f"art remote check {remote}",
         is_conflict=True,
     )
-
-
-def _called(log: Log, number: int) -> str:
-    return f"{log.key}@v{number}" if log.name == VERSIONS else log.file(number)
 
 
 def _why(error: ArtError) -> tuple[str, str | None]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import contextlib
 import re
 
+from art import checkpoint
 from art import document as documents
 from art.backend import Backend
 from art.catalog import VERSIONS, Catalog, Log, parse_anonymous
 from art.index import Index, Record
 from art.model import FORMAT, Document, Manifest
-
-_NAME = re.compile(r"_([1-9][0-9]{0,17})-([1-9][0-9]{0,17})")
 
 
 def stub(manifest: Manifest) -> bytes:
@@ -54,13 +53,24 @@ def put_stub(backend: Backend, record: Record) -> bool:
     return True
 
 
+def replace_by_stub(backend: Backend, index: Index, record: Record) -> None:
+    """Do the same in a store that an index is of, which reads the key again then. Raise BusyError where
+    other processes cannot be kept out meanwhile."""
+
+    def replace(index: Index) -> None:
+        with index.replacing(record.key):
+            put_stub(backend, record)
+
+    index.ask(replace)
+
+
 def _delete_checkpoints(backend: Backend, record: Record) -> None:
     if record.key is None:
         return
     log = Log(record.key, VERSIONS)
     for name in backend.names(f"checkpoints/{log.directory}"):
-        found = _NAME.fullmatch(name)
-        if found and int(found[1]) <= (record.number or 0) <= int(found[2]):
+        found = checkpoint.parse_name(name)
+        if found and found[0] <= (record.number or 0) <= found[1]:
             backend.delete(f"checkpoints/{log.directory}/{name}")
 
 

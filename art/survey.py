@@ -320,7 +320,7 @@ def _examine_payloads(
 
     def ask(index: Index) -> list[Record]:
         index.refresh_all()
-        return [record for record in (*index.everything(), *index.versions(None)) if record.is_live]
+        return [record for record in index.all() if record.is_live]
 
     findings: list[Finding] = []
     versions: dict[str, list[str]] = {}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from art.backend import LocalBackend
 from art.catalog import Log
 from art.checkpoint import LogReader
-from art.index import Index
+from art.index import Index, Record
 from art.merge import Ledger, Merger
 from art.model import Entry, check_key, glob_pattern, heads
 from art.reporter import Reporter
@@ -31,6 +31,11 @@ class Sent:
     key: str | None
     number: int | None
     id: str
+
+    @classmethod
+    def of(cls, record: Record) -> Sent:
+        """Return a version that the index knows."""
+        return cls(record.key, record.number, record.id)
 
     @property
     def ref(self) -> str:

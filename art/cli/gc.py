@@ -1,6 +1,7 @@
 """`art gc`."""
 
-from typing import Annotated
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 from art.cli.common import (
     DryRun,
@@ -14,6 +15,9 @@ from art.cli.common import (
     shared,
 )
 from art.render.plain import count_text, size_text
+
+if TYPE_CHECKING:
+    from art.gc import Collected, GcPlan
 
 
 @shared
@@ -53,45 +57,40 @@ def command(
     for record in plan.expired:
         output.say(f"{record.ref} is deleted; after this nothing brings it back")
     if plan.is_empty:
-        output.show(
-            "", {"freed_bytes": 0, "packs": 0, "swept": 0, "waiting": 0, "waiting_bytes": 0}
-        )
+        output.show("", _planned(plan))
         output.say("nothing to free: every pack is needed")
         check_noop(True, "nothing to free", is_error=error_on_noop)
         return
     what = f"{size_text(max(0, plan.freed_bytes))} in {count_text(len(plan.ripe), 'pack')}"
     if dry_run:
-        output.show(
-            f"would free {what}",
-            {
-                "freed_bytes": plan.freed_bytes,
-                "packs": len(plan.ripe),
-                "swept": len(plan.expired),
-                "waiting": len(plan.going) - len(plan.ripe),
-                "waiting_bytes": plan.waiting_bytes,
-            },
-        )
+        output.show(f"would free {what}", _planned(plan))
         return
     if plan.expired:
         count = count_text(len(plan.expired), "deleted version")
         output.confirm(f"free {what}, so that {count} cannot be restored?", yes=yes)
     done = repo.gc(remote=remote, grace=grace)
     output.finish()
+    document = asdict(done)
+    del document["where"]
+    output.show(_done_text(done), document)
+
+
+def _planned(plan: "GcPlan") -> dict[str, int]:
+    """Return what `--json` says of a plan: the fields of what was done."""
+    return {
+        "freed_bytes": plan.freed_bytes,
+        "packs": len(plan.ripe),
+        "swept": len(plan.expired),
+        "waiting": len(plan.going) - len(plan.ripe),
+        "waiting_bytes": plan.waiting_bytes,
+    }
+
+
+def _done_text(done: "Collected") -> str:
     text = f"freed {size_text(max(0, done.freed_bytes))}: {count_text(done.packs, 'pack')} deleted"
     if done.swept:
         text += f", {count_text(done.swept, 'version')} swept"
     if done.waiting:
-        text += (
-            f"; {count_text(done.waiting, 'pack')} with {size_text(done.waiting_bytes)} marked for a "
-            "later run"
-        )
-    output.show(
-        text,
-        {
-            "freed_bytes": done.freed_bytes,
-            "packs": done.packs,
-            "swept": done.swept,
-            "waiting": done.waiting,
-            "waiting_bytes": done.waiting_bytes,
-        },
-    )
+        waiting = f"{count_text(done.waiting, 'pack')} with {size_text(done.waiting_bytes)}"
+        text += f"; {waiting} marked for a later run"
+    return text
