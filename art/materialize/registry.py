@@ -1,0 +1,146 @@
+"""Which materializer is for an object."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from functools import cache
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+from art.errors import NotFoundError, UsageError
+from art.materialize.base import Folder, Materializer, Stream
+
+ENTRY_POINT = "art.materializers"
+
+# Names of the built-in ones and where they are: a module is imported when it is needed.
+_BUILTIN = {
+    "value": "values:Values",
+    "path": "paths:Paths",
+    "numpy": "arrays:Arrays",
+    "pandas": "frames:PandasFrames",
+    "pandas-series": "frames:PandasSeries",
+    "polars": "frames:PolarsFrames",
+    "arrow": "frames:ArrowTables",
+    "pillow": "pictures:Pictures",
+    "matplotlib": "pictures:MatplotlibFigures",
+    "plotly": "pictures:PlotlyFigures",
+    "torch": "models:TorchStates",
+    "safetensors": "models:Tensors",
+    "skops": "models:Estimators",
+    "pickle": "pickles:Pickles",
+}
+# Packages whose objects a built-in one may be for, so that others are never imported for a look.
+_PACKAGES = {
+    "numpy": ("numpy",),
+    "pandas": ("pandas", "pandas-series"),
+    "polars": ("polars",),
+    "pyarrow": ("arrow",),
+    "PIL": ("pillow",),
+    "matplotlib": ("matplotlib",),
+    "plotly": ("plotly",),
+    "torch": ("torch",),
+    "sklearn": ("skops",),
+    "pathlib": ("path",),
+}
+_registered: list[Materializer] = []
+
+
+def register(materializer: Materializer) -> Materializer:
+    """Let a materializer be found by its types and its name; the last one registered comes first.
+
+    Raise UsageError where it is none, or one of another class has its name already.
+    """
+    if not isinstance(materializer, (Stream, Folder)):
+        raise UsageError(
+            f"{materializer!r} is no materializer", hint="subclass art.materialize.Stream or Folder"
+        )
+    for other in _registered:
+        if other.name == materializer.name and type(other) is not type(materializer):
+            raise UsageError(f"there is a materializer {materializer.name!r} already: {other!r}")
+    if materializer.name in _BUILTIN:
+        raise UsageError(f"{materializer.name!r} is the name of a built-in materializer")
+    _registered[:] = [m for m in _registered if m.name != materializer.name]
+    _registered.insert(0, materializer)
+    return materializer
+
+
+def named(name: str) -> Materializer:
+    """Return the materializer that a manifest names. Raise NotFoundError where it is not installed."""
+    for materializer in _registered:
+        if materializer.name == name:
+            return materializer
+    if name in _BUILTIN:
+        return _builtin(name)
+    for materializer in _plugins():
+        if materializer.name == name:
+            return materializer
+    raise NotFoundError(
+        f"there is no materializer {name!r} here",
+        hint="install the package that has it, or art.register_materializer(…)",
+    )
+
+
+def find(value: object) -> Materializer:
+    """Return the materializer for an object: of its exact type, else of its nearest base.
+
+    Raise UsageError where there is none, or where it takes no subclasses.
+    """
+    cls = type(value)
+    for base in cls.__mro__[:-1]:
+        found = _for(base)
+        if found is None:
+            continue
+        if base is not cls and not found.takes_subclasses:
+            raise UsageError(
+                f"a {_name(cls)} would come back as its base {_name(base)}: it is not saved",
+                hint=f"convert it to {base.__name__}, or art.register_materializer(…) for it",
+            )
+        return found
+    raise UsageError(
+        f"there is no materializer for {_name(cls)}",
+        hint="art.register_materializer(…), or pickle=True on both ends, which runs code on loading",
+    )
+
+
+def _for(cls: type) -> Materializer | None:
+    """Return the materializer for objects of exactly this class."""
+    return next((each for each in _candidates(cls) if _is_for(each, cls)), None)
+
+
+def _candidates(cls: type) -> Iterator[Materializer]:
+    yield from _registered
+    yield from _plugins()
+    for name in _PACKAGES.get(cls.__module__.partition(".")[0], ()):
+        yield _builtin(name)
+    yield _builtin("value")
+
+
+def _is_for(materializer: Materializer, cls: type) -> bool:
+    names = (cls, f"{cls.__module__.partition('.')[0]}.{cls.__qualname__}")
+    return any(each in names for each in materializer.types) or materializer.matches(cls)
+
+
+@cache
+def _builtin(name: str) -> Materializer:
+    module, _, attribute = _BUILTIN[name].partition(":")
+    made: Any = getattr(import_module(f"art.materialize.{module}"), attribute)()
+    assert made.name == name
+    return made  # type: ignore[no-any-return]
+
+
+@cache
+def _plugins() -> tuple[Materializer, ...]:
+    """Return those that installed packages bring. An entry point names a class or an object."""
+    found = []
+    for point in entry_points(group=ENTRY_POINT):
+        made = point.load()
+        made = made() if isinstance(made, type) else made
+        if not isinstance(made, (Stream, Folder)):
+            raise UsageError(f"the entry point {point.value} of {ENTRY_POINT} is no materializer")
+        found.append(made)
+    return tuple(found)
+
+
+def _name(cls: type) -> str:
+    return f"{cls.__module__}.{cls.__qualname__}".removeprefix("builtins.")
