@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TypedDict
 
 from blake3 import blake3
 
-from art import model
+from art import model, previews
 from art.catalog import manifest_directory
 from art.document import encode
 from art.errors import CorruptError, NotFoundError, UsageError
@@ -72,7 +72,7 @@ class Draft:
 @dataclass(frozen=True)
 class Content:
     """A payload that is stored, and how to read it. `prepare` gets the uid before the manifest is
-    there, for what a reader of the version looks for beside it."""
+    there, for what a reader of the version looks for beside it. `preview` are the bytes of one."""
 
     type: str
     payload: Payload | None
@@ -82,6 +82,7 @@ class Content:
     written: Written | None = None
     remember: Callable[[str], None] | None = None
     prepare: Callable[[str], None] | None = None
+    preview: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -260,7 +261,7 @@ class Publisher:
     def publish(self, draft: Draft, content: Content) -> Publication:
         """Make the version, under the next free number. Its payload is stored already."""
         document = self._document(draft, content)
-        publication = self._claim(draft.key, document, always=draft.always, prepare=content.prepare)
+        publication = self._claim(draft.key, document, content, always=draft.always)
         if publication.created:
             self._index.note_version(publication.manifest, publication.number)
         if content.written:
@@ -274,7 +275,7 @@ class Publisher:
 
     def copy(self, key: str, document: Document) -> Publication:
         """Publish a ready document under the next free number of `key`."""
-        publication = self._claim(key, document, always=True)
+        publication = self._claim(key, document, None, always=True)
         self._index.note_version(publication.manifest, publication.number)
         self.after(publication.manifest, publication.number)
         return publication
@@ -283,12 +284,12 @@ class Publisher:
         self,
         key: str | None,
         document: Document,
+        content: Content | None,
         *,
         always: bool,
-        prepare: Callable[[str], None] | None = None,
     ) -> Publication:
         if key is None:
-            self._begin(document, prepare)
+            self._begin(document, content)
             manifest = self._store.catalog.create_manifest(document, None)
             assert manifest, "a new uid is no one else's"
             return Publication(manifest, None, True, 0)
@@ -302,7 +303,7 @@ class Publisher:
                 self._store.backend.sync(manifest_directory(key))
                 return Publication(same, latest.number, False, lost)
             if not is_begun:
-                self._begin(document, prepare)
+                self._begin(document, content)
                 is_begun = True
             known = max(known, seen)
             number = self._store.catalog.next_number(key, known)
@@ -314,10 +315,13 @@ class Publisher:
                 return Publication(manifest, number, True, lost)
             lost += 1
 
-    def _begin(self, document: Document, prepare: Callable[[str], None] | None) -> None:
+    def _begin(self, document: Document, content: Content | None) -> None:
+        """Put there what belongs to a version that is about to be made."""
         self.before(document)
-        if prepare:
-            prepare(document["uid"])
+        if content and content.preview is not None:
+            document["preview"] = previews.put(self._store.backend, content.preview)
+        if content and content.prepare:
+            content.prepare(document["uid"])
 
     def _same(self, latest: Record, document: Document) -> Manifest | None:
         """Return the latest version's manifest if it says the same of the same content."""
