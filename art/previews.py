@@ -37,5 +37,7 @@ def read(backend: Backend, digest: str) -> bytes:
     name = preview_name(digest)
     data = backend.read(name, 0, LIMIT + 1)
     if len(data) > LIMIT or blake3(data).hexdigest() != digest:
-        raise CorruptError(f"{name} is damaged: it is not what its name says", hint="art fsck --repair")
+        raise CorruptError(
+            f"{name} is damaged: it is not what its name says", hint="art fsck --repair"
+        )
     return data

@@ -7,7 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from art.errors import ArtError, CorruptError, NotFoundError
+from art import previews
+from art.errors import ArtError, CorruptError, NotFoundError, UnavailableError
 from art.index import Index, Record
 from art.objects import StoredPayload
 from art.place import GC_LOCK
@@ -166,6 +167,19 @@ class Supply:
         if found is None:
             raise self._missing(record)
         return found
+
+    def preview(self, digest: str) -> bytes | None:
+        """Return a preview from the first remote that has it, None where none has or can be asked."""
+
+        def ask(pair: Pairing) -> bytes | None:
+            with contextlib.suppress(FileNotFoundError):
+                return previews.read(pair.remote.backend, digest)
+            return None
+
+        try:
+            return self._first(ask)
+        except UnavailableError:
+            return None
 
     def _first(self, ask: Callable[[Pairing], T | None]) -> T | None:
         problem: ArtError | None = None
