@@ -393,17 +393,27 @@ class Changes:
 
     # -- moving and copying ----------------------------------------------------------------------
 
-    def move(self, key: str, new_key: str, publisher: Publisher) -> Moved:
+    def move(self, key: str, new_key: str, publisher: Publisher, *, force: bool = False) -> Moved:
         """Copy a key's live versions and tags to another key and leave pointers behind.
 
-        Done again after a crash, it goes on. Raise NotFoundError where there is nothing to move.
+        Done again after a crash, it goes on. Raise NotFoundError where there is nothing to move,
+        ConflictError where the key or a tag of it is protected, unless `force`.
         """
         # Two at once would both copy what neither has marked as moved yet.
         with self._store.backend.alone("mv"):
             records = self._live(key)[::-1]
             if not records:
                 raise NotFoundError(f"{key} has no live version", hint=f"art log {key}")
+            if not force:
+                self._refuse_protected(key, records)
             return self._move(key, new_key, records, publisher)
+
+    def _refuse_protected(self, key: str, records: list[Record]) -> None:
+        settings = self._settings.of(key)
+        tags = sorted(tag for record in records for tag in record.tags if settings.names(tag))
+        if settings.protected or tags:
+            why = "it is protected" if settings.protected else f"its tag {tags[0]!r} is protected"
+            raise ConflictError(f"{key} is not moved: {why}", hint="--force moves it all the same")
 
     def _move(self, key: str, new_key: str, records: list[Record], publisher: Publisher) -> Moved:
         self._refuse_others(new_key, key)

@@ -321,10 +321,26 @@ def test_a_pattern_that_is_hard_to_match_takes_no_time(repo: Repo) -> None:
     assert repo.untag("k", "a" * 100).changed
 
 
+@pytest.mark.parametrize("setting", [{"protected": True}, {"protected_tags": "pro*"}])
+def test_a_protected_key_or_one_with_a_protected_tag_is_moved_by_force_only(
+    setting: dict[str, Any], repo: Repo
+) -> None:
+    repo.value("k", 1, tags=["prod"])
+    repo.value("other", 1, tags=["staging"])
+    repo.set_settings("k", **setting)
+    repo.set_settings("other", protected_tags="pro*")
+    with pytest.raises(ConflictError, match="k is not moved: .* is protected"):
+        repo.move("k", "new")
+    assert repo.tags("k")["prod"].ref == "k@v1"
+    repo.move("k", "new", force=True)
+    assert repo.tags("new")["prod"].number == 1
+    repo.move("other", "free")
+
+
 def test_moving_a_key_takes_its_settings_along(repo: Repo) -> None:
     repo.value("k", 1, tags=["prod"])
     repo.set_settings("k", type="value", protected=True)
-    repo.move("k", "new")
+    repo.move("k", "new", force=True)
     assert repo.settings("new").document == {"protected": True, "type": "value"}
     assert repo.tags("new")["prod"].number == 1
     with pytest.raises(ConflictError):
@@ -335,7 +351,7 @@ def test_moving_a_key_leaves_the_settings_of_the_new_one(repo: Repo) -> None:
     repo.value("k", 1)
     repo.set_settings("k", type="value", protected=True)
     repo.set_settings("new", protected=False)
-    repo.move("k", "new")
+    repo.move("k", "new", force=True)
     assert repo.settings("new").document == {"protected": False}
 
 

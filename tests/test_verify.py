@@ -204,6 +204,19 @@ def test_a_signed_tag_vouches_for_its_version(signing: Repo) -> None:
 
 
 @needs_ssh
+def test_a_move_back_is_signed_where_that_is_wanted(signing: Repo, run: Runner) -> None:
+    for number in (1, 2, 3):
+        signing.value("k", number)
+        signing.tag("k", "prod", sign=True)
+    run("tag", "back", "k", "prod", "--sign")
+    assert signing.version("k@prod").number == 2
+    assert signing.signed_by("k@prod").by == "ana@example.org"
+    run("tag", "back", "k", "prod")
+    with pytest.raises(DeniedError, match="it is not signed"):
+        signing.signed_by("k@prod")
+
+
+@needs_ssh
 @pytest.mark.parametrize(
     "change", [{"number": 7}, {"message": "other"}, {"after": None}, {"author": "eve"}, {"x": 1}]
 )

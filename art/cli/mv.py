@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from art.cli.common import Key, NoHooks, Output, open_repo, shared, show_moved
+from art.cli.common import Key, NoHooks, Output, open_repo, option, shared, show_moved
 
 
 @shared
@@ -12,6 +12,9 @@ def command(
     output: Output,
     key: Key,
     new: Annotated[str, typer.Argument(help="New key", metavar="NEW")],
+    force: Annotated[
+        bool, option("-f", "--force", help="Also where the artifact or a tag of it is protected")
+    ] = False,
     no_hooks: NoHooks = False,
 ) -> None:
     """Rename an artifact; the old references go on working
@@ -22,4 +25,4 @@ def command(
     Examples:
       art mv sales/report reports/sales
     """
-    show_moved(output, open_repo(output).move(key, new))
+    show_moved(output, open_repo(output).move(key, new, force=force))

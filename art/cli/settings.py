@@ -42,7 +42,7 @@ def command(
     \b
     type            type that new versions must have
     partitions      names of partitions that new versions must be of
-    protected       versions are deleted, tags are moved or deleted by --force only
+    protected       mv, deleting versions and moving or deleting tags need --force
     protected_tags  tags, or globs of them, that are moved or deleted by --force only
     require_signature  what is not signed is not taken out
     retention.RULE  what art prune keeps: keep_last, keep_within, keep_daily,

@@ -132,7 +132,12 @@ def show_history(output: Output, key: Key, tag: Name) -> None:
 @app.command("back")
 @shared
 def move_back(
-    output: Output, key: Key, tag: Name, message: Message = None, force: Force = False
+    output: Output,
+    key: Key,
+    tag: Name,
+    message: Message = None,
+    force: Force = False,
+    sign: Sign = False,
 ) -> None:
     """Move a tag to where it was before
 
@@ -140,7 +145,7 @@ def move_back(
     Examples:
       art tag back sales/report prod -m "v4 is broken"
     """
-    _show(output, open_repo(output).tag_back(key, tag, message=message, force=force))
+    _show(output, open_repo(output).tag_back(key, tag, message=message, force=force, sign=sign))
 
 
 def _show(output: Output, move: "TagMove") -> None:

@@ -224,14 +224,15 @@ class Changing(Publishing):
         jobs = self.config.get("jobs").value
         return self._pruner().execute(plan, message, jobs=jobs, ignore_errors=ignore_errors)
 
-    def move(self, key: str, new_key: str) -> Moved:
+    def move(self, key: str, new_key: str, *, force: bool = False) -> Moved:
         """Rename a key: its live versions and tags go on under the new one, and references to the old
-        one lead there. Nothing is transferred."""
+        one lead there. Nothing is transferred. Raise ConflictError where the key or a tag of it is
+        protected, unless `force`."""
         self._live(check_key(key))  # raises where there are none
         check_key(new_key)
         if key == new_key:
             raise UsageError(f"{key} has that name already")
-        return self._changes().move(key, new_key, self._publisher())
+        return self._changes().move(key, new_key, self._publisher(), force=force)
 
     def copy(self, ref: str, new_key: str) -> Moved:
         """Copy one version (`KEY@SELECTOR`), or all live ones of a key, under another key."""
