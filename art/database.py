@@ -10,13 +10,14 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import threading
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from art.errors import ArtError
 
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 _BUSY_SECONDS = 10.0
 _IN_MEMORY = ":memory:"
 _UNUSABLE = ("locked", "readonly", "unable to open", "disk I/O", "full", "denied")
@@ -55,8 +56,17 @@ class DamagedError(Exception):
 _DAMAGE = (sqlite3.Error, DamagedError, TypeError, ValueError, LookupError, ArithmeticError)
 
 
+class Rows(list[tuple[Any, ...]]):
+    """What a statement found."""
+
+    def fetchone(self) -> Any:
+        """Return the first row, None where there is none."""
+        return self[0] if self else None
+
+
 class Database:
-    """One SQLite file for one repository. Not shared between threads.
+    """One SQLite file for one repository. Threads take turns: for one statement, a transaction, or all
+    that is asked by one `ask`.
 
     `path` None keeps everything in memory.
     """
@@ -66,6 +76,7 @@ class Database:
         self._is_file = path is not None
         self._repository = repository
         self._connection: sqlite3.Connection | None = None
+        self._turn = threading.RLock()
         self.was_rebuilt = False
 
     @property
@@ -81,21 +92,23 @@ class Database:
     def ask(self, question: Callable[[], Answer]) -> Answer:
         """Return `question()`, asked again of a new database where this one is damaged, and of one
         in memory where this one cannot be used."""
-        try:
+        with self._turn:
+            try:
+                return question()
+            except ArtError:
+                raise
+            except _DAMAGE as error:
+                if _is_unusable(error):
+                    self.close()
+                    self._path = None
+                else:
+                    self.rebuild()
             return question()
-        except ArtError:
-            raise
-        except _DAMAGE as error:
-            if _is_unusable(error):
-                self.close()
-                self._path = None
-            else:
-                self.rebuild()
-        return question()
 
-    def execute(self, statement: str, values: Any = ()) -> sqlite3.Cursor:
+    def execute(self, statement: str, values: Any = ()) -> Rows:
         """Run one statement; values are always bound, never pasted."""
-        return self._open().execute(statement, values)
+        with self._turn:
+            return Rows(self._open().execute(statement, values).fetchall())
 
     def execute_many(self, statement: str, rows: Iterable[tuple[Any, ...]]) -> None:
         """Run one statement for many rows, all or none."""
@@ -105,14 +118,15 @@ class Database:
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
         """Make what is inside happen whole or not at all."""
-        self.execute("BEGIN IMMEDIATE")
-        try:
-            yield
-        except BaseException:
-            with contextlib.suppress(sqlite3.Error):
-                self.execute("ROLLBACK")
-            raise
-        self.execute("COMMIT")
+        with self._turn:
+            self.execute("BEGIN IMMEDIATE")
+            try:
+                yield
+            except BaseException:
+                with contextlib.suppress(sqlite3.Error):
+                    self.execute("ROLLBACK")
+                raise
+            self.execute("COMMIT")
 
     def rebuild(self) -> None:
         """Forget everything; what is asked next begins with an empty database."""
@@ -124,9 +138,10 @@ class Database:
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        with self._turn:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is None:

@@ -80,7 +80,7 @@ class Memory:
         """Take in the packs that are not known: of a killed process, of another program, or all of
         them where the database was built anew."""
         query = "SELECT id FROM packs WHERE is_whole"
-        known = {pack for (pack,) in self._db.ask(lambda: self._db.execute(query).fetchall())}
+        known = {pack for (pack,) in self._db.ask(lambda: self._db.execute(query))}
         room = _CHUNKS_IN_MEMORY if self._db.is_in_memory else sys.maxsize
         for pack in self._objects.pack_ids():
             if pack in known:

@@ -308,3 +308,29 @@ except art.NotFoundError:
 """
     said = run_together(tmp_path / "all", *[script] * 4)
     assert sum(line["restored"] for lines in said for line in lines) == 30
+
+
+def test_threads_may_share_a_repository(tmp_path: Path) -> None:
+    import threading
+
+    failed: list[BaseException] = []
+
+    def work(repo: art.Repo, number: int) -> None:
+        try:
+            for turn in range(4):
+                (tmp_path / f"{number}-{turn}").write_text(f"{number} {turn}")
+                repo.create("k", tmp_path / f"{number}-{turn}")
+                repo.value("small", f"{number} {turn}")
+                assert repo.history("k")
+        except BaseException as error:
+            failed.append(error)
+
+    with art.init(tmp_path / "repo") as repo:
+        threads = [threading.Thread(target=work, args=(repo, number)) for number in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert not failed
+        found = {repo.version(f"k@v{number}").text() for number in range(1, 81)}
+        assert len(found) == len(repo.history("small")) == 80
