@@ -76,6 +76,11 @@ class Record:
     def partitions(self) -> dict[str, str]:
         return self.about.get("partitions") or {}
 
+    @property
+    def was_made_by_run(self) -> bool:
+        """Whether its manifest says of which run it came."""
+        return "run" in self.about
+
 
 class Index:
     """Answers about one catalog.
@@ -181,7 +186,7 @@ class Index:
             "SELECT log, max(number) FROM entries WHERE key_id = ? GROUP BY log",
             (self._known_key_id(key),),
         )
-        known = dict(rows.fetchall())
+        known: dict[str, int] = dict(rows)
         logs = {STATE, NOTES, SETTINGS, *self._catalog.tag_logs(key), *known}
         return [(log, known.get(log, 0)) for log in sorted(logs)]
 
@@ -198,7 +203,7 @@ class Index:
         A damaged entry of a log goes to `problems`, and the log counts up to there.
         """
         self.problems = []
-        known = dict(self._db.execute("SELECT name, modified FROM directories"))
+        known: dict[str, int] = dict(self._db.execute("SELECT name, modified FROM directories"))
         changed = [name for name in ("manifests", "refs", "anonymous") if name not in known]
         root = self._catalog.backend.path("")
         stat = os.stat
@@ -211,7 +216,7 @@ class Index:
         damaged = self._db.execute(
             "SELECT key, number FROM versions JOIN keys ON keys.id = key_id "
             "WHERE state = 'damaged' AND key_id != 0"
-        ).fetchall()
+        )
         if changed or damaged:
             with self._db.transaction():
                 for key, number in damaged:
@@ -292,7 +297,7 @@ class Index:
             self._db.execute("DELETE FROM moves WHERE key_id = ?", (key_id,))
 
     def _take_anonymous(self, names: list[str]) -> None:
-        rows = self._db.execute("SELECT uid, state FROM versions WHERE key_id = 0").fetchall()
+        rows = self._db.execute("SELECT uid, state FROM versions WHERE key_id = 0")
         uids = {name[:-5] for name in names if name.endswith(".yaml") and name.isascii()}
         for uid, _ in rows:
             if uid not in uids:
@@ -427,7 +432,7 @@ class Index:
             f"SELECT {_COLUMNS}, crc FROM versions WHERE key_id = ? "
             "AND (tags != '' OR state != 'live' OR about != base OR id IN (SELECT value FROM json_each(?)))",
             (key_id, json.dumps(sorted(touched))),
-        ).fetchall()
+        )
         for *values, crc in rows:
             if row_checksum((key, *values)) != crc:
                 raise DamagedError
@@ -611,7 +616,7 @@ class Index:
         found = {id for (id,) in rows}
         for key in self.tagged_keys():
             found |= set(self.tags(key).values())
-        moves = dict(self._db.execute("SELECT id, target FROM moves").fetchall())
+        moves: dict[str, str] = dict(self._db.execute("SELECT id, target FROM moves"))
         for id in list(found):
             while id in moves and moves[id] not in found:
                 id = moves[id]
@@ -653,7 +658,7 @@ class Index:
     def _moved_from(self, id: str) -> list[str]:
         rows = self._db.execute(
             "SELECT target, id, key_id, entry, crc FROM moves WHERE target = ?", (id,)
-        ).fetchall()
+        )
         if any(row_checksum(tuple(row)) != crc for *row, crc in rows):
             raise DamagedError
         return [former for _, former, *_ in rows]
@@ -661,7 +666,7 @@ class Index:
     def _direct_users(self, id: str) -> list[Record]:
         rows = self._db.execute(
             "SELECT input, key_id, number, uid, crc FROM inputs WHERE input = ?", (id,)
-        ).fetchall()
+        )
         found = []
         for *row, crc in rows:
             if row_checksum(tuple(row)) != crc:
@@ -671,6 +676,26 @@ class Index:
                 {"key_id": row[1], "number": row[2], "uid": row[3]},
             )
         return found
+
+    def all_users(self) -> Callable[[str], list[Record]]:
+        """Return what answers like `users`, for whoever asks about many: it looks once."""
+        rows = self._db.execute(
+            "SELECT key, input, key_id, number, uid, inputs.crc FROM inputs "
+            "JOIN keys ON keys.id = key_id"
+        )
+        found = self._records(
+            "state = 'live' AND (key_id, number, uid) IN (SELECT key_id, number, uid FROM inputs)",
+            {},
+        )
+        live = {(record.key, record.number or -1, record.uid): record for record in found}
+        direct: dict[str, list[Record]] = {}
+        for key, *row, crc in rows:
+            if row_checksum(tuple(row)) != crc:
+                raise DamagedError
+            if user := live.get((key, *row[2:])):
+                direct.setdefault(row[0], []).append(user)
+        moved = {target for (target,) in self._db.execute("SELECT DISTINCT target FROM moves")}
+        return lambda id: self.users(id) if id in moved else direct.get(id, [])
 
     def payload_users(self, payload: str) -> list[Record]:
         """Return all versions that carry a payload."""
@@ -736,7 +761,8 @@ def _effects(
 
 def _about(document: Document) -> Document:
     names = ("title", "description", "metadata", "labels", "partitions", "format")
-    return {name: document[name] for name in names if document.get(name)}
+    about = {name: document[name] for name in names if document.get(name)}
+    return {**about, "run": True} if "run" in document else about
 
 
 def _record(row: list[Any]) -> Record:
