@@ -477,7 +477,7 @@ def test_what_fails_inside_a_transaction_did_not_happen() -> None:
 def test_a_database_in_memory_starts_as_empty_as_a_file(tmp_path: Path) -> None:
     for path in (None, str(tmp_path / "x.sqlite")):
         database = Database(path, "r")
-        tables = database.execute("SELECT sql FROM sqlite_master ORDER BY name").fetchall()
+        tables = database.execute("SELECT sql FROM sqlite_master ORDER BY name")
         assert len(tables) > 10
         database.close()
 
