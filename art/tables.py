@@ -92,6 +92,18 @@ def read_table(
         return _read(content, limit, known_rows)
 
 
+def open_table(
+    stream: BinaryIO, format: str, name: str
+) -> tuple[list[str], Iterator[list[Any]], int | None]:
+    """Return columns, rows, and how many rows there are where that is known beforehand.
+
+    Reading rows may add columns; a row may be shorter than they are. The stream must be able to seek.
+    Raise UsageError, also while rows are read, where it is no table.
+    """
+    content = _content(_Input(stream, name, is_strict=False), format)
+    return content.columns, content.rows, content.total
+
+
 def _read(content: _Content, limit: int | None, known_rows: int | None) -> Table:
     _check_cells(content.total or 0, len(content.columns), limit)
     rows = list(islice(_bounded(content), limit))
