@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from art.backend import LocalBackend
 from art.catalog import VERSIONS, Log
 from art.database import Database
-from art.errors import ArtError, ConflictError
+from art.errors import ArtError, ConflictError, CorruptError
 from art.fetch import Fetcher
 from art.index import Index, Record
 from art.merge import Ledger, renumbered
@@ -34,6 +35,15 @@ from art.sync import (
     Sent,
 )
 from art.writer import ChunkHints
+
+
+@dataclass(frozen=True)
+class Copied:
+    """A remote, and a copy of its history; `problem` says why that is not whole, None where it is."""
+
+    store: Store
+    pair: Pairing
+    problem: CorruptError | ConflictError | None
 
 
 class Exchange:
@@ -101,17 +111,22 @@ class Exchange:
             return Puller(pair, self._hints()).pull(selection, depth, fetched)
 
     @contextlib.contextmanager
-    def copied(self, remote: str | None) -> Iterator[tuple[Store, Pairing]]:
+    def copied(self, remote: str | None) -> Iterator[Copied]:
         """Yield a remote for changing it, and a copy of its whole history in a temporary repository."""
-        store = self._remotes.open_shared(self._remotes.get(remote))
+        setting = self._remotes.get(remote)
+        store = self._remotes.open_shared(setting)
         with tempfile.TemporaryDirectory(prefix="art-") as folder:
             backend = LocalBackend(Path(folder))
             copy = Store.init(backend, chunking=store.chunking)
             index = Index(Database(None, copy.id), copy.catalog)
-            pair = Pairing(copy, index, store, store.backend.where, self._reporter())
+            pair = Pairing(copy, index, store, setting.name, self._reporter())
+            problem: CorruptError | ConflictError | None = None
             try:
-                Fetcher(pair).fetch(Selection())
-                yield store, pair
+                try:
+                    Fetcher(pair).fetch(Selection())
+                except (CorruptError, ConflictError) as error:  # the rest was taken in
+                    problem = error
+                yield Copied(store, pair, problem)
             finally:
                 pair.close()
 

@@ -155,10 +155,10 @@ class Fetcher:
         first, *more = problems
         for problem in more[:_SHOWN]:
             self._pair.reporter.warn(problem.message)
-        if more:
-            message = f"{first.message}, and {len(more)} more such problems"
-            raise type(first)(message, hint=first.hint) from first
-        raise first
+        message = first.message + (f", and {len(more)} more such problems" if more else "")
+        if isinstance(first, CorruptError):
+            raise CorruptError(message, hint=f"art fsck --remote {self._pair.name}") from first
+        raise type(first)(message, hint=first.hint) from first
 
     # -- what is there ---------------------------------------------------------------------------
 

@@ -47,7 +47,8 @@ class GcPlan:
     `expired` are deleted versions that can no longer be restored then. Of the packs in `going`,
     `needed_bytes` are copied into new ones first; those in `ripe` are deleted now, the others are
     marked for a later run. Marks in `spared` are taken away: their packs are needed again, or gone for
-    long. `purged` are payloads that must not exist, whose packs, `secret`, go at once.
+    long. `purged` are payloads that must not exist, whose packs, `secret`, go at once. `unfinished` are
+    versions whose purge was interrupted, so that their manifests are still there.
     """
 
     where: str
@@ -59,6 +60,7 @@ class GcPlan:
     layouts: dict[str, int] = field(default_factory=dict)
     purged: set[str] = field(default_factory=set)
     secret: set[str] = field(default_factory=set)
+    unfinished: list[Record] = field(default_factory=list)
 
     @property
     def freed_bytes(self) -> int:
@@ -74,7 +76,7 @@ class GcPlan:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do now."""
-        return not (self.expired or self.going or self.spared or self.layouts)
+        return not (self.expired or self.going or self.spared or self.layouts or self.unfinished)
 
 
 @dataclass(frozen=True)
@@ -443,6 +445,13 @@ class Collector:
             return not lost.isdisjoint(self._layout(root_name).packs)
         return False
 
+    def _is_root(self, name: str) -> bool:
+        """Whether a layout extends no other one, as far as it can be read."""
+        try:
+            return self._layout(name).extends is None
+        except CorruptError:
+            return True
+
     def _layout(self, name: str) -> Layout:
         _, _, payload, digest = name.split("/")
         return self._objects.layout(payload, digest, self._cache)
@@ -534,11 +543,12 @@ class Collector:
 
     def _delete(self, gone: set[str], plan: GcPlan) -> int:
         """Delete layouts, then packs, then the layouts of purged payloads, which say until the end what
-        is to go; return how many bytes that were."""
+        is to go; return how many bytes that were. A layout goes before the one that it extends: what an
+        interruption leaves is whole."""
         if not gone and not plan.layouts:
             return 0
         sight = self._look()
-        doomed = self._doomed(sight, plan, gone)
+        doomed = sorted(self._doomed(sight, plan, gone), key=self._is_root)
         last = [name for name in doomed if name.split("/")[2] in plan.purged]
         is_done = gone >= plan.secret
         for name in doomed:

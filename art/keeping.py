@@ -9,7 +9,7 @@ from pathlib import Path
 from art.backend import Backend, LocalBackend
 from art.changes import Changes
 from art.errors import CorruptError, NotFoundError
-from art.exchange import Exchange
+from art.exchange import Copied, Exchange
 from art.fetch import Fetcher
 from art.gc import Collected, Collector, GcPlan
 from art.index import Index, Record
@@ -47,12 +47,14 @@ class Keeping:
 
     def plan_gc(self, remote: str | None, grace: float) -> GcPlan:
         """Return what `gc` would do now."""
-        with self._collector(remote, grace) as collector:
-            return collector.plan()
+        with self._collector(remote, grace) as (collector, index):
+            plan = collector.plan()
+            plan.unfinished = purged_records(index)
+            return plan
 
     def gc(self, remote: str | None, grace: float) -> Collected:
         """Remove what is needed no more; see `Collector`."""
-        with self._collector(remote, grace, finishes=True) as collector:
+        with self._collector(remote, grace, finishes=True) as (collector, _):
             plan = collector.plan()
             if remote is None and plan.purged:
                 self._forget_copies()
@@ -63,13 +65,19 @@ class Keeping:
         for record in purged_records(index):
             replace_by_stub(backend, index, record)
 
+    def check_purge(self, record: Record, grace: float, *, force: bool) -> None:
+        """Raise what `purge` would, before anything is done, also at a remote."""
+        self._purger(grace).check(record, force=force)
+
     def purge(self, record: Record, message: str | None, grace: float, *, force: bool) -> Purged:
         """Purge a version here; see `Purger`."""
         with self._backend.alone(GC_LOCK):
-            store, index = self._store, self._index
-            purger = Purger(store, index, store.catalog, self._changes, self._local(grace))
             self._forget_copies()
-            return purger.purge(record, message, force=force)
+            return self._purger(grace).purge(record, message, force=force)
+
+    def _purger(self, grace: float) -> Purger:
+        store, index = self._store, self._index
+        return Purger(store, index, store.catalog, self._changes, self._local(grace))
 
     def _forget_copies(self) -> None:
         """Remove what is kept for transfers, which purged bytes may be in. No transfer runs now."""
@@ -81,50 +89,61 @@ class Keeping:
         self, record: Record, remote: str, message: str | None, grace: float, *, force: bool
     ) -> Purged:
         """Purge a version at a remote, and take in here that it is."""
-        with self._copied(remote) as (store, pair):
+        with self._exchange.copied(remote) as copied:
+            store, pair = copied.store, copied.pair
             found = pair.index.ask(lambda index: index.by_id(record.id, record.key))
             if not found:
-                raise NotFoundError(
+                raise copied.problem or NotFoundError(
                     f"{record.ref} is not at {remote}", hint=f"art fetch {record.key}"
                 )
             changes = self._changes_of(store, pair)
             collector = self._shared(store, pair, changes, grace)
             purger = Purger(store, pair.index, pair.local.catalog, changes, collector)
-            purged = purger.purge(found[0], message, force=force)
-        self._exchange.fetch((record.key,) if record.key else (), remote)
+            problem = copied.problem or self._loss(remote, copied)
+            purged = purger.purge(found[0], message, force=force, problem=problem)
+        with contextlib.suppress(*([type(problem)] if problem else ())):  # it is told at the end
+            self._exchange.fetch((record.key,) if record.key else (), remote)
         return purged
 
     @contextlib.contextmanager
     def _collector(
         self, remote: str | None, grace: float, *, finishes: bool = False
-    ) -> Iterator[Collector]:
-        """`finishes` says to finish purges that were interrupted."""
+    ) -> Iterator[tuple[Collector, Index]]:
+        """Yield what collects, and the index that it goes by. `finishes` says to finish purges that were
+        interrupted."""
         if remote is None:
             with self._backend.alone(GC_LOCK):
                 if finishes:
                     self._index.ask(lambda index: index.refresh_all())
                     self._put_stubs(self._backend, self._index)
-                yield self._local(grace)
+                yield self._local(grace), self._index
             return
         with self._copied(remote) as (store, pair):
             if finishes:
                 self._put_stubs(store.backend, pair.index)
-            yield self._shared(store, pair, self._changes_of(store, pair), grace)
+            yield self._shared(store, pair, self._changes_of(store, pair), grace), pair.index
 
     @contextlib.contextmanager
     def _copied(self, remote: str) -> Iterator[tuple[Store, Pairing]]:
-        """Yield a remote and a copy of its history. Raise CorruptError where it lost some of what it is
-        known to have had: nothing may be removed on the word of what is left."""
-        with self._exchange.copied(remote) as (store, pair):
-            known = Ledger(self._backend, store.id)
-            ends = pair.index.ask(lambda index: index.ends())
-            for log in self._index.ask(lambda index: index.ends()):
-                if ends.get(log, 0) < known.end(log):
-                    raise CorruptError(
-                        f"{remote} has lost {log.file(ends.get(log, 0) + 1)}; nothing was removed",
-                        hint=f"art push --remote {remote} brings back what is here",
-                    )
-            yield store, pair
+        """Yield a remote and a copy of its history. Raise CorruptError where that is not whole, or the
+        remote lost some of what it is known to have had: nothing may be removed on the word of what is
+        left."""
+        with self._exchange.copied(remote) as copied:
+            if problem := copied.problem or self._loss(remote, copied):
+                raise problem
+            yield copied.store, copied.pair
+
+    def _loss(self, remote: str, copied: Copied) -> CorruptError | None:
+        """Return what a remote has lost of what it is known to have had."""
+        known = Ledger(self._backend, copied.store.id)
+        ends = copied.pair.index.ask(lambda index: index.ends())
+        for log in self._index.ask(lambda index: index.ends()):
+            if ends.get(log, 0) < known.end(log):
+                return CorruptError(
+                    f"{remote} has lost {log.file(ends.get(log, 0) + 1)}; nothing was removed",
+                    hint=f"art push --remote {remote} brings back what is here",
+                )
+        return None
 
     def _changes_of(self, store: Store, pair: Pairing) -> Changes:
         return Changes(store, pair.index, Resolver(store, pair.index), self._author)

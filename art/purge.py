@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 
 from art.catalog import NOTES, Catalog, Log
 from art.changes import Changes
-from art.errors import ConflictError, UsageError
+from art.errors import ArtError, ConflictError, CorruptError, UsageError
 from art.gc import Collected, Collector
 from art.index import Index, Record
 from art.store import Store
@@ -17,13 +18,15 @@ from art.stubs import payload_of, replace_by_stub
 class Purged:
     """What a purge came to. `shared_bytes` of its payload are part of other versions, too, and stay;
     `same` have the whole payload, and keep it. `notes` are the files of what was noted about it, which
-    stay as well: entries are never changed."""
+    stay as well: entries are never changed. `problem` says why its bytes are still there, None where
+    they are not: gc removes them once that is mended."""
 
     record: Record
     collected: Collected
     shared_bytes: int
     same: list[Record]
     notes: list[str]
+    problem: ArtError | None = None
 
 
 class Purger:
@@ -44,27 +47,42 @@ class Purger:
         self._changes = changes
         self._collector = collector
 
-    def purge(self, record: Record, message: str | None, *, force: bool) -> Purged:
+    def purge(
+        self,
+        record: Record,
+        message: str | None,
+        *,
+        force: bool,
+        problem: ArtError | None = None,
+    ) -> Purged:
         """Take a version away for ever; its number stays taken. Interrupted, it can be done again, or
-        gc goes on.
+        gc goes on. Where damage, such as a `problem` that is known, hides who else needs its bytes,
+        they stay.
 
         Raise ConflictError where a tag names it, a live version was made from it or its key is
         protected, unless `force`.
         """
-        self._check(record, force=force)
+        self.check(record, force=force)
         payload = payload_of(self._catalog, record)
         users = self._index.ask(lambda index: index.payload_users(payload or ""))
         same = [r for r in users if r.id != record.id and r.state in ("live", "deleted")]
         notes = self._notes(record)
         self._changes.purge(record, message)
         replace_by_stub(self._backend, self._index, record)
+        nothing = Collected(self._backend.where, 0, 0, 0, 0, 0)
         if payload is None:
-            nothing = Collected(self._backend.where, 0, 0, 0, 0, 0)
             return Purged(record, nothing, 0, same, notes)
-        collected, shared = self._collector.remove(payload)
-        return Purged(record, collected, shared, same, notes)
+        if problem is None:
+            try:
+                collected, shared = self._collector.remove(payload)
+            except CorruptError as error:
+                problem = error
+            else:
+                return Purged(record, collected, shared, same, notes)
+        return Purged(record, nothing, 0, same, notes, problem)
 
-    def _check(self, record: Record, *, force: bool) -> None:
+    def check(self, record: Record, *, force: bool) -> None:
+        """Raise ConflictError where it is refused, UsageError where something else is meant."""
         if record.state == "moved":
             raise UsageError(
                 f"{record.ref} was moved: what must not exist is under the new key, too",
@@ -72,14 +90,21 @@ class Purger:
             )
         if force or record.state == "purged":
             return
-        users = self._index.ask(lambda index: index.users(record.id))
+        users = self._index.ask(partial(_users, id=record.id))
         reasons = [f"tag {tag!r} names it" for tag in record.tags]
         reasons += [f"{user.ref} was made from it" for user in users]
         reasons += [f"{record.key} is protected"] if self._changes.is_protected(record) else []
         if reasons:
-            raise ConflictError(f"{record.ref} is not purged: {reasons[0]}", hint="--force")
+            raise ConflictError(
+                f"{record.ref} is not purged: {reasons[0]}", hint="--force purges it all the same"
+            )
 
     def _notes(self, record: Record) -> list[str]:
         log = Log(record.key, NOTES)
         entries = self._index.fresh_log(record.key, NOTES)
         return [log.file(entry.number) for entry in entries if entry.version_id == record.id]
+
+
+def _users(index: Index, id: str) -> list[Record]:
+    index.refresh_all()
+    return index.users(id)

@@ -10,7 +10,7 @@ import pytest
 import zstandard
 
 import art
-from art.errors import ConflictError, CorruptError
+from art.errors import ConflictError, CorruptError, PartialError
 from art.model import Chunking
 from art.objects import ObjectStore
 from art.pack import pack_name
@@ -201,14 +201,33 @@ def test_killed_anywhere_it_is_finished_by_doing_it_again_or_by_gc(
     assert at > 10
 
 
+def test_a_purge_that_stopped_before_the_stub_is_something_for_gc_to_do(repo: Repo) -> None:
+    repo.value("k", SECRET.decode())
+    record = repo.version("k").record
+    repo._changes().purge(record)  # and then it is killed: no bytes in packs, nothing else to free
+    assert leaks(repo.root / ".art/manifests")
+    plan = repo.plan_gc()
+    assert [found.ref for found in plan.unfinished] == ["k@v1"]
+    assert not plan.is_empty
+    repo.gc()
+    assert leaks(repo.root / ".art/manifests") == []
+    assert repo.plan_gc().is_empty
+
+
 def test_a_missing_pack_of_another_version_stops_it(repo: Repo) -> None:
     leak(repo)
     put(repo, "other", 5, 300_000)
     tree = repo.version("other").payload.tree  # type: ignore[union-attr]
     (pack,) = repo._store.objects.stored(str(tree)).packs()  # type: ignore[union-attr]
-    (repo.root / ".art" / pack_name(pack)).unlink()
-    with pytest.raises(CorruptError, match="other@v1"):
+    path = repo.root / ".art" / pack_name(pack)
+    path.rename(repo.root / "pack")
+    with pytest.raises(PartialError, match="is purged, but its bytes are still at .* other@v1"):
         repo.purge("k@v1")
+    assert state(repo, "k@v1") == "purged"
+    assert leaks(repo.root / ".art/packs")
+    (repo.root / "pack").rename(path)
+    repo.gc()
+    assert leaks(repo.root / ".art") == []
 
 
 # -- remotes and clones --------------------------------------------------------------------------
@@ -316,6 +335,42 @@ def test_a_clone_that_does_not_know_writes_no_checkpoint_with_it(place: Place) -
     assert leaks_at(place) == []
     fresh = place.clone("d")
     assert state(fresh, "k@v1") == "purged"
+
+
+def test_damage_of_another_key_at_the_remote_keeps_the_bytes_only_until_it_is_mended(
+    place: Place,
+) -> None:
+    a = place.repos["a"]
+    files = leak(a, title=SECRET.decode())
+    put(a, "other", 5)
+    a.push()
+    name = "manifests/other/v00000001.yaml"
+    whole = place.inner.read(name)
+    place.inner.replace(name, whole.replace(b"other", b"0ther"))
+    with pytest.raises(PartialError, match="k@v1 is purged, but its bytes are still at") as error:
+        a.purge("k@v1", remote="origin")
+    assert error.value.hint == ("art fsck --remote origin --repair, then art gc --remote origin")
+    assert leaks(a.root / ".art") == []
+    assert leaks_at(place)
+    assert not [found for found in leaks_at(place) if not found.startswith("packs/")]
+    with pytest.raises(CorruptError):
+        a.gc(remote="origin")
+    a.execute_repair(a.plan_repair(remote="origin"))
+    assert place.inner.read(name) == whole
+    a.gc(remote="origin")
+    assert leaks_at(place) == []
+    assert place.clone("d").version("k@v2").read("f01") == files["f01"]
+
+
+def test_what_is_refused_here_is_not_done_at_the_remote_before(place: Place) -> None:
+    a = place.repos["a"]
+    leak(a)
+    a.push()
+    a.tag("k@v1", "prod")
+    with pytest.raises(ConflictError, match="prod"):
+        a.purge("k@v1", remote="origin")
+    clone = place.clone("c")
+    assert state(clone, "k@v1") == "live"
 
 
 @pytest.mark.parametrize("late", [False, True])

@@ -17,7 +17,7 @@ from art.cli.common import (
 from art.render.plain import count_text, size_text
 
 if TYPE_CHECKING:
-    from art.gc import Collected, GcPlan
+    from art.gc import GcPlan
 
 
 @shared
@@ -61,9 +61,10 @@ def command(
         output.say("nothing to free: every pack is needed")
         check_noop(True, "nothing to free", is_error=error_on_noop)
         return
-    what = f"{size_text(max(0, plan.freed_bytes))} in {count_text(len(plan.ripe), 'pack')}"
+    what = size_text(max(0, plan.freed_bytes))
+    what += f" in {count_text(len(plan.ripe), 'pack')}" if plan.ripe else ""
     if dry_run:
-        output.show(f"would free {what}", _planned(plan))
+        output.show(f"would free {what}{_rest(plan, _planned(plan))}", _planned(plan))
         return
     if plan.expired:
         count = count_text(len(plan.expired), "deleted version")
@@ -72,7 +73,9 @@ def command(
     output.finish()
     document = asdict(done)
     del document["where"]
-    output.show(_done_text(done), document)
+    text = f"freed {size_text(max(0, done.freed_bytes))}: {count_text(done.packs, 'pack')} deleted"
+    text += f", {count_text(done.swept, 'version')} swept" if done.swept else ""
+    output.show(text + _rest(plan, document), document)
 
 
 def _planned(plan: "GcPlan") -> dict[str, int]:
@@ -86,11 +89,16 @@ def _planned(plan: "GcPlan") -> dict[str, int]:
     }
 
 
-def _done_text(done: "Collected") -> str:
-    text = f"freed {size_text(max(0, done.freed_bytes))}: {count_text(done.packs, 'pack')} deleted"
-    if done.swept:
-        text += f", {count_text(done.swept, 'version')} swept"
-    if done.waiting:
-        waiting = f"{count_text(done.waiting, 'pack')} with {size_text(done.waiting_bytes)}"
+def _rest(plan: "GcPlan", counts: dict[str, int]) -> str:
+    """Return what there is to say beside what is freed."""
+    text = ""
+    if plan.needed_bytes:
+        text += f"; {size_text(plan.needed_bytes)} that versions need go into new packs"
+    if counts["waiting"]:
+        waiting = (
+            f"{count_text(counts['waiting'], 'pack')} with {size_text(counts['waiting_bytes'])}"
+        )
         text += f"; {waiting} marked for a later run"
+    if plan.unfinished:
+        text += f"; {count_text(len(plan.unfinished), 'purge')} that stopped halfway finished"
     return text

@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from art.errors import PartialError
 from art.index import Record
 from art.ref import Ref, names_key
 from art.repo.base import exact
@@ -110,15 +111,24 @@ class Sharing(Changing):
         force: bool = False,
     ) -> list[Purged]:
         """Take a version away for ever and now, whose content must not exist: here, and with `remote`
-        there first. Its number stays taken. Raise ConflictError where a tag names it, unless `force`.
+        there first. Its number stays taken. Raise ConflictError where a tag names it, unless `force`,
+        PartialError where its bytes are still there, because damage hides who else needs them.
         """
         grace = self._grace(None)
         record = self._resolver.record(exact(ref), deleted=True)
+        self._keeping.check_purge(record, grace, force=force)
         self._before_delete([record])
         done = []
         if remote is not None:
             done.append(self._keeping.purge_remote(record, remote, message, grace, force=force))
         done.append(self._keeping.purge(record, message, grace, force=force))
+        for purged, where in zip(done[::-1], ("", f" --remote {remote}"), strict=False):
+            if purged.problem:
+                why = purged.problem.message.removesuffix("; nothing was removed")
+                raise PartialError(
+                    f"{record.ref} is purged, but its bytes are still at {purged.collected.where}: {why}",
+                    hint=f"art fsck{where} --repair, then art gc{where}",
+                )
         return done
 
     def export(self, target: str | os.PathLike[str], *refs: str, all: bool = False) -> Got:

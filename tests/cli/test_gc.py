@@ -57,6 +57,9 @@ def test_what_nobody_could_have_goes_unasked(repo: Repo, files: Path, run: Runne
     for number in range(9):
         (files / "README.txt").write_text(f"{number}" * 100)
         repo.create("k", files)
+    shown = run("gc", "--dry-run").out
+    assert " in 9 packs; " in shown
+    assert " that versions need go into new packs" in shown
     result = run("gc", "--json")
     assert result.json["packs"] == 9
     assert result.json["swept"] == 0
@@ -97,3 +100,14 @@ def test_at_a_remote_what_is_marked_is_told(
     assert shown["packs"] >= 1
     assert shown["freed_bytes"] > 0
     run("gc", "--remote", "nowhere", code=4)
+
+
+def test_a_purge_that_was_killed_is_finished_though_no_bytes_are_left(
+    repo: Repo, run: Runner
+) -> None:
+    repo.value("k", "hunter2")
+    repo._changes().purge(repo.version("k").record)
+    manifest = repo.root / ".art/manifests/k/v00000001.yaml"
+    assert "hunter2" in manifest.read_text()
+    assert "1 purge that stopped halfway finished" in run("gc").out
+    assert "hunter2" not in manifest.read_text()
