@@ -47,8 +47,14 @@ class Verifier:
 
         What signed settings of a key require, only signed ones take back.
         """
-        if self._config.get(REQUIRED).value:
-            return True
+        return bool(self._config.get(REQUIRED).value) or self._declared(key)[0]
+
+    def is_locked(self, key: str) -> bool:
+        """Whether signed settings of a key require it, so that only signed ones take that back."""
+        return self._declared(key)[1]
+
+    def _declared(self, key: str | None) -> tuple[bool, bool]:
+        """Return whether settings of a key require signatures, and whether that was signed."""
         is_required = is_locked = False
         for entry in self._effective(key):
             if _requires(entry):
@@ -56,7 +62,7 @@ class Verifier:
                 is_locked = is_locked or self._is_right(key, entry)
             elif not is_locked or self._is_right(key, entry):
                 is_required = is_locked = False
-        return is_required
+        return is_required, is_locked
 
     def check_version(self, record: Record) -> Signed:
         """Return whose signature a version has. Raise DeniedError where it has no right one."""

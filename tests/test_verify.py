@@ -345,7 +345,9 @@ def test_a_key_can_require_it_and_only_the_signed_can_take_that_back(
     run("settings", "k", "require_signature:=true", "--sign")
     run("cat", "k", code=7)
     run("cat", "free")
-    run("settings", "k", "--unset", "require_signature")
+    for words in (["--unset", "require_signature"], ["require_signature=no"]):
+        assert "only a signed one takes that back" in run("settings", "k", *words, code=5).error
+    signing._settings().change("k", {"require_signature": None})  # as who does not ask may do it
     run("cat", "k", code=7)
     run("settings", "k", "type=value", "--sign")
     run("cat", "k")

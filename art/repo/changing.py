@@ -112,10 +112,25 @@ class Changing(Publishing):
         self, key: str, *, message: str | None = None, sign: bool = False, **changes: object
     ) -> SettingsChange:
         """Change what is declared of a key, which need not have a version yet; None takes a setting
-        away, and `**{"retention.keep_last": 5}` sets one rule of `retention`. Raise UsageError."""
+        away, and `**{"retention.keep_last": 5}` sets one rule of `retention`. Raise UsageError, and
+        ConflictError where it would have no effect: what a signed change requires stays without
+        `sign`."""
         settings = self._settings()
         settings.sign = self._signing("settings") if sign else None
+        if not sign and "require_signature" in changes:
+            self._refuse_unsigned(check_key(key), changes["require_signature"])
         return settings.change(check_key(key), changes, message)
+
+    def _refuse_unsigned(self, key: str, value: object) -> None:
+        from art.retention import check_flag
+
+        is_on = value not in (None, "") and check_flag(value, "require_signature")
+        if not is_on and self._verifier().is_locked(key):
+            raise ConflictError(
+                f"{key} goes on requiring signatures: a signed change says so, and only a signed one "
+                "takes that back",
+                hint="--sign",
+            )
 
     def settings_history(self, key: str) -> list[SettingsChange]:
         """Return all changes of a key's settings, newest first. Raise NotFoundError as `settings`."""
