@@ -28,6 +28,7 @@ from art.stubs import put_stub
 
 _ID = re.compile(r"b3:[0-9a-f]{64}")
 DELETED, SWEPT, PURGED = "deleted", "swept", "purged"
+Users = Callable[[str], list[Record]]  # the live versions that were made from an id
 STATES = {None: DELETED, "artifact": SWEPT, "metadata": PURGED}  # by what goes only
 
 
@@ -117,14 +118,15 @@ class Pruner:
                 "settings",
                 hint="art prune --keep-last 10, or art settings KEY retention.keep_last=10",
             )
-        referrer = self._referrer(index, groups)
+        users = index.all_users()
+        referrer = self._referrer(users, groups)
         decisions: list[Decision] = []
         for group in groups:
             decided = decide(group.records, group.policy, request.now, referrer)
             decisions += [d if request.force else _protected(d, group.settings) for d in decided]
         if not request.force:
             self._refuse_damage(index, request, decisions)
-            decisions = _with_inputs(index, decisions)
+            decisions = _with_inputs(users, decisions)
         return PrunePlan(request, decisions)
 
     def _groups(self, index: Index, request: Request) -> Iterator[_Group]:
@@ -143,18 +145,17 @@ class Pruner:
             if policy and policy.has_rules:
                 yield _Group(_live(index, key), policy, settings)
 
-    def _referrer(self, index: Index, groups: list[_Group]) -> Callable[[Record], str | None]:
+    def _referrer(self, users: Users, groups: list[_Group]) -> Callable[[Record], str | None]:
         """Return what tells whether a version is the input of another one, or known to a run."""
         is_needed = any(group.policy.unreferenced for group in groups)
         runs = self._ids_in_runs() if is_needed else {}
 
         def referrer(record: Record) -> str | None:
-            users = index.users(record.id)
-            if users:
-                return _input_of(users[0].ref)
+            if found := users(record.id):
+                return _input_of(found[0].ref)
             if record.id in runs:
                 return f"run {runs[record.id]} names it"
-            return "made by a run" if self._was_made_by_run(record) else None
+            return "made by a run" if record.was_made_by_run else None
 
         return referrer
 
@@ -168,12 +169,6 @@ class Pruner:
                 for id in _ids_in(documents.decode(data, name)):
                     found[id] = child.removesuffix(".yaml")
         return found
-
-    def _was_made_by_run(self, record: Record) -> bool:
-        catalog = self._store.catalog
-        if record.key is None:
-            return "run" in catalog.anonymous(record.uid).document
-        return "run" in catalog.manifest(record.key, record.number or 0).document
 
     def _refuse_damage(self, index: Index, request: Request, decisions: list[Decision]) -> None:
         """Raise CorruptError where something damaged may refer to what would go for good, or to what
@@ -276,13 +271,15 @@ def _protected(decision: Decision, settings: Settings) -> Decision:
     return Decision(decision.record, True, "protected", why)
 
 
-def _with_inputs(index: Index, decisions: list[Decision]) -> list[Decision]:
+def _with_inputs(users: Users, decisions: list[Decision]) -> list[Decision]:
     """Return the decisions, to keep also what live versions that stay were made from."""
     going = {d.record.ref: d.record for d in decisions if not d.is_kept}
     made_from: dict[str, list[str]] = {}
     for ref, record in going.items():
-        for user in sorted(user.ref for user in index.users(record.id)):
+        for user in sorted(user.ref for user in users(record.id)):
             made_from.setdefault(user, []).append(ref)
+    if not made_from:
+        return decisions
     kept: dict[str, str] = {}
     pending = [user for user in made_from if user not in going]
     for user in pending:  # which grows: what stays may need more of the others

@@ -115,6 +115,8 @@ def _named(ordered: list[Record], policy: Policy) -> Kept:
 
 def _newest_of_each(ordered: list[Record], period: str, limit: int) -> Kept:
     """Yield the newest version of each of the last `limit` periods that have one."""
+    if not limit:
+        return
     seen: set[str] = set()
     # By time, not by number: another clone may publish later what it made earlier.
     for record in sorted(
