@@ -16,6 +16,7 @@ from art.index import Index
 from art.inventory import Held, Known, Problem
 from art.marks import change_marks
 from art.merge import Ledger
+from art.place import GC_LOCK
 from art.remotes import Remotes
 from art.repair import Repaired, Repairer, RepairPlan
 from art.reporter import Reporter
@@ -86,7 +87,11 @@ class Upkeep:
         if task.remote is not None:
             self._remotes.open_shared(self._remotes.get(task.remote))
         with self._backend.alone("repair"):
-            return self._rounds(plan, repairer, task, extent)
+            held = self._backend.together(GC_LOCK)  # no pack goes between it and its layout
+            try:
+                return self._rounds(plan, repairer, task, extent)
+            finally:
+                held.release()
 
     def _rounds(
         self, plan: RepairPlan, repairer: Repairer, task: _Task, extent: Extent

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -9,11 +10,13 @@ from pathlib import Path
 import pytest
 
 import art
-from art import packer
+from art import archive, packer
 from art.backend import LocalBackend
+from art.checkout import Got, write_archive
 from art.errors import ConflictError, CorruptError
 from art.repair import Repaired
 from art.repo import Repo
+from art.reporter import Silent
 from tests.support_damage import CONTENTS, files_of
 from tests.support_faults import Death
 from tests.support_fsck import (
@@ -544,3 +547,55 @@ def test_repair_of_one_key_takes_nothing_away_from_others(repo: Repo, workplace:
     assert repo.version("other").read("b") == data["b"]
     heal(workplace, source=workplace / "data")
     assert content(repo, "other") == {**data, "c": b"c"}
+
+
+def may_collect(root: Path) -> bool:
+    """Whether gc could begin now."""
+    with (root / ".art/locks/gc").open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+class Watching(Silent):
+    """Notes whether gc could begin, each time that something is started."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self.free: list[bool] = []
+
+    def start(self, what: str, *, total_bytes: int | None = None) -> None:
+        self.free.append(may_collect(self._root))
+
+
+def test_gc_waits_for_a_repair(template: Path, tmp_path: Path) -> None:
+    root = fresh(template, tmp_path / "both") / "repo"
+    of_kind(root, "pack")[0].unlink()
+    with Repo(root) as repo:
+        watching = repo.reporter = Watching(root)
+        plan = repo.plan_repair()
+        assert all(watching.free)
+        watching.free.clear()
+        assert repo.execute_repair(plan).steps
+        assert watching.free
+        assert not any(watching.free)
+        assert may_collect(root)
+
+
+def test_gc_waits_for_an_export(
+    template: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = fresh(template, tmp_path / "both") / "repo"
+    free = []
+
+    def write(items: object, target: Path, kind: str) -> Got:
+        free.append(may_collect(root))
+        return write_archive(items, target, kind)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(archive, "write_archive", write)
+    with Repo(root) as repo:
+        repo.export(tmp_path / "all.tar", all=True)
+        assert free == [False]
+        assert may_collect(root)

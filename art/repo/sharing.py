@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from art.errors import PartialError
 from art.index import Record
+from art.place import GC_LOCK
 from art.ref import Ref, names_key
 from art.repo.base import exact
 from art.repo.changing import Changing
@@ -147,7 +148,11 @@ class Sharing(Changing):
             keys = [*self._index.ask(lambda index: index.keys()), None]
         exporter = Exporter(self._store, self._index, self._backend, self._bring)
         single = [record for record in single if record.key not in keys]
-        return exporter.write(Path(target), keys, single)
+        held = self._backend.together(GC_LOCK)  # no pack is joined to others while it is read
+        try:
+            return exporter.write(Path(target), keys, single)
+        finally:
+            held.release()
 
     def _bring(self, record: Record) -> None:
         self._version(record).bring()
