@@ -436,7 +436,9 @@ def _checked(nodes: Iterable[Node]) -> Iterator[Node]:
         try:
             check_path(node.path)
         except ValueError as error:
-            raise CorruptError(f"the tree is damaged: {error}", hint="art doctor") from None
+            raise CorruptError(
+                f"the tree is damaged: {error}", hint="art fsck --data --repair"
+            ) from None
         if sys.platform == "win32" and any(map(_is_refused_by_windows, node.path.split("/"))):
             raise ConflictError(
                 f"{node.path!r} is no possible name on this system", hint="use --tar"
@@ -487,7 +489,8 @@ def _make_folders(root: str, path: str, made: set[str]) -> None:
             os.mkdir(f"{root}/{folder}")
         except FileExistsError:
             raise CorruptError(
-                f"the tree has {folder!r} as a file and as a folder", hint="art doctor"
+                f"the tree has {folder!r} as a file and as a folder",
+                hint="art fsck --data --repair",
             ) from None
         except OSError as error:
             explain(error, f"{root}/{folder}")

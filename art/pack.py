@@ -64,12 +64,15 @@ def footer(records: list[bytes], offset: int) -> bytes:
 def parse_trailer(trailer: bytes, pack_size: int, name: str) -> tuple[int, int, bytes]:
     """Return offset, length and digest of the directory. Raise CorruptError naming `name`."""
     if len(trailer) != TRAILER_SIZE or trailer[-8:] != END_MAGIC:
-        raise CorruptError(f"{name} is damaged: it has no valid trailer", hint="art doctor")
+        raise CorruptError(
+            f"{name} is damaged: it has no valid trailer", hint="art fsck --data --repair"
+        )
     count, offset, digest, _ = _TRAILER.unpack(trailer)
     length = count * RECORD.size
     if count > COUNT_LIMIT or offset < HEADER_SIZE or offset + length + TRAILER_SIZE != pack_size:
         raise CorruptError(
-            f"{name} is damaged: its directory is not where it says", hint="art doctor"
+            f"{name} is damaged: its directory is not where it says",
+            hint="art fsck --data --repair",
         )
     return offset, length, digest
 
@@ -80,7 +83,7 @@ class Directory:
     def __init__(self, data: bytes, digest: bytes, name: str, end: int = OFFSET_LIMIT) -> None:
         if blake3(data).digest() != digest:
             raise CorruptError(
-                f"{name} is damaged: its directory does not match", hint="art doctor"
+                f"{name} is damaged: its directory does not match", hint="art fsck --data --repair"
             )
         self._data = data
         self._end = end
@@ -127,7 +130,8 @@ def unpack_frame(
     """
     if size > CHUNK_LIMIT or not frame:
         raise CorruptError(
-            f"{where}: chunk {digest.hex()[:16]} has an impossible size", hint="art doctor"
+            f"{where}: chunk {digest.hex()[:16]} has an impossible size",
+            hint="art fsck --data --repair",
         )
     kind = frame[:1]
     if kind == _RAW:
@@ -136,11 +140,13 @@ def unpack_frame(
         chunk = _decompress(frame, size, digest, where, decompressor)
     else:
         raise CorruptError(
-            f"{where}: chunk {digest.hex()[:16]} has an unknown encoding", hint="art doctor"
+            f"{where}: chunk {digest.hex()[:16]} has an unknown encoding",
+            hint="art fsck --data --repair",
         )
     if len(chunk) != size or blake3(chunk).digest() != digest:
         raise CorruptError(
-            f"{where}: chunk {digest.hex()[:16]} does not match its digest", hint="art doctor"
+            f"{where}: chunk {digest.hex()[:16]} does not match its digest",
+            hint="art fsck --data --repair",
         )
     return chunk
 
@@ -155,5 +161,6 @@ def _decompress(
         return decompressor.decompress(body)
     except zstandard.ZstdError as error:
         raise CorruptError(
-            f"{where}: chunk {digest.hex()[:16]} does not decompress ({error})", hint="art doctor"
+            f"{where}: chunk {digest.hex()[:16]} does not decompress ({error})",
+            hint="art fsck --data --repair",
         ) from error

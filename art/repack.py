@@ -254,7 +254,8 @@ def check_file(path: Path, pack: str) -> None:
 def damaged(pack: str) -> CorruptError:
     """Return the error for a pack that is not what its name says."""
     return CorruptError(
-        f"{pack_name(pack)} is damaged: its content is not what its name says", hint="art doctor"
+        f"{pack_name(pack)} is damaged: its content is not what its name says",
+        hint="art fsck --data --repair",
     )
 
 

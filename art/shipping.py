@@ -169,7 +169,7 @@ class Sender:
                 f"another process is transferring the same to {self._target.backend.where}",
                 hint="run the command again",
             )
-        return CorruptError(f"{name} is missing", hint="art doctor")
+        return CorruptError(f"{name} is missing", hint="art fsck --data --repair")
 
     def _write_all(self, cargo: Cargo, readers: ThreadPoolExecutor) -> None:
         def commit(new: SamePack | NewPack) -> tuple[str, SamePack | NewPack]:
@@ -232,7 +232,9 @@ class Sender:
         try:
             return self._source.backend.read(pack_name(pack), start, length)
         except FileNotFoundError:
-            raise CorruptError(f"{pack_name(pack)} is missing", hint="art doctor") from None
+            raise CorruptError(
+                f"{pack_name(pack)} is missing", hint="art fsck --data --repair"
+            ) from None
 
     def _repacked(
         self, cargo: Cargo, place: Backend, readers: ThreadPoolExecutor

@@ -14,7 +14,7 @@ from art.errors import ArtError
 from art.fsck import Checker, Extent, Memory, Report, unhealthy_ids
 from art.index import Index
 from art.inventory import Held, Known, Problem
-from art.marks import change_marks
+from art.marks import change_marks, read_marks
 from art.merge import Ledger
 from art.place import GC_LOCK
 from art.remotes import Remotes
@@ -24,6 +24,7 @@ from art.salvage import FolderSource, Peer, open_payload
 from art.store import Store
 
 _ROUNDS = 3  # what is healed may show what else is wrong
+_AGAIN = "art fsck --data looks again"
 _LOCK = "sync"  # while documents get other content, nobody merges
 
 
@@ -50,11 +51,19 @@ class Upkeep:
         are marked no longer."""
         checker = self._checker(patterns, remote)
         report = checker.run(extent)
-        if remote is None and extent.data and not extent.is_part:
-            bad = unhealthy_ids(checker.inventory, report.problems)
+        if remote is not None:
+            return report
+        bad = unhealthy_ids(checker.inventory, report.problems)
+        if extent.data and not extent.is_part:
             whole = {held.id for held in checker.inventory.versions} - bad.keys()
             self._mark({}, whole)
-        return report
+        marks = read_marks(self._backend)
+        known = [
+            Problem("marked", held.ref, f"{marks[held.id]} (found before)", (held.ref,), _AGAIN)
+            for held in checker.inventory.versions
+            if held.id in marks and held.id not in bad
+        ]
+        return replace(report, notices=[*report.notices, *known])
 
     def plan(
         self, patterns: Sequence[str], remote: str | None, extent: Extent, folder: Path | None
@@ -97,6 +106,7 @@ class Upkeep:
         self, plan: RepairPlan, repairer: Repairer, task: _Task, extent: Extent
     ) -> Repaired:
         done = repairer.execute(plan)
+        found = plan.report.problems
         for _ in range(_ROUNDS):
             brings_more = any(step.kind in ("create", "replace", "same") for step in plan.steps)
             again = extent if brings_more else Extent()
@@ -111,6 +121,9 @@ class Upkeep:
                 steps=[*done.steps, *more.steps],
                 quarantined=[*done.quarantined, *more.quarantined],
             )
+        if extent.data and task.remote is None:
+            left = unhealthy_ids(checker.inventory, done.left)
+            self._mark({}, unhealthy_ids(checker.inventory, found).keys() - left.keys())
         return done
 
     # -- what is checked -------------------------------------------------------------------------

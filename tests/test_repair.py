@@ -218,6 +218,20 @@ def test_what_cannot_be_healed_is_marked_and_stays(repo: Repo, workplace: Path) 
     assert not repo.damaged_versions()
 
 
+def test_a_version_that_is_known_to_be_damaged_is_named_until_it_is_healed(
+    repo: Repo, workplace: Path
+) -> None:
+    write(workplace / "data", {"a": random_bytes(100_000, 1), "b": random_bytes(100_000, 2)})
+    repo.create("k", "data")
+    damage(max(files_of(workplace, ".pack"), key=lambda path: path.stat().st_size), "flip")
+    repo.execute_repair(repo.plan_repair(data=True))
+    report = repo.fsck()  # reads no bytes
+    assert [(each.kind, each.refs) for each in report.notices] == [("marked", ("k@v1",))]
+    assert not repo.execute_repair(repo.plan_repair(data=True, source="data")).left
+    assert not repo.damaged_versions()
+    assert not repo.fsck().notices
+
+
 def test_one_version_is_healed_though_another_cannot_be(repo: Repo, workplace: Path) -> None:
     shared, lost = random_bytes(100_000, 1), random_bytes(100_000, 2)
     write(workplace / "both", {"shared": shared, "lost": lost})

@@ -74,6 +74,7 @@ def command(
     document = asdict(done)
     del document["where"]
     text = f"freed {size_text(max(0, done.freed_bytes))}: {count_text(done.packs, 'pack')} deleted"
+    text += f", {size_text(-done.freed_bytes)} more taken" if done.freed_bytes < 0 else ""
     text += f", {count_text(done.swept, 'version')} swept" if done.swept else ""
     output.show(text + _rest(plan, document), document)
 

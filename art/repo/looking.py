@@ -236,7 +236,8 @@ class Looking(Base):
         if not names_key(ref):
             record = self._resolver.record(exact(ref), deleted=True)
             if record.state != "deleted":
-                raise UsageError(f"{record.ref} is not deleted, it is {record.state}")
+                more = ": nothing brings its bytes back" if record.state == "swept" else ""
+                raise UsageError(f"{record.ref} is not deleted, it is {record.state}{more}")
             return [record]
         records = [
             record for record in self.history(Ref.parse(ref).key) if record.state == "deleted"

@@ -51,6 +51,8 @@ def test_what_could_be_restored_goes_only_when_confirmed(
     assert "2 versions swept" in result.out
     assert repo.states("big") == {"swept"}
     assert run("gc", "--grace", "0s", "--json").json == _ZERO
+    assert "were freed by gc" in run("get", "big@v1", code=4).error
+    assert "nothing brings its bytes back" in run("restore", "big@v1", code=2).error
 
 
 def test_what_nobody_could_have_goes_unasked(repo: Repo, files: Path, run: Runner) -> None:
