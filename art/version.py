@@ -530,8 +530,13 @@ class Version:
         if not self.is_here and (elsewhere := self._elsewhere()):
             elsewhere.bring(self.record)
         if not self.is_here:
+            if self.record.state == "swept":
+                raise NotFoundError(
+                    f"the bytes of {self.ref} were freed by gc, after it was deleted or pruned",
+                    hint=f"art log {self.key}" if self.key else None,
+                )
             raise CorruptError(
-                f"the payload of {self.ref} is not in this repository", hint="art doctor"
+                f"the payload of {self.ref} is not in this repository", hint="art fsck --repair"
             )
         assert self._stored is not None
         return self._stored
