@@ -7,8 +7,10 @@ single versions. Both ways go through it once and hold the documents of one key 
 
 from __future__ import annotations
 
+import gzip
 import re
 import stat
+import struct
 import tarfile
 import zipfile
 import zlib
@@ -17,13 +19,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO, Literal
+from typing import BinaryIO
 
 from art import document as documents
 from art.backend import LocalBackend
 from art.catalog import NOTES, VERSIONS, Log, manifest_name, parse_anonymous
 from art.checkout import Got, write_archive
-from art.errors import ConflictError, CorruptError, NotFoundError, UsageError
+from art.errors import ArtError, ConflictError, CorruptError, NotFoundError, UsageError
 from art.index import Index, Record
 from art.merge import Ledger, Merger, read_tail
 from art.model import FORMAT, Document, Manifest, Payload, check_progress, is_uid, new_uid, now
@@ -38,8 +40,14 @@ _KINDS = {".tar": "tar", ".tar.gz": "tar.gz", ".tgz": "tar.gz", ".zip": "zip"}
 _LINK_LIMIT = 1 << 16
 _LIKE_VERSION = re.compile(r"(?<![^/])(?=v[0-9]+(/|$))")
 _IN_FOLDER = re.compile(r"(_anonymous/[^/]+|(?:[^/]+/)+?v[0-9]+)/(.+)", re.DOTALL)
-_GZIP = b"\x1f\x8b"
-_UNREADABLE = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError)
+_GZIP, _ZIP = b"\x1f\x8b", b"PK"
+_HEADER_LIMIT = 1 << 20  # of what a tar file says about one member
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others take memory as they please
+_UNREADABLE = (
+    tarfile.TarError, zipfile.BadZipFile, gzip.BadGzipFile, zlib.error, EOFError, NotImplementedError,
+)  # fmt: skip
+# What libraries raise for headers that cannot be.
+_IMPOSSIBLE = (ValueError, LookupError, OverflowError, RecursionError, struct.error)
 
 Item = tuple[Node, "_Bytes | StoredPayload", str]
 
@@ -216,43 +224,98 @@ class _Member:
 def _members(path: Path) -> Iterator[Iterator[_Member]]:
     """Yield the members of an archive one by one; each is read before the next is asked for."""
     try:
-        if zipfile.is_zipfile(path):
-            with zipfile.ZipFile(path) as bundle:
+        with path.open("rb") as file:
+            beginning = file.read(2)  # a tar file may well end as a zip file does
+        if beginning == _ZIP:
+            with _parsing():
+                bundle = zipfile.ZipFile(path)
+            with bundle:
                 yield (_from_zip(bundle, info) for info in bundle.infolist())
         else:
-            with path.open("rb") as file:
-                mode: Literal["r|gz", "r|"] = "r|gz" if file.read(2) == _GZIP else "r|"
-            with tarfile.open(path, mode, errors="surrogateescape") as tar:
-                yield _from_tar(tar)
+            with (gzip.open if beginning == _GZIP else open)(path, "rb") as file:
+                yield _from_tar(_Bounded(file))
     except FileNotFoundError:
         raise NotFoundError(f"there is no {str(path)!r}") from None
     except _UNREADABLE as error:
         raise CorruptError(f"{path} cannot be read as an archive: {error}") from error
 
 
-def _from_tar(tar: tarfile.TarFile) -> Iterator[_Member]:
-    while (info := tar.next()) is not None:
-        tar.members.clear()  # type: ignore[attr-defined]  # they may be millions
-        node = Node(info.name, info.mode & 0o777, info.size)
-        if info.issym():
-            yield _Member(info.name, Node(info.name, link=info.linkname), None)
-        elif info.isdir():
-            yield _Member(info.name, node._replace(size=0, is_dir=True), None)
-        elif info.isreg():
-            yield _Member(info.name, node, tar.extractfile(info))  # type: ignore[arg-type]
-        else:
-            raise CorruptError(f"{info.name!r} in the archive is no file, folder or link")
+@contextmanager
+def _parsing() -> Iterator[None]:
+    """Give what libraries raise for impossible headers one name."""
+    try:
+        yield
+    except ArtError:
+        raise
+    except _IMPOSSIBLE as error:
+        raise tarfile.ReadError(f"a header in it is damaged ({error})") from error
+
+
+class _Bounded:
+    """The bytes of a tar file. A header that goes on and on, perhaps packed into little, is refused:
+    its library would hold it in memory."""
+
+    def __init__(self, file: BinaryIO | gzip.GzipFile) -> None:
+        self._file = file
+        self.is_in_header = True
+        self.header_size = 0
+
+    def read(self, size: int) -> bytes:
+        data = self._file.read(size)
+        self.header_size += len(data)
+        if self.is_in_header and self.header_size > _HEADER_LIMIT:
+            raise CorruptError(f"a header in the archive has more than {_HEADER_LIMIT} bytes")
+        return data
+
+    @contextmanager
+    def header(self) -> Iterator[None]:
+        """What is read meanwhile is a header."""
+        self.is_in_header, self.header_size = True, 0
+        with _parsing():
+            yield
+        self.is_in_header = False
+
+
+def _from_tar(source: _Bounded) -> Iterator[_Member]:
+    with source.header():
+        tar = tarfile.open(  # noqa: SIM115
+            fileobj=source,  # type: ignore[call-overload]
+            mode="r|",
+            errors="surrogateescape",
+        )
+    with tar:
+        while True:
+            with source.header():
+                info = tar.next()
+            if info is None:
+                return
+            tar.members.clear()  # they may be millions
+            yield _tar_member(tar, info)
+
+
+def _tar_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:
+    node = Node(info.name, info.mode & 0o777, info.size)
+    if info.issym():
+        return _Member(info.name, Node(info.name, link=info.linkname), None)
+    if info.isdir():
+        return _Member(info.name, node._replace(size=0, is_dir=True), None)
+    if info.isreg():
+        return _Member(info.name, node, tar.extractfile(info))  # type: ignore[arg-type]
+    raise CorruptError(f"{info.name!r} in the archive is no file, folder or link")
 
 
 def _from_zip(bundle: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
     if info.flag_bits & 1:
         raise CorruptError(f"{info.filename!r} in the archive is encrypted")
+    if info.compress_type not in _METHODS:
+        raise CorruptError(f"{info.filename!r} in the archive is not packed with deflate")
     mode = info.external_attr >> 16
     name = info.filename.rstrip("/")
     node = Node(name, stat.S_IMODE(mode) & 0o777, info.file_size)
     if info.is_dir():
         return _Member(name, node._replace(size=0, is_dir=True), None)
-    stream = bundle.open(info)
+    with _parsing():
+        stream = bundle.open(info)
     if stat.S_ISLNK(mode):
         link = stream.read(_LINK_LIMIT).decode("utf-8", "surrogateescape")
         return _Member(name, Node(name, link=link), None)

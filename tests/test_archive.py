@@ -331,3 +331,40 @@ def test_the_command_line(rich: Repo, other: Repo, run: Runner, workplace: Path)
 def test_names_of_archives_say_their_kind(repo: Repo) -> None:
     with pytest.raises(UsageError, match=r"\.tar\.gz"):
         repo.export("x.rar", all=True)
+
+
+def test_a_tar_file_that_ends_with_a_zip_file_comes_back(
+    repo: Repo, other: Repo, workplace: Path
+) -> None:
+    with zipfile.ZipFile(workplace / "data.zip", "w") as bundle:
+        bundle.writestr("a", b"content")
+    made = repo.create("k", workplace / "data.zip")
+    repo.export(workplace / "all.tar", "k")
+
+    other.import_archive(workplace / "all.tar")
+    assert other.version("k").read() == repo.version("k").read()
+    assert other.version("k").id == made.version.id
+
+
+@pytest.mark.parametrize("kind", ["x", "g", "L", "K"])
+def test_a_header_that_unfolds_is_refused_with_little_memory(
+    kind: str, repo: Repo, workplace: Path
+) -> None:
+    header = tarfile.TarInfo("x")
+    header.type, header.size = kind.encode(), 64 << 20
+    with gzip.open(workplace / "a.tar.gz", "wb") as file:
+        file.write(header.tobuf(tarfile.GNU_FORMAT) + bytes(header.size))
+    tracemalloc.start()
+    with pytest.raises(CorruptError, match="header in the archive"):
+        repo.import_archive(workplace / "a.tar.gz")
+    assert tracemalloc.get_traced_memory()[1] < 16 << 20
+    tracemalloc.stop()
+
+
+def test_headers_about_headers_are_refused(repo: Repo, workplace: Path) -> None:
+    header = tarfile.TarInfo("x")
+    header.type, header.size = b"L", 5
+    one = header.tobuf(tarfile.GNU_FORMAT) + b"name\0" + bytes(507)
+    (workplace / "a.tar").write_bytes(one * 900)
+    with pytest.raises(CorruptError, match="header"):
+        repo.import_archive(workplace / "a.tar")
