@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import mimetypes
 import os
 import stat
@@ -18,7 +17,6 @@ from art.model import Document, Payload, now
 from art.publish import Content
 
 _LAST_SEQUENCE = 2**63 - 1
-_KINDS = {bool: "bool", int: "int", float: "float", str: "str", type(None): "null"}
 
 
 def json_text(value: object) -> str:
@@ -31,14 +29,14 @@ def json_text(value: object) -> str:
 
 def value_text(value: object) -> tuple[str, str]:
     """Return kind and JSON text of a number, text, truth value or null."""
-    kind = _KINDS.get(type(value))
+    from art.materialize import values
+
+    kind = values.KINDS.get(type(value))
     if kind is None:
         raise UsageError(
             f"a value is a number, a text, true, false or null, not a {type(value).__name__}"
         )
-    if isinstance(value, float) and not math.isfinite(value):
-        return kind, json.dumps(str(value))
-    return kind, json.dumps(value, ensure_ascii=False)
+    return kind, values.scalar_text(value)
 
 
 def file_name(name: str) -> str:

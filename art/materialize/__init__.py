@@ -6,8 +6,10 @@ read makes anything run.
 
     registry    which materializer is for an object: the exact type first, then its bases
     base        what a materializer is; subclass `Stream` for one file, `Folder` for several
-    values      what Python has itself, nested as one likes; dataclasses, enums, models of pydantic
+    values      what Python has itself, nested as one likes (scalars: single values; classes: enums,
+                named tuples, dataclasses, models of pydantic)
     paths       files and folders
+    pickles     anything, where that is asked for by name
     arrays      NumPy; tensors and estimators in `models`
     frames      pandas, polars, Arrow
     pictures    PIL; figures of Matplotlib and Plotly

@@ -57,15 +57,25 @@ class Stream(Materializer):
 
 
 class Folder(Materializer):
-    """Writes an object as files in a folder."""
+    """Writes an object as files in a folder.
+
+    `inline_name` is the name of a text file: where it is all that was written, and small, it need not be
+    stored as a file.
+    """
+
+    inline_name: ClassVar[str | None] = None
 
     def save(self, value: Any, folder: Path) -> Document:
         """Write the object into an empty folder; otherwise as `Stream.write`."""
         raise NotImplementedError
 
     def load(self, folder: Path, format: Document) -> Any:
-        """Return the object. The folder goes away afterwards."""
+        """Return the object. The folder goes away afterwards, unless `keeps`. Links may lie in it."""
         raise NotImplementedError
+
+    def keeps(self, format: Document) -> bool:
+        """Return whether what `load` returns lies in the folder, which therefore must stay."""
+        return False
 
 
 def unequal(value: object, what: str, hint: str | None = None) -> UsageError:

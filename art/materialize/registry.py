@@ -51,18 +51,27 @@ def register(materializer: Materializer) -> Materializer:
 
     Raise UsageError where it is none, or one of another class has its name already.
     """
-    if not isinstance(materializer, (Stream, Folder)):
-        raise UsageError(
-            f"{materializer!r} is no materializer", hint="subclass art.materialize.Stream or Folder"
-        )
+    _check(materializer, repr(materializer))
     for other in _registered:
         if other.name == materializer.name and type(other) is not type(materializer):
             raise UsageError(f"there is a materializer {materializer.name!r} already: {other!r}")
-    if materializer.name in _BUILTIN:
-        raise UsageError(f"{materializer.name!r} is the name of a built-in materializer")
     _registered[:] = [m for m in _registered if m.name != materializer.name]
     _registered.insert(0, materializer)
     return materializer
+
+
+def _check(materializer: object, what: str) -> None:
+    """Raise UsageError where an object is no materializer, or has a name that it cannot have."""
+    if not isinstance(materializer, (Stream, Folder)):
+        raise UsageError(
+            f"{what} is no materializer",
+            hint="give an object of a class derived from art.materialize.Stream or Folder",
+        )
+    name = getattr(materializer, "name", None)
+    if not isinstance(name, str) or not name:
+        raise UsageError(f"{what} has no name, which a manifest needs")
+    if name in _BUILTIN:
+        raise UsageError(f"{what}: {name!r} is the name of a built-in materializer")
 
 
 def named(name: str) -> Materializer:
@@ -134,10 +143,15 @@ def _plugins() -> tuple[Materializer, ...]:
     """Return those that installed packages bring. An entry point names a class or an object."""
     found = []
     for point in entry_points(group=ENTRY_POINT):
-        made = point.load()
+        what = f"the entry point {point.value} of {ENTRY_POINT}"
+        try:
+            made = point.load()
+        except (ImportError, AttributeError) as error:
+            raise UsageError(
+                f"{what} cannot be loaded: {error}", hint="mend or remove the package that has it"
+            ) from error
         made = made() if isinstance(made, type) else made
-        if not isinstance(made, (Stream, Folder)):
-            raise UsageError(f"the entry point {point.value} of {ENTRY_POINT} is no materializer")
+        _check(made, what)
         found.append(made)
     return tuple(found)
 
