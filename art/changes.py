@@ -109,6 +109,17 @@ class Changes:
         to = (record.id, record.number)
         return self._move_tag(record.key, tag, *to, message, force=force)
 
+    def check_tags(self, key: str | None, tags: Iterable[str]) -> None:
+        """Raise what setting these tags on a version that is yet to be made would raise."""
+        wanted = [check_tag(tag) for tag in tags]
+        if key is None and wanted:
+            raise UsageError("a keyless version cannot be tagged")
+        placed = self._index.ask(lambda index: index.tags(str(key))) if wanted else {}
+        for tag in wanted:
+            if tag in placed:
+                hint = f"art tag set {key}@VERSION {tag} --force, afterwards"
+                self._settings.of(str(key)).check_tag(tag, hint)
+
     def untag(
         self, key: str, tag: str, message: str | None = None, *, force: bool = False
     ) -> TagMove:

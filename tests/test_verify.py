@@ -385,6 +385,21 @@ def test_the_command_line_signs_and_tells(signing: Repo, run: Runner, files: Pat
     run("create", "--anonymous", "data", "--sign")
 
 
+@needs_ssh
+def test_what_a_tag_stands_against_is_told_before_anything_is_made(
+    signing: Repo, run: Runner, files: Path
+) -> None:
+    run("create", "k", "data", "--sign", "-t", "prod")
+    signing.set_settings("k", protected_tags="prod")
+    result = run("create", "k", "data", "--always", "--sign", "-t", "prod", code=5)
+    assert "hint: art tag set k@VERSION prod --force, afterwards" in result.err
+    run("create", "k", "data", "--always", "--sign", "-t", "v7", code=2)
+    run("create", "--anonymous", "data", "--sign", "-t", "prod", code=2)
+    assert [record.ref for record in signing.history("k")] == ["k@v1"]
+    assert not list((signing.root / ".art").glob("anonymous/*"))
+    run("create", "k", "data", "--always", "--sign", "-t", "other")
+
+
 # -- files -----------------------------------------------------------------------------------------
 
 

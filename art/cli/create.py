@@ -191,10 +191,10 @@ def command(
     about = {word: given for word, given in about.items() if given}
     repo = open_repo(output)
     _check_push(repo, key, remote, push=push)
-    if sign:
-        repo.check_can_sign()
     if key is not None:
         key = repo.expand_key(key, parse_pairs(set, "--set"))
+    if sign:
+        repo.check_can_sign(key, tag or ())
     if kind is None:
         made = _from_paths(repo, key, words, name, about)
     else:

@@ -72,11 +72,13 @@ class Changing(Publishing):
         record = self._resolver.record(as_ref(ref))
         return self._changes().add_signature(record, self._signer().sign(version_text(record.id)))
 
-    def check_can_sign(self) -> None:
-        """Raise UsageError where there is no key to sign with."""
+    def check_can_sign(self, key: str | None, tags: Iterable[str] = ()) -> None:
+        """Raise UsageError where there is no key to sign with, and what setting these tags on a version
+        that is yet to be made would raise."""
         self._signer()
+        self._changes().check_tags(None if key is None else check_key(key), tags)
 
-    def trust_as(self, other: Publishing) -> None:
+    def trust_as(self, other: Objects) -> None:
         """Let the same signatures count, and be required, as in another repository."""
         for name in ("signers", "revoked_signers"):
             if path := other.config.get(name).value:
