@@ -17,6 +17,8 @@ worktree    files on disk → trees (ignore: which not); checkout, with folder, 
             way back; diff, tables: what differs
 changes     what is said of versions later; prune: which go by retention's rules; settings: what is
             declared of a key
+saving      Python objects as versions, by the materializers of `materialize`; loading: back; preview:
+            what to show of them; tracking: saved in the background, and whenever they changed
 fsck        documents and bytes checked, here and at remotes; repair: healed from what is whole
 store       one place with the layout of FORMAT.md; index: a cache of it that answers fast
 writer      payloads into packs; objects: bytes by digest, out of packs; catalog: manifests and logs
@@ -48,6 +50,7 @@ if TYPE_CHECKING:
         UsageError,
     )
     from art.listing import Filter
+    from art.materialize import register as register_materializer
     from art.ref import Ref
     from art.repo import Repo, init, open
     from art.retention import Policy
@@ -80,6 +83,7 @@ __all__ = [
     "init",
     "open",
     "open_remote",
+    "register_materializer",
 ]
 
 _MODULES = {
@@ -92,7 +96,9 @@ _MODULES = {
     "init": "repo",
     "open": "repo",
     "open_remote": "cloning",
+    "register_materializer": "materialize",
 }
+_ATTRIBUTES = {"register_materializer": "register"}
 
 
 def __getattr__(name: str) -> object:
@@ -103,7 +109,8 @@ def __getattr__(name: str) -> object:
 
     if name == "errors":
         return import_module("art.errors")
-    value = getattr(import_module("art." + _MODULES.get(name, "errors")), name)
+    module = import_module("art." + _MODULES.get(name, "errors"))
+    value = getattr(module, _ATTRIBUTES.get(name, name))
     globals()[name] = value
     return value
 

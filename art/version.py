@@ -71,6 +71,9 @@ class Elsewhere(Protocol):
     def peek(self, record: Record) -> StoredPayload:
         """Return it to read parts of it where it is. Raise NotFoundError where it is nowhere."""
 
+    def preview(self, digest: str) -> bytes | None:
+        """Return a preview, verified; None where no remote has it."""
+
 
 class Version:
     """An immutable version. Its description has later notes applied; `manifest` is as published.
@@ -308,6 +311,34 @@ class Version:
         name = str(self.format.get("name") or tables.table_format(node.path))
         known_rows = self.format.get("rows")
         return tables.read_table(self.open(), name, limit=limit, known_rows=known_rows)
+
+    def load(self, *, pickle: bool = False) -> Any:
+        """Return the object that was saved, equal to what it was; of a version that was made otherwise
+        what it holds: a text, a value, a table's rows, a path to a copy of its files.
+
+        Nothing in the payload is run, but of a pickle, which needs `pickle`. Raise UsageError where
+        there is nothing to load, NotFoundError where the materializer is not installed, CorruptError.
+        """
+        from art.loading import load
+
+        if self.progress is not None:
+            return self.progress.value
+        return load(self, pickle=pickle)
+
+    @property
+    def preview(self) -> Document | None:
+        """What was noted of the content when it was saved: head and statistics of a table, shape and
+        range of an array … None where nothing was, or it cannot be had. The payload is not read."""
+        digest = self.manifest.document.get("preview")
+        if not digest or self.manifest.is_stub:
+            return None
+        from art.loading import preview
+
+        self.guard()
+        elsewhere = self._elsewhere()
+        return preview(
+            self._store.backend, str(digest), elsewhere.preview if elsewhere else lambda _: None
+        )
 
     # -- taking out ------------------------------------------------------------------------------
 

@@ -2,7 +2,7 @@
 
 `Repo` puts the other modules together. Nothing in this package loops over bytes, writes YAML, asks
 SQL or prints. Its operations are in modules by what they are about, each built on the one before:
-`base`, `looking`, `publishing`, `changing`, `sharing`.
+`base`, `looking`, `publishing`, `objects`, `changing`, `sharing`.
 """
 
 from __future__ import annotations

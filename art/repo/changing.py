@@ -11,7 +11,7 @@ from art.errors import ConflictError, NothingToDoError, UsageError
 from art.model import check_key, check_tag
 from art.ref import Ref
 from art.repo.base import as_ref, check_signed
-from art.repo.publishing import Publishing
+from art.repo.objects import Objects
 
 # What only some operations need is imported where they begin: starting is most of what `art ls` takes.
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from art.version import Version
 
 
-class Changing(Publishing):
+class Changing(Objects):
     """Tags, notes, settings and signatures; deletes, restores, prunes, moves and copies."""
 
     def tag(

@@ -1,0 +1,138 @@
+"""What a version holds, as a Python object."""
+
+from __future__ import annotations
+
+import contextlib
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
+
+from art import preview as shown
+from art import previews
+from art.backend import Backend
+from art.errors import DeniedError, StorageError, UsageError
+from art.materialize import Folder, Stream, named
+from art.model import Document, Payload
+
+if TYPE_CHECKING:
+    from art.tables import Table
+
+
+class Holder(Protocol):
+    """What there must be of a version, to load it."""
+
+    @property
+    def ref(self) -> str: ...
+    @property
+    def type(self) -> str: ...
+    @property
+    def format(self) -> Document: ...
+    @property
+    def payload(self) -> Payload | None: ...
+    def read(self) -> bytes: ...
+    def text(self) -> str: ...
+    def rows(self) -> Table: ...
+    def open(self) -> BinaryIO: ...
+    def get(self, to: Path) -> object: ...
+
+
+def load(version: Holder, *, pickle: bool) -> Any:
+    """Return what `Version.load` promises."""
+    name = version.format.get("materializer")
+    if name is None:
+        return _plain(version)
+    if name == "pickle" and not pickle:
+        raise DeniedError(
+            f"{version.ref} is a pickle, which runs code when it is loaded",
+            hint="load(pickle=True), if you trust who made it",
+        )
+    materializer = named(str(name))
+    if isinstance(materializer, Stream):
+        with version.open() as stream:
+            return materializer.read(stream, version.format)
+    assert isinstance(materializer, Folder)
+    with _laid_out(version, materializer.inline_name) as folder:
+        value = materializer.load(folder.path, version.format)
+        if materializer.keeps(version.format):
+            folder.keep()
+        return value
+
+
+class _Scratch:
+    """A temporary folder, which stays until the end of the process if somebody wants to keep it."""
+
+    def __init__(self) -> None:
+        self._temporary = tempfile.TemporaryDirectory(prefix="art-")
+        self._is_kept = False
+        self.path = Path(self._temporary.name, "object")
+        self.path.mkdir()
+
+    def keep(self) -> None:
+        self._is_kept = True
+        _kept.append(self)
+
+    def close(self) -> None:
+        if not self._is_kept:
+            self._temporary.cleanup()
+
+
+_kept: list[_Scratch] = []
+
+
+@contextlib.contextmanager
+def _laid_out(version: Holder, inline_name: str | None) -> Iterator[_Scratch]:
+    """Give a folder with the payload in it."""
+    scratch = _Scratch()
+    try:
+        payload = version.payload
+        if payload and payload.inline is not None:
+            (scratch.path / (inline_name or "content")).write_bytes(version.read())
+        else:
+            version.get(scratch.path)
+        yield scratch
+    finally:
+        scratch.close()
+
+
+def _plain(version: Holder) -> Any:
+    """Return what a version holds that was not made from an object."""
+    if version.payload is None:
+        raise UsageError(
+            f"{version.ref} is a {version.type} without content", hint=f"art inspect {version.ref}"
+        )
+    if version.type in ("markdown", "link"):
+        return version.text()
+    if version.type == "table":
+        return version.rows()
+    values = named("value")
+    assert isinstance(values, Folder)
+    if version.type in ("json", "value"):
+        with _laid_out(version, values.inline_name) as folder:
+            return values.load(folder.path, version.format)
+    return _copy(version)
+
+
+def _copy(version: Holder) -> Path:
+    """Return the path of a copy of the file, or of the folder that the files are in."""
+    with _laid_out(version, "content.txt") as folder:
+        folder.keep()
+        payload = version.payload
+        if payload and payload.tree is not None and payload.file is None:
+            return folder.path
+        (file,) = folder.path.iterdir()
+        return file
+
+
+def preview(
+    backend: Backend, digest: str, elsewhere: Callable[[str], bytes | None]
+) -> Document | None:
+    """Return a preview that is here, or elsewhere: it is kept here then."""
+    try:
+        data: bytes | None = previews.read(backend, digest)
+    except FileNotFoundError:
+        data = elsewhere(digest)
+        if data is not None:
+            with contextlib.suppress(DeniedError, StorageError):  # a disk that is only read, say
+                previews.put(backend, data)
+    return shown.parse(data) if data is not None else None

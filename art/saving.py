@@ -1,0 +1,165 @@
+"""Python objects as contents of versions: written by a materializer, then stored."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from art import preview as previews
+from art.errors import UsageError
+from art.materialize import Folder, Materializer, Stream, find, named
+from art.model import INLINE_LIMIT, Document
+from art.publish import Content, Publisher
+from art.staging import beside
+from art.worktree import find_sources
+
+_PIPE_SIZE = 1 << 20
+
+
+@dataclass(frozen=True)
+class Written:
+    """An object as it was at one moment, in files of a folder of its own: `single` where it is that one."""
+
+    folder: Path
+    single: str | None
+    inline: bool
+    describe: Callable[[Content], Content]
+
+    def content(self, publisher: Publisher, key: str | None) -> Content:
+        """Store it: as text in the manifest, as one file, or as a folder."""
+        if self.single is None:
+            return self.describe(publisher.files(find_sources((self.folder,)), key))
+        path = self.folder / self.single
+        if self.inline and path.stat().st_size <= INLINE_LIMIT:
+            return self.describe(publisher.text(path.read_text("utf-8"), self.single, "", {}))
+        with path.open("rb") as stream:
+            return self.describe(publisher.stream(stream, self.single, key))
+
+
+@dataclass(frozen=True)
+class Saving:
+    """An object that is to be saved, and what is for it."""
+
+    value: Any
+    materializer: Materializer
+    preview: bool = True
+
+    @classmethod
+    def of(
+        cls, value: Any, materializer: Materializer | str | None, *, pickle: bool, preview: bool
+    ) -> Saving:
+        """Raise UsageError where no materializer is for the object."""
+        return cls(value, _chosen(value, materializer, pickle=pickle), preview)
+
+    def content(self, publisher: Publisher, scratch: Path, key: str | None) -> Content:
+        """Write the object and store what that gives; `scratch` is a folder for what comes in between.
+
+        Raise UsageError where it would not come back equal.
+        """
+        if isinstance(self.materializer, Stream):
+            return self._streamed(publisher, self.materializer, key)
+        with self.written(scratch) as written:
+            return written.content(publisher, key)
+
+    @contextlib.contextmanager
+    def written(self, scratch: Path) -> Iterator[Written]:
+        """Give the object as it is now; what happens to it later does not matter any more."""
+        with beside(scratch) as folder:
+            path = Path(folder, "object")
+            path.mkdir()
+            format, single = self._write(path)
+            inline = isinstance(self.materializer, Folder) and single is not None
+            yield Written(path, single, inline, self._describing(format))
+
+    def _write(self, folder: Path) -> tuple[Document, str | None]:
+        """Write into a folder; return the format and the name of the file where it is only one."""
+        if isinstance(self.materializer, Stream):
+            name = self.materializer.filename(self.value)
+            with (folder / name).open("wb") as stream:
+                return self.materializer.write(self.value, stream), name
+        assert isinstance(self.materializer, Folder)
+        format = self.materializer.save(self.value, folder)
+        name = self.materializer.inline_name or ""
+        is_single = [path.name for path in folder.iterdir()] == [name] and (folder / name).is_file()
+        return format, name if is_single else None
+
+    def _streamed(self, publisher: Publisher, materializer: Stream, key: str | None) -> Content:
+        """Store one file while it is being written, so that it need not lie on the disk in between."""
+        with _piped(lambda stream: materializer.write(self.value, stream)) as (stream, result):
+            content = publisher.stream(stream, materializer.filename(self.value), key)
+            format = result()
+        return self._describing(format)(content)
+
+    def _describing(self, format: Document) -> Callable[[Content], Content]:
+        shown = self.materializer.preview(self.value) if self.preview else None
+        kind = self.materializer.kind_of(self.value)
+        named = {"materializer": self.materializer.name, **format}
+        data = previews.encode(shown) if shown else None
+
+        def describe(content: Content) -> Content:
+            is_seen = content.payload is not None and content.payload.inline is not None
+            preview = None if is_seen else data  # what is in the manifest shows itself
+            return replace(content, type=kind, format=named, preview=preview, remember=None)
+
+        return describe
+
+
+def _chosen(value: Any, wanted: Materializer | str | None, *, pickle: bool) -> Materializer:
+    if isinstance(wanted, Materializer):
+        return wanted
+    if wanted is not None:
+        if wanted == "pickle" and not pickle:
+            raise UsageError("a pickle runs code when it is loaded", hint="pickle=True says so")
+        return named(wanted)
+    try:
+        return find(value)
+    except UsageError:
+        if pickle:
+            return named("pickle")
+        raise
+
+
+@contextlib.contextmanager
+def _piped(
+    write: Callable[[BinaryIO], Document],
+) -> Iterator[tuple[BinaryIO, Callable[[], Document]]]:
+    """Give what `write` writes in another thread, to be read to its end, and then what it returned.
+    What it raised is raised by the latter."""
+    reading, writing = os.pipe()
+    _widen(writing)
+    outcome: list[Document | BaseException] = []
+
+    def run() -> None:
+        try:
+            with os.fdopen(writing, "wb", _PIPE_SIZE) as stream:
+                found: Document | BaseException = write(stream)
+        except BaseException as error:  # noqa: BLE001 - raised again by who waits for the result
+            found = error
+        outcome.append(found)
+
+    thread = threading.Thread(target=run, name="materialize", daemon=True)
+    thread.start()
+
+    def result() -> Document:
+        thread.join()
+        if isinstance(outcome[0], BaseException):
+            raise outcome[0]
+        return outcome[0]
+
+    try:
+        with os.fdopen(reading, "rb") as stream:
+            yield stream, result
+    finally:
+        thread.join()  # without a reader it ends soon
+
+
+def _widen(pipe: int) -> None:
+    with contextlib.suppress(ImportError, AttributeError, OSError):  # only Linux can do that
+        import fcntl
+
+        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)

@@ -1,0 +1,157 @@
+"""Work in the background: objects saved later, and objects saved again whenever they changed.
+
+Nothing is lost at a normal end of the process: what waits is finished first. What goes wrong is raised
+where somebody asks: by the future, by `flush`, by `stop`.
+"""
+
+from __future__ import annotations
+
+import atexit
+import importlib
+import queue
+import threading
+import warnings
+import weakref
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+from art.errors import UsageError
+
+T = TypeVar("T")
+_WAITING = 16  # so many jobs wait at most, before who brings another one has to
+
+
+class Background:
+    """Does one job after the other in a thread of its own."""
+
+    def __init__(self) -> None:
+        self._jobs: queue.Queue[tuple[Callable[[], Any], Future[Any]]] = queue.Queue(_WAITING)
+        self._failed: list[BaseException] = []
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def submit(self, job: Callable[[], T]) -> Future[T]:
+        """Do it later; wait where too much is waiting."""
+        future: Future[T] = Future()
+        with self._lock:
+            if self._thread is None:
+                self._thread = threading.Thread(
+                    target=self._run, name="art-background", daemon=True
+                )
+                self._thread.start()
+                at_exit(self)
+        self._jobs.put((job, future))
+        return future
+
+    def flush(self) -> None:
+        """Wait until all of it is done. Raise what went wrong first since this was last asked."""
+        self._jobs.join()
+        with self._lock:
+            failed, self._failed = self._failed, []
+        if failed:
+            raise failed[0]
+
+    def finish(self) -> None:
+        """Flush, at the end of the process."""
+        self.flush()
+
+    def _run(self) -> None:
+        while True:
+            job, future = self._jobs.get()
+            try:
+                future.set_result(job())
+            except BaseException as error:  # noqa: BLE001 - raised again by flush and the future
+                with self._lock:
+                    self._failed.append(error)
+                future.set_exception(error)
+            finally:
+                self._jobs.task_done()
+
+
+class Tracker(Generic[T]):
+    """An object that is saved under its key whenever it has changed: every `interval` seconds, when
+    asked, and at the end. Hold `lock` while it is changed in several steps.
+
+    `save` saves an object and returns what came of it, which is the version before where nothing has
+    changed.
+    """
+
+    def __init__(self, key: str, value: Any, save: Callable[[Any], T], interval: float) -> None:
+        if not interval > 0:
+            raise UsageError(f"interval {interval!r} is not a number of seconds above 0")
+        self.key = key
+        self.value = value
+        self.interval = interval
+        self.lock = threading.RLock()
+        self._save = save
+        self._failed: BaseException | None = None
+        self._ended = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"art-track-{key}", daemon=True)
+        self._thread.start()
+        at_exit(self)
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it has not been stopped."""
+        return not self._ended.is_set()
+
+    def set(self, value: Any) -> None:
+        """Track another object from now on."""
+        with self.lock:
+            self.value = value
+
+    def flush(self) -> T:
+        """Save it now if it has changed. Raise what went wrong, also what did so in the background
+        since this was last asked."""
+        with self.lock:
+            failed, self._failed = self._failed, None
+            saved = self._save(self.value)
+        if failed:
+            raise failed
+        return saved
+
+    def stop(self) -> T | None:
+        """Save it once more if it has changed, and let go of it."""
+        if self._ended.is_set():
+            return None
+        self._ended.set()
+        if threading.current_thread() is not self._thread:
+            self._thread.join()
+        return self.flush()
+
+    def finish(self) -> None:
+        """Stop, at the end of the process."""
+        self.stop()
+
+    def _run(self) -> None:
+        while not self._ended.wait(self.interval):
+            with self.lock:
+                try:
+                    self._save(self.value)
+                except Exception as error:  # noqa: BLE001 - raised again by flush and stop
+                    self._failed = error
+
+
+_open: weakref.WeakSet[Any] = weakref.WeakSet()
+_is_registered = False
+
+
+def at_exit(thing: Background | Tracker[Any]) -> None:
+    """Let it finish before the process ends, while threads can still be made."""
+    global _is_registered
+    _open.add(thing)
+    if not _is_registered:
+        _is_registered = True
+        # What is registered with atexit comes too late: executors take no more work then.
+        register = getattr(threading, "_register_atexit", atexit.register)
+        importlib.import_module("concurrent.futures.thread")  # registered later is called earlier
+        register(_finish_all)
+
+
+def _finish_all() -> None:
+    for thing in list(_open):
+        try:
+            thing.finish()
+        except Exception as error:  # noqa: BLE001 - nobody is left who could catch it
+            warnings.warn(f"art: at the end of the process: {error}", stacklevel=1)

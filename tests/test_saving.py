@@ -1,0 +1,284 @@
+"""Objects saved as versions and loaded again, at once, in the background, and whenever they change."""
+
+from __future__ import annotations
+
+import io
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import art
+from art.errors import ConflictError, DeniedError, NotFoundError, UsageError
+from art.materialize import Stream
+from art.repo import Repo
+
+np = pytest.importorskip("numpy")
+
+
+class Broken(Stream):
+    """Fails after so many bytes were written."""
+
+    name = "broken"
+    types = (io.StringIO,)
+
+    def filename(self, value: Any) -> str:
+        return "content.bin"
+
+    def write(self, value: Any, stream: Any) -> dict[str, Any]:
+        stream.write(bytes(3_000_000))
+        raise UsageError("this cannot be written to its end")
+
+
+@pytest.fixture
+def broken(monkeypatch: pytest.MonkeyPatch) -> Broken:
+    from art.materialize import registry
+
+    monkeypatch.setattr(registry, "_registered", [])
+    return registry.register(Broken())  # type: ignore[return-value]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [None, True, 3, 2.5, "text", "x" * 9000, b"\0\1", [1, (2, {3})], {1: "a"}, {"a": [1, None]}],
+    ids=lambda value: repr(value)[:20],
+)
+def test_what_was_saved_comes_back_equal(repo: Repo, value: object) -> None:
+    made = repo.save(value, "k")
+    found = made.version.load()
+    assert found == value
+    assert type(found) is type(value)
+
+
+def test_an_array_comes_back_from_a_file_that_numpy_reads(repo: Repo, tmp_path: Path) -> None:
+    array = np.arange(1000.0).reshape(10, 100)
+    made = repo.save(array, "k")
+    assert np.array_equal(made.version.load(), array)
+    got = made.version.get(tmp_path / "out.npy")
+    assert np.array_equal(np.load(got.path), array)
+    assert made.version.preview is not None
+    assert made.version.preview["shape"] == [10, 100]
+
+
+def test_equal_objects_make_no_second_version(repo: Repo) -> None:
+    assert repo.save({"a": np.arange(3)}, "k").created
+    assert not repo.save({"a": np.arange(3)}, "k").created
+    assert repo.save({"a": np.arange(4)}, "k").created
+
+
+def test_no_preview_is_stored_where_none_is_wanted(repo: Repo) -> None:
+    assert repo.save(np.arange(3), "k", preview=False).version.preview is None
+    assert not list((repo.root / ".art").glob("previews/*/*"))
+
+
+def test_a_preview_that_is_damaged_is_not_shown(repo: Repo) -> None:
+    version = repo.save(np.arange(3), "k").version
+    (file,) = (repo.root / ".art").glob("previews/*/*")
+    file.chmod(0o644)
+    file.write_bytes(file.read_bytes().replace(b"int64", b"int32"))
+    with pytest.raises(art.CorruptError, match=file.name):
+        _ = version.preview
+
+
+def test_what_cannot_be_written_to_its_end_makes_no_version(repo: Repo, broken: Broken) -> None:
+    with pytest.raises(UsageError, match="to its end"):
+        repo.save(io.StringIO(), "k")
+    assert repo.keys() == []
+
+
+def test_a_materializer_that_is_not_installed_is_named(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from art.materialize import registry
+
+    class Odd(Stream):
+        name = "odd"
+        types = (io.StringIO,)
+
+        def filename(self, value: Any) -> str:
+            return "odd.txt"
+
+        def write(self, value: Any, stream: Any) -> dict[str, Any]:
+            stream.write(value.getvalue().encode())
+            return {}
+
+        def read(self, stream: Any, format: dict[str, Any]) -> Any:
+            return io.StringIO(stream.read().decode())
+
+    monkeypatch.setattr(registry, "_registered", [])
+    art.register_materializer(Odd())
+    made = repo.save(io.StringIO("hello"), "k")
+    assert made.version.load().getvalue() == "hello"
+    monkeypatch.setattr(registry, "_registered", [])
+    with pytest.raises(NotFoundError, match="'odd'"):
+        made.version.load()
+
+
+def test_pickles_are_made_and_loaded_only_where_both_ends_say_so(repo: Repo) -> None:
+    value = threading.Event.__init__  # nobody can save a function
+    with pytest.raises(UsageError, match="no materializer") as caught:
+        repo.save(value, "k")
+    assert "pickle=True" in str(caught.value.hint)
+    with pytest.warns(UserWarning):
+        made = repo.save(value, "k", pickle=True)
+    with pytest.raises(DeniedError, match="runs code"):
+        made.version.load()
+    with pytest.warns(UserWarning):
+        assert made.version.load(pickle=True) is value
+
+
+def test_a_path_of_a_loaded_folder_can_be_used(repo: Repo, tmp_path: Path) -> None:
+    (tmp_path / "data" / "deep").mkdir(parents=True)
+    (tmp_path / "data" / "deep" / "x").write_text("x")
+    (tmp_path / "file.txt").write_text("hello")
+    folder = repo.save(tmp_path / "data", "folder").version.load()
+    file = repo.save(tmp_path / "file.txt", "file").version.load()
+    assert (folder / "deep" / "x").read_text() == "x"
+    assert (file.name, file.read_text()) == ("file.txt", "hello")
+    with pytest.raises(NotFoundError):
+        repo.save(tmp_path / "nothing", "k")
+
+
+def test_versions_that_were_made_otherwise_load_as_what_they_are(
+    repo: Repo, tmp_path: Path
+) -> None:
+    (tmp_path / "a.csv").write_text("x,y\n1,2\n")
+    assert repo.markdown("m", "# hi").version.load() == "# hi"
+    assert repo.value("v", 3).version.load() == 3
+    assert repo.json("j", {"a": [1.5]}).version.load() == {"a": [1.5]}
+    assert repo.table("t", tmp_path / "a.csv").version.load().columns == ["x", "y"]
+    assert repo.create("f", tmp_path / "a.csv").version.load().read_text() == "x,y\n1,2\n"
+    assert repo.progress("p", 40).version.load() == 40
+
+
+# -- in the background -----------------------------------------------------------------------------
+
+
+def test_an_object_saved_in_the_background_is_the_one_of_that_moment(repo: Repo) -> None:
+    value = {"a": 1}
+    future = repo.save(value, "k", wait=False)
+    value["a"] = 2
+    repo.flush()
+    assert future.result().version.load() == {"a": 1}
+
+
+def test_what_goes_wrong_in_the_background_is_raised_by_flush(repo: Repo) -> None:
+    hook = repo.root / ".art" / "hooks" / "pre-create"
+    hook.parent.mkdir(exist_ok=True)
+    hook.write_text("#!/bin/sh\nexit 1\n")
+    hook.chmod(0o755)
+    future = repo.save(1, "k", wait=False)
+    with pytest.raises(DeniedError, match="pre-create"):
+        repo.flush()
+    assert isinstance(future.exception(), DeniedError)
+    repo.flush()  # said once
+    assert repo.keys() == []
+
+
+def run(script: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script)],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_nothing_is_lost_when_a_process_ends(repo: Repo) -> None:
+    script = """
+        import art
+
+        repo = art.open()
+        for number in range(30):
+            repo.save(f"text {number}", "later", wait=False)
+        state = {"a": 1}
+        repo.track(state, "state", interval=1000)
+        state["a"] = 2
+    """
+    done = run(script, repo.root)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert [repo.version(f"later@v{n}").load() for n in (1, 30)] == ["text 0", "text 29"]
+    assert repo.version("state").load() == {"a": 2}
+
+
+def test_what_goes_wrong_at_the_end_of_a_process_is_said(repo: Repo) -> None:
+    script = """
+        import art
+
+        state = {"a": 1}
+        repo = art.open()
+        repo.track(state, "state", interval=1000)
+        state["f"] = open
+    """
+    done = run(script, repo.root)
+    assert "no materializer" in done.stderr
+
+
+# -- tracking --------------------------------------------------------------------------------------
+
+
+def test_a_tracked_object_makes_a_version_when_it_changed_and_only_then(repo: Repo) -> None:
+    pd = pytest.importorskip("pandas")
+    frame = pd.DataFrame({"x": [1, 2]}, index=["a", "b"])
+    tracker = repo.track(frame, "k", interval=1000)
+    assert not tracker.flush().created
+    frame.loc["a", "x"] = 7
+    assert tracker.flush().created
+    frame.index = ["a", "c"]
+    assert tracker.flush().created
+    frame["x"] = frame["x"].astype("int32")
+    assert tracker.flush().created
+    frame.columns = ["y"]
+    assert tracker.stop().created  # type: ignore[union-attr]
+    assert len(repo.history("k")) == 5
+    assert repo.version("k").load().equals(frame)
+    assert repo.tracked() == {}
+
+
+def test_a_tracked_object_is_looked_at_at_its_interval(repo: Repo) -> None:
+    state = {"a": 1}
+    tracker = repo.track(state, "k", interval=0.02)
+    with tracker.lock:
+        state["a"] = 2
+        state["b"] = 3
+    while len(repo.history("k")) < 2:
+        pass
+    tracker.stop()
+    assert repo.version("k@v2").load() == {"a": 2, "b": 3}
+
+
+def test_a_key_is_tracked_once_and_another_object_can_take_its_place(repo: Repo) -> None:
+    tracker = repo.track({"a": 1}, "k", interval=1000)
+    with pytest.raises(ConflictError, match="tracked already"):
+        repo.track({"a": 2}, "k")
+    tracker.set({"a": 3})
+    repo.flush()
+    assert repo.version("k").load() == {"a": 3}
+    assert list(repo.tracked()) == ["k"]
+    tracker.stop()
+    assert tracker.stop() is None
+
+
+def test_what_went_wrong_while_tracking_is_raised_and_the_object_saved_all_the_same(
+    repo: Repo,
+) -> None:
+    state: dict[str, object] = {"a": 1}
+    tracker = repo.track(state, "k", interval=0.02)
+    state["bad"] = open
+    while tracker._failed is None:
+        pass
+    del state["bad"]
+    state["a"] = 2
+    with pytest.raises(UsageError, match="no materializer"):
+        tracker.stop()
+    assert repo.version("k").load() == {"a": 2}
+
+
+def test_an_interval_must_be_a_time(repo: Repo) -> None:
+    with pytest.raises(UsageError, match="interval"):
+        repo.track({}, "k", interval=0)
