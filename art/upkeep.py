@@ -11,6 +11,7 @@ from art import document as documents
 from art.backend import LocalBackend
 from art.catalog import VERSIONS, Log
 from art.errors import ArtError
+from art.evidence import Evidence, ledgers
 from art.fsck import Checker, Extent, Memory, Report, unhealthy_ids
 from art.index import Index
 from art.inventory import Held, Known, Problem
@@ -59,7 +60,7 @@ class Upkeep:
             self._mark({}, whole)
         marks = read_marks(self._backend)
         known = [
-            Problem("marked", held.ref, f"{marks[held.id]} (found before)", (held.ref,), _AGAIN)
+            Problem("marked", held.ref, f"{marks[held.id]} (found before; {_AGAIN})", (held.ref,))
             for held in checker.inventory.versions
             if held.id in marks and held.id not in bad
         ]
@@ -143,14 +144,10 @@ class Upkeep:
 
     def _known(self, store: Store) -> Known:
         """Return what is known to have been in a store: what was seen to be both here and there."""
-        ends: dict[Log, int] = {}
-        keyless: set[str] = set()
-        for ledger in self._ledgers() if store is self._store else [self._ledger(store.id)]:
-            keyless |= ledger.keyless()
-            for log, end in ledger.ends().items():
-                ends[log] = max(end, ends.get(log, 0))
-        is_comparable = store is not self._store and store.is_bare
-        return Known(ends, frozenset(keyless), self._twin if is_comparable else None)
+        is_own = store is self._store
+        found = Evidence.of(ledgers(self._backend) if is_own else [self._ledger(store.id)])
+        is_comparable = not is_own and store.is_bare
+        return Known(found.ends, found.keyless, self._twin if is_comparable else None)
 
     def _twin(self, log: Log, number: int) -> bytes | None:
         """Return a document as it is here, None where it is not, or not whole."""

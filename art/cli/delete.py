@@ -76,7 +76,8 @@ def command(
             output.confirm(f"delete all {count_text(number, 'live version')} of {word}?", yes=yes)
     deleted = repo.execute_delete(plan, message=message)
     output.show(_text(plan, "deleted"), _document(plan, deleted=deleted))
-    output.say(f"{count_text(deleted, 'version')} deleted; `art restore REF` brings them back")
+    them = "it" if deleted == 1 else "them"
+    output.say(f"{count_text(deleted, 'version')} deleted; `art restore REF` brings {them} back")
 
 
 def _checked_id(word: str) -> str:

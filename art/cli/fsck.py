@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 _SHOWN = 5
 _NOTICES = 20
+_FILES = "--from PATH names files to take it from"
 _UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _VERBS = {
     "create": ("create", "created"),
@@ -239,14 +240,16 @@ def _plan_summary(plan: "RepairPlan") -> Iterator[str]:
     if plan.report.is_whole and not plan.steps:
         yield "nothing is damaged"
     else:
-        yield f"{found}, {len(plan.left):,} of them cannot be healed"
+        left = f"{len(plan.left):,} of them cannot be healed; {_FILES}" if plan.left else ""
+        yield f"{found}, {left or 'all can be healed'}"
 
 
 def _repaired(repaired: "Repaired") -> Iterator[str]:
     if repaired.report.is_whole and not repaired.steps:
         yield "nothing is damaged"
     elif repaired.left:
-        yield f"{count_text(len(repaired.left), 'problem')} left: what is needed is nowhere whole"
+        left = count_text(len(repaired.left), "problem")
+        yield f"{left} left: what is needed is nowhere whole; {_FILES}"
     else:
         yield "all is healed"
 

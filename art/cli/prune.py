@@ -180,6 +180,8 @@ def _show_plan(output: Output, plan: "PrunePlan", only: str | None, *, dry_run: 
     if plan.dropped:
         undo = "; nothing would bring them back" if only else ""
         output.say(f"would prune {len(plan.dropped):,} of {count}{undo}")
+    elif not plan.decisions:
+        output.say("nothing to prune: there is no version of what is named")
     else:
         output.say(f"nothing to prune: all of {count} stay")
 
@@ -199,7 +201,8 @@ def _tell(output: Output, done: "Pruned", only: str | None) -> None:
     """Say what happened. Raise PartialError where something went wrong with some of it."""
     for decision in done.spared:
         output.say(f"{decision.record.ref} is kept now: {decision.reason}")
-    back = "; `art restore REF` brings them back" if only is None else ""
+    them = "it" if len(done.versions) == 1 else "them"
+    back = f"; `art restore REF` brings {them} back" if only is None else ""
     output.say(f"{count_text(len(done.versions), 'version')} pruned{back if done.versions else ''}")
     if done.failed:
         first, *more = done.failed

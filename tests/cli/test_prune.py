@@ -118,6 +118,8 @@ def test_a_terminal_is_asked(repo: Repo, answer: str, code: int, left: list[int]
 def test_where_all_stay_there_is_nothing_to_do(repo: Repo, run: Runner) -> None:
     result = run("prune", "--keep-last", "9")
     assert result.err == "nothing to prune: all of 5 versions stay\n"
+    result = run("prune", "nowhere/*", "--keep-last", "1")
+    assert result.err == "nothing to prune: there is no version of what is named\n"
     run("prune", "--keep-last", "9", "--error-on-noop", code=9)
     assert run("prune", "--keep-last", "9", "--json").json["pruned"] == 0
 
