@@ -5,22 +5,29 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Container, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import NamedTuple
 
 import zstandard
 from blake3 import blake3
 
+from art import layout as layouts
 from art import pack as packs
 from art.backend import Backend
 from art.errors import ArtError, CorruptError
 from art.layout import Layout
-from art.objects import StoredPayload, layout_directory
+from art.objects import StoredPayload, chunk_record, layout_directory
 from art.pack import CHUNK_LIMIT, Location, pack_name
 from art.repack import Places
-from art.tree import Node
+from art.tree import Node, Order, parse_line
 
 _BLOCK_SIZE = 8 << 20
 _FRAME_LIMIT = CHUNK_LIMIT + (1 << 16)
-_DIRECTORY_BYTES = 64 << 20
+_DIRECTORY_BYTES = 128 << 20
+_FACTS_BYTES = 64 << 20
+_FACT_BYTES = 300  # of a short line, what is around it included
+_TABLE_LIMIT = 1 << 18
+_ROOTS = 2
 _RECORD = packs.RECORD
 
 
@@ -82,11 +89,18 @@ class ObjectDirectory:
         offset, length, digest = packs.parse_trailer(trailer, size, name)
         self._data = backend.read(name, offset, length)
         self._directory = packs.Directory(self._data, digest, name, offset)
-        self.weight = length
+        self.weight = 4 * length  # with `records`
 
     def find(self, digest: bytes) -> tuple[int, int, int] | None:
         """Return offset, length and size of a chunk, None where the pack does not have it."""
         return self._directory.find(digest)
+
+    @cached_property
+    def records(self) -> frozenset[bytes]:
+        """All that `find` can find: digest, offset, length and size of each, as the directory has it."""
+        width = _RECORD.size
+        cut = (self._data[at : at + width] for at in range(0, len(self._data), width))
+        return frozenset(record for record in cut if self.find(record[:32]))
 
     def frames(self) -> Iterator[tuple[int, int, int, bytes]]:
         """Yield offset, length, size and digest of each frame, in the order of digests."""
@@ -166,6 +180,12 @@ class Directories:
         directory = self._kept[pack]
         return directory.find(digest) if directory else None
 
+    def records(self, pack: str) -> frozenset[bytes]:
+        """Return all that a pack says of its chunks; nothing where that cannot be read."""
+        self.find(pack, b"")
+        directory = self._kept[pack]
+        return directory.records if directory else frozenset()
+
     def _load(self, pack: str) -> None:
         try:
             directory = ObjectDirectory(self._backend, pack)
@@ -224,14 +244,30 @@ def _load(backend: Backend, payload: str, digest: str) -> Layout:
     return layout
 
 
+class Fact(NamedTuple):
+    """What a line of a tree says: what it is sorted by, digest and size of each chunk it needs, as
+    lists of chunks write them, and the file where that has several chunks."""
+
+    order: str
+    chunks: tuple[bytes, ...]
+    file: Node | None
+
+
 class TreeChecker:
     """Checks payloads of one store: that their trees are whole, that every chunk has a place that its
-    pack agrees with, and that the chunks of each file are its content."""
+    pack agrees with, and that the chunks of each file are its content.
+
+    Versions share most of their lines and chunks. So what a line says is remembered, and each layout is
+    compared with its packs as a whole; only what is new or does not fit is looked at one by one.
+    """
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
         self._directories = Directories(backend)
         self._whole_files: set[bytes] = set()
+        self._facts: dict[bytes, Fact] = {}
+        self._weight = 0
+        self._roots: OrderedDict[str, frozenset[bytes]] = OrderedDict()
 
     def check(self, stored: StoredPayload, *, with_contents: bool) -> Iterator[int]:
         """Yield how many bytes were read, now and then. Raise CorruptError at the first thing that is
@@ -239,12 +275,63 @@ class TreeChecker:
         for piece in stored.pieces:
             self._check_place(stored, piece.digest, piece.location)
             yield piece.location.size
-        for node in stored.tree():
-            if not node.is_file:
-                continue
+        placed = [self._root(stored.root)]
+        if stored.layout is not stored.root:
+            placed.append(self._agreed(stored.layout))
+        order = Order(f"tree {stored.digest[:16]}")
+        for lines in stored.tree_lines():
+            facts = [self._facts.get(line) or self._learn(stored, line) for line in lines]
+            order.take_all([fact.order for fact in facts])
+            needed = set().union(*[fact.chunks for fact in facts]).difference(*placed)
+            for line, fact in zip(lines, facts, strict=True) if needed else ():
+                if not needed.isdisjoint(fact.chunks):
+                    self._check_file(stored, parse_line(line, stored.name))
+            for file in [fact.file for fact in facts if fact.file and with_contents]:
+                yield from self._check_content(stored, file)
+
+    def _learn(self, stored: StoredPayload, line: bytes) -> Fact:
+        """Return what a line says, and remember it as far as memory is meant for that."""
+        node = parse_line(line, f"tree {stored.digest[:16]}")
+        chunks = list(stored.chunks(node)) if node.is_file else []
+        if sum(length for _, length in chunks) != node.size:
             self._check_file(stored, node)
-            if with_contents and node.chunks:
-                yield from self._check_content(stored, node)
+        if node.chunks_are_list:
+            chunks += [(bytes.fromhex(digest), length) for digest, length in node.chunks]
+        keys = tuple(chunk_record(digest, length) for digest, length in chunks)
+        fact = Fact(node.order, keys, node if node.chunks else None)
+        self._weight += _FACT_BYTES + 3 * len(line) + 80 * len(keys)
+        if self._weight > _FACTS_BYTES:
+            self._facts.clear()
+            self._weight = 0
+        self._facts[line] = fact
+        return fact
+
+    def _root(self, layout: Layout) -> frozenset[bytes]:
+        """Return what the last few roots place: many payloads extend the same one."""
+        if layout.digest not in self._roots:
+            self._roots[layout.digest] = self._agreed(layout)
+        self._roots.move_to_end(layout.digest)
+        while len(self._roots) > _ROOTS:
+            self._roots.popitem(last=False)
+        return self._roots[layout.digest]
+
+    def _agreed(self, layout: Layout) -> frozenset[bytes]:
+        """Return digest and size of all chunks of which the packs say the same as the layout; nothing
+        where these are too many to be kept."""
+        if layout.chunk_count > _TABLE_LIMIT:
+            return frozenset()
+        table = layout.table()
+        by_pack: dict[bytes, list[bytes]] = {}
+        for at in range(0, len(table), layouts.RECORD.size):
+            record = table[at : at + layouts.RECORD.size]
+            by_pack.setdefault(record[32:36], []).append(record[:32] + record[36:])
+        agreed: set[bytes] = set()
+        for number, records in by_pack.items():
+            place = int.from_bytes(number, "little")
+            if place < len(layout.packs):
+                found = self._directories.records(layout.packs[place]).intersection(records)
+                agreed.update([record[:32] + record[40:] for record in found])
+        return frozenset(agreed)
 
     def _check_file(self, stored: StoredPayload, node: Node) -> None:
         for digest in stored.digests(node):

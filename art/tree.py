@@ -183,25 +183,65 @@ def parse(parts: Iterable[bytes], name: str) -> Iterator[Node]:
     Raise CorruptError that names `name` where lines are too long, not sorted, or repeat, or a path
     lies below a file or symbolic link.
     """
+    order = Order(name)
+    for lines in split(parts, name):
+        for line in lines:
+            node = parse_line(line, name)
+            order.take(node.order)
+            yield node
+
+
+def split(parts: Iterable[bytes], name: str) -> Iterator[list[bytes]]:
+    """Yield the lines of a tree given in parts, many at once. Raise CorruptError that names `name`
+    where one is too long or the last one has no end."""
     rest = b""
-    last = ""
-    above: list[str] = []  # files and links that begin the last path, each beginning the next
     for part in parts:
         lines = (rest + part).split(b"\n")
         rest = lines.pop()
         if len(rest) > LINE_LIMIT:
-            raise CorruptError(f"{name} is damaged: a line is too long", hint="art doctor")
-        for line in lines:
-            node = parse_line(line, name)
-            order = node.order
-            while above and not order.startswith(above[-1]):
-                above.pop()
-            if order <= last or (above and order[len(above[-1])] == "/"):
-                what = "is out of order" if order <= last else f"lies below {above[-1]!r}"
-                raise CorruptError(f"{name} is damaged: {node.path!r} {what}", hint="art doctor")
-            if not node.is_dir:
-                above.append(order)
-            last = order
-            yield node
+            raise CorruptError(
+                f"{name} is damaged: a line is too long", hint="art doctor"
+            )
+        yield lines
     if rest:
-        raise CorruptError(f"{name} is damaged: it ends within a line", hint="art doctor")
+        raise CorruptError(
+            f"{name} is damaged: it ends within a line", hint="art doctor"
+        )
+
+
+class Order:
+    """Checks that the nodes of a tree come in order, given what they are sorted by."""
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+        self._last = ""
+        # Files and links that begin the last path, each beginning the next.
+        self._above: list[str] = []
+
+    def take(self, order: str) -> None:
+        """Raise CorruptError where a node is not behind the last one, or lies below a file or link."""
+        above = self._above
+        while above and not order.startswith(above[-1]):
+            above.pop()
+        if order <= self._last or (above and order[len(above[-1])] == "/"):
+            is_sorted = order > self._last
+            what = f"lies below {above[-1]!r}" if is_sorted else "is out of order"
+            path = order.removesuffix("/")
+            raise CorruptError(
+                f"{self._name} is damaged: {path!r} {what}", hint="art doctor"
+            )
+        if not order.endswith("/"):
+            above.append(order)
+        self._last = order
+
+    def take_all(self, orders: list[str]) -> None:
+        """Take many. Where each is larger than the one before and does not begin with it, it begins
+        with none before that, as they are sorted: then nothing lies below anything."""
+        pairs = [self._last, *orders]
+        is_plain = self._above in ([], [self._last]) and all(map(str.__lt__, pairs, orders))
+        if not is_plain or any(map(str.startswith, orders, pairs)):
+            for order in orders:
+                self.take(order)
+        elif orders:
+            self._above = [] if orders[-1].endswith("/") else [orders[-1]]
+            self._last = orders[-1]

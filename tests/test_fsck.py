@@ -8,11 +8,14 @@ import tracemalloc
 from pathlib import Path
 
 import pytest
+from blake3 import blake3
 
 import art
+from art import layout as layouts
 from art import packer
 from art.errors import ArtError, CorruptError, NotFoundError
 from art.fsck import Report
+from art.layout import Layout
 from art.repo import Repo
 from tests.support_damage import files_of
 from tests.support_fsck import (
@@ -325,3 +328,47 @@ def test_memory_does_not_grow_with_what_is_read(
         tracemalloc.stop()
     assert peaks[1] < peaks[0] + (4 << 20)
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss > 0
+
+
+def test_what_one_layout_places_rightly_another_may_not(tmp_path: Path) -> None:
+    source = tmp_path / "files"
+    source.mkdir()
+    for number in range(40):
+        (source / f"{number}.bin").write_bytes(random_bytes(500, number))
+    with art.init(tmp_path / "repo") as repo:
+        repo.create("k", source)
+        (source / "0.bin").write_bytes(b"changed")
+        tree = repo.create("k", source).version.record.payload
+        assert not repo.fsck(data=True).problems
+    _misplace_shared_chunks(tmp_path / "repo/.art", str(tree))
+    with art.open(tmp_path / "repo") as repo:
+        report = repo.fsck(data=True)
+    assert refs(report) == {"k@v2"}
+    assert ".pack: chunk " in names(report)
+
+
+def _misplace_shared_chunks(place: Path, payload: str) -> None:
+    """Put a layout of this payload in the place of its own that points beside the chunks it shares."""
+    (path,) = (place / "layouts" / payload[:2] / payload).iterdir()
+    own = Layout(path.read_bytes(), path.name, path.name)
+    assert own.extends
+    link = own.extends
+    root_path = place / "layouts" / link.payload[:2] / link.payload / link.digest
+    root = Layout(root_path.read_bytes(), link.digest, link.digest)
+    packs = [*own.packs, *root.packs]
+    record = layouts.RECORD
+    chunks = list(record.iter_unpack(own.table()))
+    for digest, pack, offset, *size in record.iter_unpack(root.table()):
+        chunks.append((digest, pack + len(own.packs), offset + 1, *size))
+    table = layouts.sort_records(b"".join(record.pack(*chunk) for chunk in chunks))
+    pieces = [
+        (
+            record.pack(piece.digest, packs.index(at.pack), at.offset, at.length, at.size),
+            piece.first_path,
+        )
+        for piece in own.pieces()
+        for at in [piece.location]
+    ]
+    data = layouts.encode(payload, packs, table, pieces)
+    path.unlink()
+    path.with_name(blake3(data).hexdigest()).write_bytes(data)

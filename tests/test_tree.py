@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from art.errors import CorruptError
 from art.pack import CHUNK_LIMIT
-from art.tree import LINE_LIMIT, Node, check_path, file_line, parse, parse_line
+from art.tree import LINE_LIMIT, Node, Order, check_path, file_line, parse, parse_line
 
 HEX = "ab" * 32
 names = st.one_of(
@@ -281,3 +281,31 @@ def test_unknown_fields_of_a_line_are_passed_over() -> None:
 @given(paths, modes, st.integers(0, CHUNK_LIMIT))
 def test_the_short_way_to_write_a_line_writes_the_same(path: str, mode: int, size: int) -> None:
     assert file_line(json.dumps(path), mode, size, HEX) == Node(path, mode, size, HEX).line()
+
+
+orders = st.lists(st.text("a!/-b", min_size=1, max_size=4), max_size=8)
+
+
+@given(orders, st.booleans(), st.integers(1, 4))
+@example(["a", "a!b", "a/x"], True, 2)
+@example(["a/", "a/b", "a/b/c"], True, 2)
+def test_nodes_taken_many_at_once_are_judged_like_each_by_itself(
+    found: list[str], is_sorted: bool, width: int
+) -> None:
+    found = sorted(set(found)) if is_sorted else found
+    parts = [found[at : at + width] for at in range(0, len(found), width)]
+    assert (
+        _judged([[order] for order in found], Order.take_all)
+        == _judged(found, Order.take)
+        == _judged(parts, Order.take_all)
+    )
+
+
+def _judged(items: list[Any], take: Any) -> str | None:
+    order = Order("t")
+    try:
+        for item in items:
+            take(order, item)
+    except CorruptError as error:
+        return error.message
+    return None
