@@ -18,6 +18,7 @@ SIZES = (1024, 64)  # documents in one checkpoint, the largest first
 _MAGIC = b"ARTCHKP\x01"
 _HEAD = len(_MAGIC) + 32
 _NAME = re.compile(r"_([1-9][0-9]{0,17})-([1-9][0-9]{0,17})")
+_LIMIT = 64 << 20  # of the documents of one; there are a few hundred bytes in each
 _PROBES = 16
 _PATIENCE = 2  # a document that arrives damaged is asked for once more
 
@@ -49,7 +50,9 @@ def decode(data: bytes, count: int, where: str) -> list[bytes]:
     try:
         if data[: len(_MAGIC)] != _MAGIC:
             raise ValueError("it is no checkpoint")
-        limit = count * (documents.SIZE_LIMIT + 4)
+        limit = min(_LIMIT, count * (documents.SIZE_LIMIT + 4))
+        if zstandard.frame_content_size(data[_HEAD:]) > limit:
+            raise ValueError(f"it claims more than {limit} bytes")
         body = zstandard.ZstdDecompressor().decompress(data[_HEAD:], max_output_size=limit)
         if len(body) > limit or blake3(body).digest() != data[len(_MAGIC) : _HEAD]:
             raise ValueError("its content does not match")
@@ -153,7 +156,8 @@ class LogReader:
         where = name(log, first, last)
         for _ in range(_PATIENCE):
             try:
-                contents = decode(self._backend.read(where), last - first + 1, where)
+                data = self._backend.read(where, 0, _LIMIT)
+                contents = decode(data, last - first + 1, where)
                 for number, data in enumerate(contents, first):
                     log.parse(number, data)
                 # A remote that lost its newest documents may have others there now.

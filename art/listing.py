@@ -23,7 +23,7 @@ SORTS: dict[str, Callable[[Record], Any]] = {
     "title": lambda record: (record.title or "", record.key or ""),
 }
 _NEWEST_FIRST = ("created", "size", "files", "number")
-_SPAN = re.compile(r"(\d{1,6})\s*([smhdw])")
+_SPAN = re.compile(r"([0-9]{1,6})\s*([smhdw])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
 
 
@@ -118,13 +118,16 @@ def _time(text: str | None) -> str | None:
     """Return a time given by a user as documents write it; what has no zone is local time."""
     if text is None:
         return None
-    if (span := parse_span(text)) is not None:
-        when = datetime.now(timezone.utc) - span
-    else:
-        try:
+    try:
+        span = parse_span(text)
+        if span is None:
             when = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        except ValueError:
-            raise UsageError(
-                f"{text!r} is no time", hint="use 2026-11-21, 2026-11-21T08:30, or a span: 12h, 7d"
-            ) from None
-    return when.astimezone(timezone.utc).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        else:
+            when = datetime.now(timezone.utc) - span
+        return (
+            when.astimezone(timezone.utc).replace(tzinfo=None).isoformat("T", "microseconds") + "Z"
+        )
+    except (ValueError, OverflowError):  # in the year 0, or 10000, is no time either
+        raise UsageError(
+            f"{text!r} is no time", hint="use 2026-11-21, 2026-11-21T08:30, or a span: 12h, 7d"
+        ) from None

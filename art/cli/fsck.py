@@ -107,7 +107,7 @@ def command(
 
 def parse_share(text: str) -> float:
     """Return a share such as "5%" as a number from 0 to 1. Raise UsageError."""
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)%", text.strip())
+    match = re.fullmatch(r"([0-9]{1,3}(?:\.[0-9]+)?)%", text.strip())
     share = float(match[1]) / 100 if match else 0.0
     if not 0 < share <= 1:
         raise UsageError(f"--sample {text!r} is no share such as 5%, more than 0%, at most 100%")
@@ -116,7 +116,7 @@ def parse_share(text: str) -> float:
 
 def parse_duration(text: str) -> float:
     """Return a time such as "10m" or "1h30m" in seconds. Raise UsageError."""
-    parts = re.findall(r"([0-9]+(?:\.[0-9]+)?)([smhd])", text.strip())
+    parts = re.findall(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smhd])", text.strip())
     if not parts or "".join(number + unit for number, unit in parts) != text.strip():
         raise UsageError(f"--max-duration {text!r} is no time such as 90s, 10m or 2h")
     return sum(float(number) * _UNITS[unit] for number, unit in parts)

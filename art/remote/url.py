@@ -79,6 +79,8 @@ def parse(url: str) -> Address:
         port = parts.port
     except ValueError as error:
         raise UsageError(f"{redact(url)!r} is not a URL: {error}") from None
+    if not parts.scheme:  # it begins with a digit, perhaps
+        raise UsageError(f"{redact(url)!r} is not the URL of a remote", hint="s3://bucket/folder")
     scheme = _CANONICAL.get(parts.scheme, parts.scheme)
     _refuse_secrets(url, scheme)
     if scheme in _BUCKETS and parts.query + parts.fragment:
