@@ -9,20 +9,25 @@ from art import checkpoint
 from art import document as documents
 from art.backend import Backend
 from art.catalog import VERSIONS, Catalog, Log, parse_anonymous
+from art.errors import CorruptError
 from art.index import Index, Record
 from art.model import FORMAT, Document, Manifest
 
 
 def stub(manifest: Manifest) -> bytes:
     """Return the stub of a manifest: the same, whoever makes it."""
-    purged: Document = {"id": manifest.id}
-    if payload := purged_payload(manifest):
+    return _stub(manifest, purged_payload(manifest))
+
+
+def _stub(version: Manifest | Record, payload: str | None) -> bytes:
+    purged: Document = {"id": version.id}
+    if payload:
         purged["payload"] = payload
     document: Document = {
         "art": FORMAT,
-        "uid": manifest.uid,
-        **({"key": manifest.key} if manifest.key else {}),
-        "created": manifest.created,
+        "uid": version.uid,
+        **({"key": version.key} if version.key else {}),
+        "created": version.created,
         "purged": purged,
     }
     return documents.encode(document)
@@ -40,9 +45,18 @@ def put_stub(backend: Backend, record: Record) -> bool:
     """Replace the manifest of a purged version by its stub, and remove the checkpoints that hold it;
     return whether it was not replaced before.
 
-    The number is that of the store that `backend` is. What is there and is not that version stays.
+    The number is that of the store that `backend` is. What is there and is not that version stays; a
+    manifest that cannot be read goes, where `record` says what was in it. Raise CorruptError.
     """
-    manifest = _manifest(backend, record)
+    try:
+        manifest = _manifest(backend, record)
+    except CorruptError:
+        if record.type in ("purged", "damaged") or not record.uid:
+            raise
+        _delete_checkpoints(backend, record)
+        backend.replace(_name(record), _stub(record, record.payload))
+        _delete_checkpoints(backend, record)
+        return True
     if manifest is None or manifest.uid != record.uid:
         return False
     _delete_checkpoints(backend, record)

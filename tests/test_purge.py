@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from art.model import Chunking
 from art.objects import ObjectStore
 from art.pack import pack_name
 from art.repo import Repo
+from art.stubs import stub
 from tests.support import lay_out
 from tests.support_faults import Death, Fault, failing
 from tests.support_gc import Place, contents_of, put
@@ -212,6 +214,21 @@ def test_a_purge_that_stopped_before_the_stub_is_something_for_gc_to_do(repo: Re
     repo.gc()
     assert leaks(repo.root / ".art/manifests") == []
     assert repo.plan_gc().is_empty
+
+
+def test_a_manifest_that_was_damaged_since_is_replaced_by_the_same_stub(repo: Repo) -> None:
+    leak(repo, title=SECRET.decode())
+    path = repo.root / ".art/manifests/k/v00000001.yaml"
+    long_ago = path.parent.stat().st_mtime - 60
+    os.utime(path.parent, (long_ago, long_ago))
+    repo.history("k")
+    whole = repo._store.catalog.manifest("k", 1)
+    with path.open("ab") as file:  # which the time of its folder does not show
+        file.write(b"more")
+    repo.purge("k@v1")
+    assert path.read_bytes() == stub(whole)
+    assert leaks(repo.root / ".art") == []
+    assert not repo.fsck(data=True).problems
 
 
 def test_a_missing_pack_of_another_version_stops_it(repo: Repo) -> None:
