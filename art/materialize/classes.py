@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import sys
 from collections.abc import Callable, Generator, Iterable, Mapping
-from enum import Enum, Flag
+from enum import Enum, EnumMeta, Flag, IntFlag
 from functools import cached_property
 from types import MemberDescriptorType
 from typing import Any
@@ -128,6 +128,7 @@ def _fields(names: Iterable[str], state: Mapping[str, Any]) -> Steps:
 
 
 _NOT_PLAIN = object()
+_MISSING: Any = (Flag._missing_.__func__, IntFlag._missing_.__func__)  # type: ignore[attr-defined]
 
 
 def _write_enum(value: Any) -> Document:
@@ -155,15 +156,30 @@ def _members(cls: Any) -> Any:
 
 
 def _write_flag(value: Any) -> Document:
-    return {"type": _name(value), "value": integer(exactly(int, value._value_))}
+    name = _name(value)
+    if _flag(type(value), exactly(int, value._value_)) is None:
+        raise unequal(value, f"{name} makes its members in its own way")
+    return {"type": name, "value": integer(value._value_)}
 
 
 def _read_flag(type: str, value: int) -> Any:
-    cls: Any = _find_as(type, lambda cls: issubclass(cls, Flag), "a flag")
-    made = cls(exactly(int, value))
-    if made.__class__ is not cls or made._value_ != value:
-        raise ConflictError(f"{type} has no value {value} now")
+    cls = _find_as(type, lambda cls: issubclass(cls, Flag), "a flag")
+    made = _flag(cls, exactly(int, value))
+    if made is None:
+        raise ConflictError(f"{type} has no value {value:#x} now")
     return made
+
+
+def _flag(cls: Any, value: int) -> Any:
+    """Return the member or the union of members that has a value, None where there is none, or where
+    code that is not Python's own would have to be run for it."""
+    known = cls._value2member_map_.get(value)
+    if known is None and cls._missing_.__func__ in _MISSING and type(cls) is EnumMeta:
+        try:
+            known = cls(value)
+        except ValueError:
+            return None
+    return known if known is not None and known._value_ == value else None
 
 
 # -- named tuples ------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@ are written. What other materializers are for lies in folders of its own, `leave
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
 from collections import OrderedDict, deque
@@ -30,6 +31,7 @@ DEPTH_LIMIT = (
 
 _LEAVES = "leaves"
 _BYTES_INLINE = 4096  # larger ones lie in a file of their own, where equal parts are kept once
+_STEPS = 12  # of a place that are shown
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 T = TypeVar("T")
 KINDS = {bool: "bool", int: "int", float: "float", str: "str", type(None): "null"}
@@ -84,6 +86,11 @@ class Values(Folder):
     def keeps(self, format: Document) -> bool:
         """Return whether there are paths in the object."""
         return format.get("keeps") is True
+
+
+def decode(data: bytes) -> Any:
+    """Return the object in a `content.json` beside which there are no other files. Raise CorruptError."""
+    return _Decoder(Path(os.devnull)).whole(data)
 
 
 def scalar_text(value: object) -> str:
@@ -159,6 +166,7 @@ class _Encoder:
         self._open: set[int] = set()  # ids of what it is in
         self._sets = 0  # how many of these are sets
         self._others: dict[type, Materializer | None] = {}
+        self._writers: dict[type, Callable[[Any], Steps]] = {}
 
     def text(self, value: Any) -> str:
         """Return the JSON text of a whole object."""
@@ -172,14 +180,17 @@ class _Encoder:
         except ArtError as error:
             if not self._place:
                 raise
-            place = "".join(map(str, self._place))
-            raise type(error)(f"at {place}: {error.message}", hint=error.hint) from error
+            place = [str(step) for step in self._place]
+            if len(place) > _STEPS:
+                place[_STEPS // 2 : -_STEPS // 2] = ["…"]
+            message = f"at {''.join(place)}: {error.message}"
+            raise type(error)(message, hint=error.hint) from error
 
     def _walk(self, value: Any) -> Any:
         """Take the steps through an object, and through what is in it as they come to that."""
-        walks: list[tuple[Any, Steps]] = [(value, self._enter(value))]
+        walks = [(value, self._enter(value))]
         made = None
-        while walks:
+        while True:
             value, steps = walks[-1]
             try:
                 place, inner = steps.send(made)
@@ -187,16 +198,16 @@ class _Encoder:
                 made = end.value
                 self._open.discard(id(value))
                 walks.pop()
-                if walks:
-                    self._place.pop()
+                if not walks:
+                    return made
+                self._place.pop()
                 continue
-            made = None
             if type(inner) in KINDS:
                 made = _scalar(inner)
             else:
+                made = None
                 self._place.append(place)
                 walks.append((inner, self._enter(inner)))
-        return made
 
     def _enter(self, value: Any) -> Steps:
         """Return the steps through an object."""
@@ -205,40 +216,33 @@ class _Encoder:
         if len(self._place) > DEPTH_LIMIT:
             raise unequal(value, f"it is nested deeper than {DEPTH_LIMIT} levels")
         self._open.add(id(value))
-        return self._steps(type(value), value)
-
-    def _steps(self, cls: type, value: Any) -> Steps:
-        other = self._other(cls, value)
+        cls = type(value)
+        other = self._other(cls, value) if self._place else None
         if other is not None:
             return self._leaf(other, value)
         if cls in (bytes, bytearray) and len(value) > _BYTES_INLINE and not self._sets:
             return self._bytes(cls, value)
-        if cls in KINDS:
-            return _scalar(value)
-        form = _form_of(cls)
-        if isinstance(form, scalars.Form):
-            return {TAG: form.tag, **form.write(value)}
-        if isinstance(form, classes.ClassForm):
-            return {TAG: form.tag, **(yield from form.write(value))}
         if cls in (set, frozenset):
-            return {TAG: cls.__name__, "items": (yield from self._sorted(value))}
-        return (yield from _CONTAINERS[cls](value))
+            return self._set(cls, value)
+        writer = self._writers.get(cls)
+        if writer is None:
+            writer = self._writers[cls] = _writer_of(cls)
+        return writer(value)
 
-    def _sorted(self, values: Iterable[Any]) -> Steps:
-        """Return how the items of a set stand in JSON, in the order of that."""
+    def _set(self, cls: type, values: Iterable[Any]) -> Steps:
+        """Return how a set stands in JSON: its items in the order of how they do."""
         self._sets += 1
         items = []
         for value in values:
             items.append((yield "{…}", value))
         self._sets -= 1
-        return sorted(items, key=lambda item: json.dumps(item, separators=(",", ":")))
+        items.sort(key=lambda item: json.dumps(item, separators=(",", ":")))
+        return {TAG: cls.__name__, "items": items}
 
     # -- files
 
     def _other(self, cls: type, value: Any) -> Materializer | None:
         """Return the materializer for something inside the object, None where it is this one."""
-        if not self._place:
-            return None
         if cls not in self._others:
             from art.materialize.registry import find
 
@@ -246,7 +250,7 @@ class _Encoder:
             self._others[cls] = None if found.name == Values.name else found
         return self._others[cls]
 
-    def _leaf(self, materializer: Materializer, value: Any) -> Any:
+    def _leaf(self, materializer: Materializer, value: Any) -> Steps:
         self._refuse_in_set(value)
         number, folder = self._next()
         folder.mkdir()
@@ -259,12 +263,12 @@ class _Encoder:
             assert isinstance(materializer, Folder)
             format = materializer.save(value, folder)
             self.keeps = self.keeps or materializer.keeps(format)
-        return {**entry, "format": _Encoder(folder).whole(format)}
+        return {**entry, "format": (yield ".format", format)}
 
-    def _bytes(self, cls: type, value: bytes | bytearray) -> Any:
+    def _bytes(self, cls: type, value: bytes | bytearray) -> Steps:
         number, path = self._next()
         path.write_bytes(value)
-        return {TAG: cls.__name__, "number": number}
+        return {TAG: cls.__name__, "number": (yield "", number)}
 
     def _next(self) -> tuple[str, Path]:
         folder = self._folder / _LEAVES
@@ -334,6 +338,21 @@ _CONTAINERS: dict[type, Callable[[Any], Steps]] = {
     OrderedDict: _write_ordered,
 }
 _SIZED = {*_CONTAINERS, set, frozenset, bytes, bytearray}
+
+
+def _writer_of(cls: type) -> Callable[[Any], Steps]:
+    """Return what gives the steps through objects of a class."""
+    if cls in _CONTAINERS:
+        return _CONTAINERS[cls]
+    form = _form_of(cls)
+
+    def write(value: Any) -> Steps:
+        if isinstance(form, classes.ClassForm):
+            return {TAG: form.tag, **(yield from form.write(value))}
+        assert form is not None
+        return {TAG: form.tag, **form.write(value)}
+
+    return write
 
 
 def _form_of(cls: type) -> scalars.Form | classes.ClassForm | None:

@@ -11,7 +11,7 @@ from decimal import Decimal
 from functools import cached_property
 from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
-from pydantic import BaseModel, ConfigDict, PrivateAttr, RootModel, field_validator
+from pydantic import BaseModel, ConfigDict, PrivateAttr, RootModel, computed_field, field_validator
 
 RAN: list[str] = []  # what ran that must not
 
@@ -41,6 +41,16 @@ class Mode(enum.Flag):
 class Bits(enum.IntFlag):
     ONE = 1
     TWO = 2
+
+
+class Wild(enum.Flag):
+    A = 1
+    B = 2
+
+    @classmethod
+    def _missing_(cls, value: object) -> Any:
+        RAN.append("Wild._missing_")
+        return super()._missing_(value)
 
 
 class Point(NamedTuple):
@@ -152,6 +162,15 @@ class Order(BaseModel):
     def model_post_init(self, context: Any) -> None:
         RAN.append("Order.model_post_init")
         super().model_post_init(context)
+
+
+class Cached(BaseModel):
+    a: int
+
+    @computed_field
+    @cached_property
+    def twice(self) -> int:
+        return self.a * 2
 
 
 class Numbers(RootModel[list[int]]):

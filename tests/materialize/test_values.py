@@ -430,6 +430,27 @@ def test_what_cannot_come_back_is_refused(value: Any, message: str) -> None:
     assert message in caught.value.message
 
 
+def test_what_a_model_can_compute_again_is_not_kept() -> None:
+    value = shapes.Cached(a=2)
+    assert value.twice == 4
+    loaded = back(value)
+    assert "twice" not in vars(loaded)
+    assert (loaded, loaded.twice) == (shapes.Cached(a=2), 4)
+
+
+def test_a_flag_that_makes_unions_in_its_own_way_is_refused_where_that_would_run() -> None:
+    assert back(shapes.Wild.A) is shapes.Wild.A
+    text = text_of(shapes.Wild.A)
+    with pytest.raises(ConflictError):
+        load(text.replace('"value": 1', '"value": 3'))
+
+
+def test_a_place_that_is_long_is_shortened() -> None:
+    with pytest.raises(UsageError) as caught:
+        save(deep(10_000))
+    assert len(caught.value.message) < 200
+
+
 def test_attributes_beyond_the_fields_are_refused() -> None:
     plain, pair, ordered, money = Plain(1), Named(1, 2), OrderedDict(a=1), Order(lines=[])
     plain.more = pair.more = ordered.more = 1  # type: ignore[attr-defined]
@@ -556,6 +577,8 @@ CHANGED = {
     ),
     "a value that was none": ("enum", {"type": f"{SHAPES}:Colour", "member": "RED"}),
     "a field that would run": ("dataclass", {"type": f"{SHAPES}:Guarded", "fields": {"a": 1}}),
+    "a union that code of its own makes": ("flag", {"type": f"{SHAPES}:Wild", "value": 3}),
+    "a flag beyond": ("flag", {"type": f"{SHAPES}:Mode", "value": 1 << 100}),
     "a class that needs more": ("dataclass", {"type": f"{SHAPES}:Listing", "fields": {"a": 1}}),
 }
 
