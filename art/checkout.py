@@ -398,7 +398,7 @@ def _add_to_zip(bundle: zipfile.ZipFile, node: Node, payload: Contents, when: da
         name.encode()
     except UnicodeEncodeError:
         raise ConflictError(
-            f"{node.path!r} is no possible name in a zip file", hint="use --tar"
+            f"{node.path!r} is no possible name in a zip file", hint="a .tar can hold it"
         ) from None
     with bundle.open(member, "w", force_zip64=node.size > 1 << 31) as file:
         if node.link is not None:

@@ -368,11 +368,10 @@ def _is_own(name: str, path: str, prefix: str, ignore: Ignore) -> bool:
 def measured_node(line: bytes) -> Node:
     """Return the node of a line of a folder that was only measured: however large, it has no chunks."""
     fields = json.loads(line)
-    mode, size = int(fields.get("mode", "0"), 8), fields.get("size", 0)
-    is_dir = "dir" in fields
-    return Node(
-        fields["path"], mode, size, fields.get("b3", ""), (), False, fields.get("link"), is_dir
-    )
+    if "link" in fields:
+        return Node(fields["path"], link=fields["link"])
+    mode, size = int(fields["mode"], 8), fields.get("size", 0)
+    return Node(fields["path"], mode, size, fields.get("b3", ""), (), False, None, "dir" in fields)
 
 
 def _folder_mode(path: str) -> int:

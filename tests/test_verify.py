@@ -421,6 +421,20 @@ def test_a_folder_is_compared_with_a_version(repo: Repo, files: Path, run: Runne
     assert (document["same"], document["is_same"]) == (0, False)
 
 
+def test_links_and_empty_folders_are_compared(repo: Repo, files: Path, run: Runner) -> None:
+    (files / "link").symlink_to("README.txt")
+    (files / "empty").mkdir()
+    repo.create("k", "data")
+    assert run("verify", "k", "data").out == "data: 5 files as in k@v1\n"
+    run("get", "k", "out")
+    run("verify", "k", "out")
+    (files / "link").unlink()
+    (files / "link").symlink_to("eu")
+    (files / "empty").rmdir()
+    result = run("verify", "k", "data", code=1)
+    assert result.out.splitlines()[:2] == ["changed  link", "missing  empty"]
+
+
 def test_a_single_file_is_compared_wherever_it_lies(repo: Repo, run: Runner) -> None:
     Path("f.txt").write_text("f")
     repo.create("k", "f.txt")
