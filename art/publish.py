@@ -14,7 +14,8 @@ from blake3 import blake3
 from art import model, previews
 from art.catalog import manifest_directory
 from art.document import encode
-from art.errors import CorruptError, NotFoundError, UsageError
+from art.errors import REPAIR, CorruptError, NotFoundError, UsageError
+from art.evidence import published_number
 from art.index import Index, Record
 from art.memory import Memory
 from art.model import (
@@ -72,7 +73,8 @@ class Draft:
 @dataclass(frozen=True)
 class Content:
     """A payload that is stored, and how to read it. `prepare` gets the uid before the manifest is
-    there, for what a reader of the version looks for beside it. `preview` are the bytes of one."""
+    there, for what a reader of the version looks for beside it. `preview` gives the bytes of one,
+    which is asked for when there is to be a new version."""
 
     type: str
     payload: Payload | None
@@ -82,7 +84,7 @@ class Content:
     written: Written | None = None
     remember: Callable[[str], None] | None = None
     prepare: Callable[[str], None] | None = None
-    preview: bytes | None = None
+    preview: Callable[[], bytes | None] | None = None
 
 
 @dataclass(frozen=True)
@@ -298,6 +300,9 @@ class Publisher:
         is_begun = False
         while True:
             known, latest = self._latest(key)
+            known = max(known, seen)
+            if gone := self._lost(key, known):  # one that nobody can see is the latest
+                known, seen, always = gone, gone, True
             if latest and not always and (same := self._same(latest, document)):
                 # It may be there since a moment ago, and not yet durable.
                 self._store.backend.sync(manifest_directory(key))
@@ -305,7 +310,6 @@ class Publisher:
             if not is_begun:
                 self._begin(document, content)
                 is_begun = True
-            known = max(known, seen)
             number = self._store.catalog.next_number(key, known)
             if number > known + 1:  # others came in between: compare with them first
                 seen = number - 1
@@ -315,11 +319,34 @@ class Publisher:
                 return Publication(manifest, number, True, lost)
             lost += 1
 
+    def _lost(self, key: str, known: int) -> int:
+        """Return the highest number of a key that was used before and is not there any more, 0 where
+        that is none: a number once given is never given again (FORMAT §3.2).
+
+        The new version gets a number beyond it, rather than being refused: the work of a job is not
+        lost for damage that it has nothing to do with. The gap is damage that everybody sees: it stops
+        gc, and a push of the key, until `art fsck --repair` brings back what was there.
+        """
+        lost = self._used(key, known)
+        if lost <= known or lost <= (known := self._latest(key)[0]):  # others made it meanwhile
+            return 0
+        missing = f"{key}@v{known + 1}" + (f" to v{lost}" if lost > known + 1 else "")
+        self._reporter.warn(
+            f"{missing} is missing and was there before; the new version gets the number after it. "
+            f"`{REPAIR}` brings it back"
+        )
+        return lost
+
+    def _used(self, key: str, known: int) -> int:
+        """Return the highest number that a key is known to have given, as far as it is above `known`."""
+        named = self._index.ask(lambda index: index.lost_number(key, known))
+        return max(named, published_number(self._store.backend, key))
+
     def _begin(self, document: Document, content: Content | None) -> None:
         """Put there what belongs to a version that is about to be made."""
         self.before(document)
-        if content and content.preview is not None:
-            document["preview"] = previews.put(self._store.backend, content.preview)
+        if content and content.preview and (data := content.preview()) is not None:
+            document["preview"] = previews.put(self._store.backend, data)
         if content and content.prepare:
             content.prepare(document["uid"])
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from art import preview as previews
+from art import tabledata, tables
 from art.errors import UsageError
 from art.materialize import Folder, Materializer, Stream, find, named
 from art.model import INLINE_LIMIT, Document
@@ -43,18 +45,43 @@ class Written:
 
 @dataclass(frozen=True)
 class Saving:
-    """An object that is to be saved, and what is for it."""
+    """An object that is to be saved, and what is for it. `kind` is the type of the artifact, `details` go
+    to its format, where the materializer does not know better."""
 
     value: Any
     materializer: Materializer
-    preview: bool = True
+    shows: Callable[[], Document | None]
+    kind: str
+    details: Document = field(default_factory=dict)
 
     @classmethod
     def of(
         cls, value: Any, materializer: Materializer | str | None, *, pickle: bool, preview: bool
     ) -> Saving:
         """Raise UsageError where no materializer is for the object."""
-        return cls(value, _chosen(value, materializer, pickle=pickle), preview)
+        found = _chosen(value, materializer, pickle=pickle)
+        shows = (lambda: found.preview(value)) if preview else _nothing
+        return cls(value, found, shows, found.kind_of(value))
+
+    @classmethod
+    def of_table(
+        cls, data: Any, columns: Sequence[str] | None, *, ragged: bool, preview: bool
+    ) -> Saving:
+        """The same for a table: a frame, or the three shapes of `tabledata`, and whatever gives rows."""
+        if not isinstance(data, (list, tuple, dict, Iterator)):
+            with contextlib.suppress(UsageError):
+                saving = cls.of(data, None, pickle=False, preview=preview)
+                if saving.kind == "table":
+                    return saving
+        value = tabledata.shaped(data, columns, ragged=ragged)
+        table = tabledata.table_of(value)
+        details: Document = {
+            "name": tabledata.format_of(value),
+            "columns": tables.named_columns(table.columns),
+            "rows": table.total_rows,
+        }
+        rows = partial(previews.of_rows, table.columns, table.rows, table.total_rows)
+        return cls(value, find(value), rows if preview else _nothing, "table", details)
 
     def content(self, publisher: Publisher, scratch: Path, key: str | None) -> Content:
         """Write the object and store what that gives; `scratch` is a folder for what comes in between.
@@ -63,18 +90,24 @@ class Saving:
         """
         if isinstance(self.materializer, Stream):
             return self._streamed(publisher, self.materializer, key)
-        with self.written(scratch) as written:
+        with self._written(scratch, self._shown) as written:
             return written.content(publisher, key)
 
     @contextlib.contextmanager
     def written(self, scratch: Path) -> Iterator[Written]:
         """Give the object as it is now; what happens to it later does not matter any more."""
+        data = self._shown()
+        with self._written(scratch, lambda: data) as written:
+            yield written
+
+    @contextlib.contextmanager
+    def _written(self, scratch: Path, shown: Callable[[], bytes | None]) -> Iterator[Written]:
         with beside(scratch) as folder:
             path = Path(folder, "object")
             path.mkdir()
             format, single = self._write(path)
             inline = isinstance(self.materializer, Folder) and single is not None
-            yield Written(path, single, inline, self._describing(format))
+            yield Written(path, single, inline, self._describing(format, shown))
 
     def _write(self, folder: Path) -> tuple[Document, str | None]:
         """Write into a folder; return the format and the name of the file where it is only one."""
@@ -86,6 +119,8 @@ class Saving:
         format = self.materializer.save(self.value, folder)
         name = self.materializer.inline_name or ""
         is_single = [path.name for path in folder.iterdir()] == [name] and (folder / name).is_file()
+        if self.kind == "table" and not is_single:
+            raise UsageError("a cell of the table is an object that takes files of its own")
         return format, name if is_single else None
 
     def _streamed(self, publisher: Publisher, materializer: Stream, key: str | None) -> Content:
@@ -93,20 +128,27 @@ class Saving:
         with _piped(lambda stream: materializer.write(self.value, stream)) as (stream, result):
             content = publisher.stream(stream, materializer.filename(self.value), key)
             format = result()
-        return self._describing(format)(content)
+        return self._describing(format, self._shown)(content)
 
-    def _describing(self, format: Document) -> Callable[[Content], Content]:
-        shown = self.materializer.preview(self.value) if self.preview else None
-        kind = self.materializer.kind_of(self.value)
-        named = {"materializer": self.materializer.name, **format}
-        data = previews.encode(shown) if shown else None
+    def _shown(self) -> bytes | None:
+        shown = self.shows()
+        return previews.encode(shown) if shown else None
+
+    def _describing(
+        self, format: Document, shown: Callable[[], bytes | None]
+    ) -> Callable[[Content], Content]:
+        named = {"materializer": self.materializer.name, **format, **self.details}
 
         def describe(content: Content) -> Content:
             is_seen = content.payload is not None and content.payload.inline is not None
-            preview = None if is_seen else data  # what is in the manifest shows itself
-            return replace(content, type=kind, format=named, preview=preview, remember=None)
+            preview = None if is_seen else shown  # what is in the manifest shows itself
+            return replace(content, type=self.kind, format=named, preview=preview, remember=None)
 
         return describe
+
+
+def _nothing() -> None:
+    return None
 
 
 def _chosen(value: Any, wanted: Materializer | str | None, *, pickle: bool) -> Materializer:

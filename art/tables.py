@@ -129,11 +129,15 @@ def describe_table(path: Path) -> dict[str, Any]:
         content = _content(_Input(stream, path.name, is_strict=True), format_name)
         total = content.total
         rows = sum(1 for _ in content.rows) if total is None else total
-    columns = [
+    return {"name": format_name, "columns": named_columns(content.columns), "rows": rows}
+
+
+def named_columns(columns: list[str]) -> list[str]:
+    """Return the names that a manifest says: at most 1,000, none very long."""
+    return [
         name if len(name) <= DESCRIBED_NAME else name[: DESCRIBED_NAME - 1] + "…"
-        for name in content.columns[:DESCRIBED_COLUMNS]
+        for name in columns[:DESCRIBED_COLUMNS]
     ]
-    return {"name": format_name, "columns": columns, "rows": rows}
 
 
 def cell_text(value: Any) -> str:
@@ -286,7 +290,7 @@ def _csv_rows(reader: Any, columns: list[str], source: _Input) -> Iterator[list[
                         f"line {reader.line_num} has {_count(len(cells), 'cell')}, "
                         f"expected {len(columns)}"
                     )
-                _grow(columns, _numbered(len(columns), len(cells)) if columns else cells, source)
+                _grow(columns, numbered(len(columns), len(cells)) if columns else cells, source)
             if cells:
                 yield cells
     except csv.Error as error:
@@ -300,7 +304,8 @@ def _grow(columns: list[str], names: list[str], source: _Input) -> None:
         raise source.wrong(f"has more than {COLUMN_LIMIT:,} columns")
 
 
-def _numbered(start: int, stop: int) -> list[str]:
+def numbered(start: int, stop: int) -> list[str]:
+    """Return names for columns that have none."""
     return [f"column {number + 1}" for number in range(start, min(stop, COLUMN_LIMIT + 1))]
 
 
@@ -361,10 +366,10 @@ def _records(records: Iterator[tuple[str, Any]], source: _Input) -> _Content:
         return _Content([], iter(()))
     place, value = first
     if isinstance(value, list):
-        if _is_header(value):
+        if is_header(value):
             columns = list(value)
             return _Content(columns, _list_rows(records, columns, source))
-        columns = _numbered(0, len(value))
+        columns = numbered(0, len(value))
         return _Content(columns, _list_rows(_chained(first, records), columns, source))
     if isinstance(value, dict):
         grower = _ObjectRows(source)
@@ -372,7 +377,7 @@ def _records(records: Iterator[tuple[str, Any]], source: _Input) -> _Content:
     raise source.wrong(f"{place} is {_kind(value)}, expected an object or a list")
 
 
-def _is_header(value: list[Any]) -> bool:
+def is_header(value: list[Any]) -> bool:
     """A list of different texts names the columns; anything else is a row already."""
     return all(isinstance(item, str) for item in value) and len(set(value)) == len(value) > 0
 
@@ -393,7 +398,7 @@ def _list_rows(
                 raise source.wrong(
                     f"{place} has {_count(len(cells), 'cell')}, expected {len(columns)}"
                 )
-            _grow(columns, _numbered(len(columns), len(cells)), source)
+            _grow(columns, numbered(len(columns), len(cells)), source)
         yield cells
 
 

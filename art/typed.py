@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import mimetypes
 import os
 import stat
-from dataclasses import replace
 from pathlib import Path
 
 from art import reference
@@ -14,17 +14,26 @@ from art.backend import LocalBackend, explain
 from art.catalog import Catalog
 from art.errors import ConflictError, NotFoundError, UsageError
 from art.model import Document, Payload, now
-from art.publish import Content
 
 _LAST_SEQUENCE = 2**63 - 1
+_SAVE = "Repo.save keeps it as it is"
+_COUNTED = 16 << 20  # bytes of a file whose rows are counted though nobody says that it is a table
 
 
 def json_text(value: object) -> str:
-    """Return a value as JSON text. Raise UsageError where JSON cannot hold it."""
+    """Return a value as JSON text. Raise UsageError where JSON cannot hold it, or would change it."""
+    from art.materialize import values
+
     try:
-        return json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
+        text = json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2) + "\n"
     except (TypeError, ValueError, RecursionError) as error:
-        raise UsageError(f"the value cannot be JSON: {error}") from None
+        raise UsageError(f"the value cannot be JSON: {error}", hint=_SAVE) from None
+    if not values.is_json(value):
+        raise UsageError(
+            "the value cannot be JSON, which has lists, texts as keys, and no subclasses",
+            hint=_SAVE,
+        )
+    return text
 
 
 def value_text(value: object) -> tuple[str, str]:
@@ -50,13 +59,13 @@ def table_format(path: str | os.PathLike[str]) -> Document:
     """Return format, columns and number of rows of a table's file."""
     from art import tables
 
-    _must_be_file(path)
+    must_be_file(path)
     return tables.describe_table(Path(path))
 
 
 def image_format(path: str | os.PathLike[str]) -> Document:
     """Return format and, where Pillow is there, width and height in pixels of an image's file."""
-    _must_be_file(path)
+    must_be_file(path)
     kind = mimetypes.guess_type(os.fspath(path))[0] or ""
     if not kind.startswith("image/"):
         raise UsageError(
@@ -80,7 +89,8 @@ def _image_size(path: str | os.PathLike[str], kind: str) -> Document:
         raise UsageError(f"{os.fspath(path)!r} is not the image that its name says") from None
 
 
-def _must_be_file(path: str | os.PathLike[str]) -> None:
+def must_be_file(path: str | os.PathLike[str]) -> None:
+    """Raise NotFoundError or UsageError where there is no file."""
     try:
         mode = os.stat(path).st_mode
     except (FileNotFoundError, NotADirectoryError, ValueError):
@@ -91,9 +101,33 @@ def _must_be_file(path: str | os.PathLike[str]) -> None:
         raise UsageError(f"{os.fspath(path)!r} is not a file in {os.getcwd()}")
 
 
-def retyped(content: Content, kind: str, format: Document) -> Content:
-    """Return stored files as content of another type."""
-    return replace(content, type=kind, format=format)
+def must_be_folder(path: str | os.PathLike[str]) -> None:
+    """Raise NotFoundError or UsageError where there is no folder."""
+    if not os.path.isdir(path):
+        if not os.path.lexists(path):
+            raise NotFoundError(f"there is no folder {os.fspath(path)!r} in {os.getcwd()}")
+        raise UsageError(f"{os.fspath(path)!r} is not a folder in {os.getcwd()}")
+
+
+def typed_preview(path: str | os.PathLike[str], kind: str, format: Document) -> bytes | None:
+    """Return what to show of a table's or an image's file, None where that cannot be told."""
+    from art import preview
+
+    with contextlib.suppress(UsageError):  # of what Pillow does not know, say
+        if kind == "table":
+            return preview.encode(preview.of_table_file(path, format.get("rows")))
+        return preview.encode(preview.of_image(path))
+    return None
+
+
+def file_preview(path: str) -> bytes | None:
+    """Return what to show of any file, None where there is nothing. It takes no long time."""
+    from art import preview, tables
+
+    if os.path.splitext(path)[1] in tables.FORMATS and os.path.getsize(path) > _COUNTED:
+        return None
+    found = preview.of_file(path)
+    return preview.encode(found) if found else None
 
 
 def measured(url: str) -> Payload:

@@ -303,14 +303,13 @@ class Version:
 
     def rows(self, limit: int | None = None) -> Table:
         """Return the rows of a table artifact."""
-        from art import tables
+        from art import tabledata, tables
 
         if self.type != "table":
             raise UsageError(f"{self.ref} is a {self.type}, not a table")
-        node = self.node()
-        name = str(self.format.get("name") or tables.table_format(node.path))
+        name = self.format.get("name") or tables.table_format(self.node().path)
         known_rows = self.format.get("rows")
-        return tables.read_table(self.open(), name, limit=limit, known_rows=known_rows)
+        return tabledata.read(self.open(), str(name), limit=limit, known_rows=known_rows)
 
     def load(self, *, pickle: bool = False) -> Any:
         """Return the object that was saved, equal to what it was; of a version that was made otherwise

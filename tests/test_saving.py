@@ -123,11 +123,11 @@ def test_pickles_are_made_and_loaded_only_where_both_ends_say_so(repo: Repo) -> 
     with pytest.raises(UsageError, match="no materializer") as caught:
         repo.save(value, "k")
     assert "pickle=True" in str(caught.value.hint)
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning, match="pickle"):
         made = repo.save(value, "k", pickle=True)
     with pytest.raises(DeniedError, match="runs code"):
         made.version.load()
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning, match="pickle"):
         assert made.version.load(pickle=True) is value
 
 

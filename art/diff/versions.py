@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
@@ -14,7 +15,8 @@ from art.diff.trees import TreeDiff, compare_trees, tree_json
 from art.diff.values import JsonChange, compare_json, compare_mappings
 from art.errors import NotFoundError, UsageError
 from art.model import Payload
-from art.tables import FORMATS, Table, cell_text, json_value, load_json, read_table
+from art.tabledata import read as read_table
+from art.tables import FORMATS, Table, cell_text, json_value, load_json
 from art.tree import Node
 
 CONTENT_LIMIT = 16 << 20
@@ -304,7 +306,8 @@ def _as_table(
     if "json" in formats and not is_declared and not key_columns:
         return None
     try:
-        left, right = read_table(data[0], formats[0]), read_table(data[1], formats[1])
+        left = read_table(io.BytesIO(data[0]), formats[0])
+        right = read_table(io.BytesIO(data[1]), formats[1])
     except UsageError as error:
         base.notes.append(f"not compared as tables: {error.message}")
         return None

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TextIO
 
-from art import tables
+from art import tabledata, tables
 from art.errors import UsageError
 from art.render.plain import (
     LineReporter,
@@ -245,7 +245,7 @@ class _Page:
         about = (version.format or {}) if version.type == "table" else {}
         known_rows = about.get("rows")
         with version.open() as stream:
-            table = tables.read_table(
+            table = tabledata.read(
                 stream,
                 str(about.get("name") or tables.table_format(name)),
                 limit=self.first_row - 1 + self.rows,

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable
-from functools import cached_property
+from dataclasses import replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -197,7 +198,15 @@ class Base:
         return KeySettings(self._store, self._index, self._author())
 
     def _is_elsewhere(self, record: Record) -> bool:
-        return bool(self.remotes.all()) and self._exchange.is_published(record)
+        """Whether a remote is known to have the bytes of a version: it has that one, or another with the
+        same payload, such as the one that this was moved from."""
+        if not self.remotes.all():
+            return False
+        if self._exchange.is_published(record):
+            return True
+        users = self._index.ask(lambda index: index.payload_users(record.payload or ""))
+        there = [user for user in users if user.state in ("live", "deleted", "moved")]
+        return any(self._exchange.is_published(user) for user in there)
 
     def _draft(self, key: str | None, about: About) -> tuple[Draft, Publisher]:
         """Check what is said of a new version first: nothing is stored for one that cannot be."""
@@ -219,14 +228,20 @@ class Base:
         kind: str,
         describe: Callable[[str | os.PathLike[str]], Document],
         about: About,
+        *,
+        preview: bool,
     ) -> Published:
+        """Make a version of a file that is more than a file."""
         from art import typed
         from art.worktree import find_sources
 
         draft, publisher = self._draft(key, about)
         format = describe(path)
         content = publisher.files(find_sources((path,)), key)
-        return self._publish(draft, publisher, typed.retyped(content, kind, format))
+        shows = partial(typed.typed_preview, path, kind, format) if preview else None
+        return self._publish(
+            draft, publisher, replace(content, type=kind, format=format, preview=shows)
+        )
 
     def _publish(self, draft: Draft, publisher: Publisher, content: Content) -> Published:
         made = publisher.publish(draft, content)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from art.errors import ConflictError
-from art.model import check_key
+from art.errors import ConflictError, NotFoundError
+from art.model import Payload, check_key
 from art.place import DIRECTORY
 from art.repo.base import Published
 from art.repo.publishing import Publishing
@@ -19,9 +21,11 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from art.materialize import Materializer
+    from art.progress import Progress
     from art.publish import About
     from art.saving import Saving
     from art.tracking import Background, Tracker
+    from art.version import Version
 
 
 class Objects(Publishing):
@@ -75,8 +79,9 @@ class Objects(Publishing):
         from art.saving import Saving
 
         saving = Saving.of(value, materializer, pickle=pickle, preview=preview)
-        if not wait:
-            return self._save_later(saving, key, about)
+        return self._save(saving, key, about) if wait else self._save_later(saving, key, about)
+
+    def _save(self, saving: Saving, key: str | None, about: About) -> Published:
         draft, publisher = self._draft(key, about)
         return self._publish(draft, publisher, saving.content(publisher, self._scratch, key))
 
@@ -91,6 +96,137 @@ class Objects(Publishing):
                 return self._publish(draft, publisher, written.content(publisher, key))
 
         return self._background.submit(job)
+
+    def table(
+        self,
+        key: str | None,
+        data: Any,
+        *,
+        columns: Sequence[str] | None = None,
+        ragged: bool = False,
+        preview: bool = True,
+        **about: Unpack[About],
+    ) -> Published:
+        """Make a version of a table: a csv, tsv, json, jsonl or parquet file, a frame of pandas, polars
+        or Arrow, or Python's own data, which `load` gives back as it was: a list of mappings, a mapping
+        of lists, a list of lists; anything else that gives rows becomes a list, with `columns` of
+        mappings.
+
+        Raise UsageError where rows or columns are of different lengths, unless `ragged`.
+        """
+        from art import typed
+
+        if isinstance(data, (str, os.PathLike)):
+            return self._typed(key, data, "table", typed.table_format, about, preview=preview)
+        from art.saving import Saving
+
+        saving = Saving.of_table(data, columns, ragged=ragged, preview=preview)
+        return self._save(saving, key, about)
+
+    def image(
+        self,
+        key: str | None,
+        data: Any,
+        *,
+        preview: bool = True,
+        **about: Unpack[About],
+    ) -> Published:
+        """Make a version of an image: a file, which is stored, a URL, which is recorded, or an image or
+        figure of PIL, Matplotlib or Plotly."""
+        from art import reference, typed
+        from art.publish import Content
+
+        if not isinstance(data, (str, os.PathLike)):
+            return self.save(data, key, preview=preview, **about)
+        if reference.is_url(os.fspath(data)):
+            payload = Payload(url=reference.check_url(os.fspath(data)))
+            content = Content("image", payload, {"name": "url"})
+            return self._publish(*self._draft(key, about), content)
+        return self._typed(key, data, "image", typed.image_format, about, preview=preview)
+
+    def json(self, key: str | None, value: object, **about: Unpack[About]) -> Published:
+        """Make a version of what JSON has. Raise UsageError for anything else, which `save` takes."""
+        from art import typed
+
+        return self._text(
+            key, typed.json_text(value), "content.json", "json", {"name": "json"}, about
+        )
+
+    def file(
+        self, key: str | None, path: str | os.PathLike[str], **about: Unpack[About]
+    ) -> Published:
+        """Make a version of one file. Raise NotFoundError or UsageError where there is none."""
+        from art import typed
+
+        typed.must_be_file(path)
+        return self.create(key, path, **about)
+
+    def folder(
+        self, key: str | None, path: str | os.PathLike[str], **about: Unpack[About]
+    ) -> Published:
+        """Make a version of all that is in a folder."""
+        from art import typed
+
+        typed.must_be_folder(path)
+        return self.create(key, path, **about)
+
+    def get_or_create(
+        self, key: str, make: Callable[[], Any], **about: Unpack[About]
+    ) -> tuple[Version, bool]:
+        """Return the latest version of a key, or save what `make` gives where there is none, and
+        whether that was done."""
+        try:
+            return self.version(key), False
+        except NotFoundError:
+            made = self.save(make(), key, **about)
+            return made.version, made.created
+
+    @overload
+    def progress(
+        self,
+        key: str,
+        value: float | str,
+        *,
+        clamp: bool = False,
+        new: bool = False,
+        **about: Unpack[About],
+    ) -> Published: ...
+    @overload
+    def progress(
+        self, key: str, *, new: bool = False, **about: Unpack[About]
+    ) -> Progress[Published]: ...
+    def progress(
+        self,
+        key: str,
+        value: float | str | None = None,
+        *,
+        clamp: bool = False,
+        new: bool = False,
+        **about: Unpack[About],
+    ) -> Published | Progress[Published]:
+        """Set a progress in percent: of the key's latest version in place, or (`new`, or where that is
+        no progress) of a version made for it. Without a value return what sets it again and again:
+
+            with repo.progress("train") as progress:
+                progress.update(40)
+            for batch in repo.progress("train").track(batches):
+                ...
+
+        Raise UsageError for NaN and, unless `clamp`, outside 0 to 100.
+        """
+        if value is not None:
+            return self._set_progress(key, value, clamp=clamp, new=new, about=about)
+        from art.progress import Progress
+
+        is_first = True
+
+        def put(number: float, message: str | None) -> Published:
+            nonlocal is_first
+            said: About = {**about, "message": message} if message else {**about}
+            is_new, is_first = new and is_first, False
+            return self._set_progress(key, number, clamp=False, new=is_new, about=said)
+
+        return Progress(put)
 
     def flush(self) -> None:
         """Wait for what is saved in the background, and save what is tracked and has changed. Raise

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -17,7 +19,8 @@ from art.repo.looking import Looking
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from art.publish import About
+    from art.publish import About, Content, Publisher
+    from art.worktree import Source
 
 
 class Publishing(Looking):
@@ -30,10 +33,12 @@ class Publishing(Looking):
         base: str | None = None,
         add: Iterable[str] = (),
         remove: Iterable[str] = (),
+        preview: bool = True,
         **about: Unpack[About],
     ) -> Published:
         """Make one version of files, folders or globs; of an earlier version (`base`) with files
-        added and removed; or of no payload at all. `key` None makes it keyless.
+        added and removed; or of no payload at all. `key` None makes it keyless. With `preview`, what
+        is to be seen of a single file is stored beside it.
 
         When it returns the version is durable. Raise NotFoundError where a path matches nothing,
         ConflictError where a file changes while it is read.
@@ -54,10 +59,20 @@ class Publishing(Looking):
                 "files are added to and removed from an earlier version", hint="--base KEY@vN"
             )
         elif paths:
-            content = publisher.files(find_sources(paths), key)
+            content = self._files(publisher, find_sources(paths), key, preview=preview)
         else:
             content = Content("note", None)
         return self._publish(draft, publisher, content)
+
+    def _files(
+        self, publisher: Publisher, sources: list[Source], key: str | None, *, preview: bool
+    ) -> Content:
+        from art import typed
+
+        content = publisher.files(sources, key)
+        if preview and len(sources) == 1 and content.type == "file":
+            return replace(content, preview=partial(typed.file_preview, sources[0].path))
+        return content
 
     def create_stream(
         self, key: str | None, stream: BinaryIO, *, name: str = "content", **about: Unpack[About]
@@ -69,8 +84,14 @@ class Publishing(Looking):
         content = publisher.stream(stream, typed.file_name(name), key)
         return self._publish(draft, publisher, content)
 
-    def markdown(self, key: str | None, text: str, **about: Unpack[About]) -> Published:
-        """Make a version of a text in markdown."""
+    def markdown(
+        self, key: str | None, text: str, *, dedent: bool = True, **about: Unpack[About]
+    ) -> Published:
+        """Make a version of a text in markdown. With `dedent` it may be indented as code around it is."""
+        if dedent:
+            from textwrap import dedent as without_indent
+
+            text = without_indent(text)
         return self._text(key, text, "content.md", "markdown", {"name": "markdown"}, about)
 
     def link(
@@ -82,41 +103,12 @@ class Publishing(Looking):
         format = {"name": "url", "text": text} if text else {"name": "url"}
         return self._text(key, reference.check_url(url), "content.url", "link", format, about)
 
-    def json(self, key: str | None, value: object, **about: Unpack[About]) -> Published:
-        """Make a version of a JSON value."""
-        from art import typed
-
-        return self._text(
-            key, typed.json_text(value), "content.json", "json", {"name": "json"}, about
-        )
-
     def value(self, key: str | None, value: object, **about: Unpack[About]) -> Published:
         """Make a version of one number, text, truth value or null."""
         from art import typed
 
         kind, text = typed.value_text(value)
         return self._text(key, text, "content.json", "value", {"name": "json", "kind": kind}, about)
-
-    def table(
-        self, key: str | None, path: str | os.PathLike[str], **about: Unpack[About]
-    ) -> Published:
-        """Make a version of a table in a csv, tsv, json, jsonl or parquet file."""
-        from art import typed
-
-        return self._typed(key, path, "table", typed.table_format, about)
-
-    def image(
-        self, key: str | None, path: str | os.PathLike[str], **about: Unpack[About]
-    ) -> Published:
-        """Make a version of an image: a file, which is stored, or a URL, which is recorded."""
-        from art import reference, typed
-        from art.publish import Content
-
-        if reference.is_url(os.fspath(path)):
-            payload = Payload(url=reference.check_url(os.fspath(path)))
-            content = Content("image", payload, {"name": "url"})
-            return self._publish(*self._draft(key, about), content)
-        return self._typed(key, path, "image", typed.image_format, about)
 
     def reference(
         self, key: str | None, path: str | os.PathLike[str], **about: Unpack[About]
@@ -141,18 +133,10 @@ class Publishing(Looking):
                 payload = typed.measured(local.as_uri())
         return self._publish(draft, publisher, Content("reference", payload))
 
-    def progress(
-        self,
-        key: str,
-        value: float | str,
-        *,
-        clamp: bool = False,
-        new: bool = False,
-        **about: Unpack[About],
+    def _set_progress(
+        self, key: str, value: float | str, *, clamp: bool, new: bool, about: About
     ) -> Published:
-        """Set a progress in percent: of the key's latest version in place, or (`new`, or where that is
-        no progress) of a version made for it. Raise UsageError for NaN and, unless `clamp`, outside
-        0 to 100."""
+        """Set the value of a progress artifact, and make that where there is none, or a `new` one."""
         from art import typed
         from art.publish import Content
 
