@@ -18,7 +18,7 @@ from art.merge import Ledger, renumbered
 from art.objects import layout_directory
 from art.pull import Depth, Puller, Supply
 from art.push import Authority, Pusher
-from art.remotes import Remotes, RemoteSetting, is_place, note_mirror
+from art.remotes import Remotes, RemoteSetting, is_place, mirrored, note_mirror
 from art.reporter import Reporter
 from art.store import Store
 from art.stubs import purged_records, put_stub, replace_by_stub
@@ -138,6 +138,11 @@ class Exchange:
         """Whether a remote is known to have a version."""
         ids = [setting.repository for setting in self._remotes.all() if setting.repository]
         return any(_is_published(Ledger(self._backend, id), record) for id in ids)
+
+    def is_mirror(self, store: Store) -> bool:
+        """Whether a remote has its numbers from another one, which alone may add to the logs."""
+        authority = self._remotes.get().repository
+        return authority not in (None, store.id) or mirrored(store.backend) not in (None, store.id)
 
     def status(self, remote: str | None, *, ask: bool) -> list[RemoteStatus]:
         """Return for each remote, or one, what is on one side only. Remotes are asked with `ask`."""

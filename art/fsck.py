@@ -32,6 +32,7 @@ _STATE = "sync/fsck.json"
 _LOCK = "fsck"
 _THREADS = 16
 _ROOTS = 4
+_HAVE_BYTES = ("live", "deleted", "moved")  # states of versions whose bytes are where they are
 _MARK = 32  # digits of a digest that are enough to tell it from others
 _REPAIR = "art fsck --repair"
 
@@ -172,6 +173,7 @@ class Checker:
         self._selection = Selection(patterns)
         self._known = known
         self._is_elsewhere = is_elsewhere
+        self._elsewhere: set[str] = set()  # payloads that need not be here
         self._jobs = jobs
         self._roots: OrderedDict[str, Layout] = OrderedDict()
         self._hurt: set[str] = set()
@@ -227,6 +229,8 @@ class Checker:
         for held in self.inventory.versions:
             if held.needs_payload:
                 self.payloads.versions.setdefault(str(held.tree), []).append(held)
+            if held.tree and held.state in _HAVE_BYTES and self._is_elsewhere(held):
+                self._elsewhere.add(held.tree)
         self._reporter.start("reading layouts")
         for payload in self.payloads.versions:
             self._check_layouts(payload)
@@ -251,7 +255,7 @@ class Checker:
                 self.payloads.users.setdefault(pack, set()).add(payload)
 
     def _tell_absent(self, payload: str, refs: tuple[str, ...]) -> None:
-        if all(self._is_elsewhere(held) for held in self.payloads.versions[payload]):
+        if payload in self._elsewhere:
             self.inventory.count("elsewhere")
             return
         if self.store.backend.names(layout_directory(payload)):

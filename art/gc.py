@@ -175,10 +175,12 @@ class Collector:
         purged: Callable[[], set[str]],
         is_elsewhere: Callable[[Record], bool] = lambda record: False,
         reread: Callable[[], None] = lambda: None,
+        sweeps: bool = True,
     ) -> None:
         """`grace` is how many seconds a deleted version can be restored, `purged` gives the payloads of
         purged versions. `is_elsewhere` tells which versions a remote has, too: their bytes may go from
-        here, and come again from there."""
+        here, and come again from there. One that does not sweep leaves to others to say which deleted
+        versions cannot be restored any more: the numbers of a mirror's logs are the authority's."""
         self._objects = store.objects
         self._backend = store.backend
         self._is_shared = store.is_bare
@@ -186,7 +188,8 @@ class Collector:
         self._changes = changes
         self._scratch = scratch
         self._reporter = reporter
-        self._grace = self._span = grace
+        self._grace = grace
+        self._span = self._longest = grace if sweeps else float("inf")
         self._purged = purged
         self._is_elsewhere = is_elsewhere
         self._reread = reread
@@ -197,7 +200,7 @@ class Collector:
     def plan(self) -> GcPlan:
         """Return what can go. Raise CorruptError where something that is needed is missing or damaged,
         or a log has a gap: nothing makes a collection go on then."""
-        self._span = self._grace
+        self._span = self._longest
         sight, roots = self._begin()
         expired = [record for record in roots.expired if not self._is_elsewhere(record)]
         plan = GcPlan(self._backend.where, expired, self._going(sight))

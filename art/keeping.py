@@ -8,7 +8,7 @@ from pathlib import Path
 
 from art.backend import Backend, LocalBackend
 from art.changes import Changes
-from art.errors import CorruptError, NotFoundError
+from art.errors import ConflictError, CorruptError, NotFoundError
 from art.exchange import Copied, Exchange
 from art.fetch import Fetcher
 from art.gc import Collected, Collector, GcPlan
@@ -96,6 +96,8 @@ class Keeping:
                 raise copied.problem or NotFoundError(
                     f"{record.ref} is not at {remote}", hint=f"art fetch {record.key}"
                 )
+            if found[0].state != "purged":
+                self._refuse_mirror(store, record, remote)
             changes = self._changes_of(store, pair)
             collector = self._shared(store, pair, changes, grace)
             purger = Purger(store, pair.index, pair.local.catalog, changes, collector)
@@ -104,6 +106,15 @@ class Keeping:
         with contextlib.suppress(*([type(problem)] if problem else ())):  # it is told at the end
             self._exchange.fetch((record.key,) if record.key else (), remote)
         return purged
+
+    def _refuse_mirror(self, store: Store, record: Record, remote: str) -> None:
+        """Raise ConflictError where the authority must say first that a version is purged."""
+        if self._exchange.is_mirror(store):
+            raise ConflictError(
+                f"{remote} is a mirror: that {record.ref} is purged is for the authority to say",
+                hint=f"art purge {record.ref} --remote AUTHORITY; art push --remote {remote}; "
+                f"art gc --remote {remote}",
+            )
 
     @contextlib.contextmanager
     def _collector(
@@ -158,6 +169,7 @@ class Keeping:
             grace=grace,
             purged=lambda: purged_payloads(pair.local.catalog, pair.index),
             reread=lambda: self._fetch_again(Fetcher(pair)),
+            sweeps=not self._exchange.is_mirror(store),
         )
 
     def _local(self, grace: float) -> Collector:

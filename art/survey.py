@@ -320,19 +320,21 @@ def _examine_payloads(
 
     def ask(index: Index) -> list[Record]:
         index.refresh_all()
-        return [record for record in index.all() if record.is_live]
+        return [record for record in index.all() if record.state in ("live", "deleted", "moved")]
 
     findings: list[Finding] = []
     versions: dict[str, list[str]] = {}
-    for record in index.ask(ask):
-        if record.payload:
+    records = index.ask(ask)
+    known = _payloads_at_remotes(records, unpublished)
+    for record in records:
+        if record.payload and record.is_live:
             versions.setdefault(record.payload, []).append(record.ref)
     packs: dict[str, list[str]] = {}
     elsewhere = 0
     for payload, refs in versions.items():
         with _noting(findings, _names(refs)):
             stored = store.objects.stored(payload)
-            if stored is None and any(not set(refs) <= only for only in unpublished.values()):
+            if stored is None and payload in known:
                 elsewhere += 1
                 continue
             if stored is None:
@@ -348,6 +350,15 @@ def _examine_payloads(
     there = f", {elsewhere} at remotes only" if elsewhere else ""
     what = f"{len(versions) - elsewhere} payloads have layouts, in {len(packs)} packs{read}{there}"
     return [Finding("ok", what), *findings]
+
+
+def _payloads_at_remotes(records: list[Record], unpublished: dict[str, set[str]]) -> set[str]:
+    """Return the payloads of versions that a remote has, also under the key they were moved from."""
+    return {
+        record.payload
+        for record in records
+        if record.payload and any(record.ref not in only for only in unpublished.values())
+    }
 
 
 def _examine_remotes(

@@ -1,0 +1,100 @@
+"""Collecting and purging at a mirror, whose logs are the authority's; and versions that were moved where
+their bytes are not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from art.errors import ConflictError
+from tests.support_gc import put, read_all
+from tests.support_world import World, documents_of, holds
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    made = World(tmp_path)
+    made.add("a")
+    made.add("b")
+    yield made
+    made.close()
+
+
+def push_both(world: World) -> None:
+    with world.by("a") as repo:
+        repo.push()
+        repo.push(remote="mirror")
+
+
+def collect_mirror(world: World) -> None:
+    with world.by("a") as repo:
+        for _ in range(4):
+            repo.gc(remote="mirror", grace="0s")
+            world.pass_days(2)
+
+
+def test_gc_of_a_mirror_adds_nothing_to_its_logs(world: World) -> None:
+    with world.by("a") as repo:
+        put(repo, "k", 1)
+        put(repo, "k", 2)
+        repo.delete("k@v1")
+        push_both(world)
+        before = documents_of(world.mirror)
+        world.pass_days(30)
+        collect_mirror(world)
+        assert documents_of(world.mirror) == before
+        repo.restore("k@v1")  # the authority still has its bytes, and so does the mirror
+        push_both(world)
+    assert documents_of(world.mirror) == documents_of(world.inner)
+    assert len(read_all(world.mirror)[0]) == 2
+
+
+def test_what_the_authority_swept_goes_from_a_mirror_that_was_told(world: World) -> None:
+    with world.by("a") as repo:
+        put(repo, "k", 1)
+        put(repo, "k", 2)
+        repo.delete("k@v1")
+        push_both(world)
+        world.pass_days(30)
+        for _ in range(4):
+            repo.gc(remote="origin", grace="0s")
+            world.pass_days(2)
+        repo.fetch()
+        push_both(world)
+        collect_mirror(world)
+    assert len(list(world.mirror.walk("packs"))) == len(list(world.inner.walk("packs"))) == 1
+
+
+def test_a_purge_at_a_mirror_is_for_the_authority_to_say_first(world: World) -> None:
+    with world.by("a") as repo:
+        secret = b"\x93secret\x07" * 3
+        put(repo, "k", 1, secret=secret)
+        put(repo, "k", 2)
+        push_both(world)
+        before = documents_of(world.mirror)
+        with pytest.raises(ConflictError, match="mirror is a mirror"):
+            repo.purge("k@v1", remote="mirror")
+        assert documents_of(world.mirror) == before
+        assert repo.version("k@v1").read("secret") == secret
+        repo.purge("k@v1", remote="origin")
+        push_both(world)
+        collect_mirror(world)
+    for backend in world.stores():
+        assert not holds(backend, secret)
+
+
+def test_a_version_that_was_moved_without_its_bytes_is_no_damage(world: World) -> None:
+    with world.by("a") as repo:
+        put(repo, "k", 1)
+        repo.push()
+    with world.by("b") as repo:
+        repo.fetch()
+        repo.move("k", "moved")
+        assert repo.fsck().is_whole
+        assert all(finding.level != "error" for finding in repo.doctor())
+        repo.gc(grace="0s")
+        repo.push()
+        assert repo.fsck(remote="origin", data=True).is_whole
+        assert repo.version("moved").read("x")
