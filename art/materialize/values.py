@@ -11,8 +11,8 @@ import json
 import os
 import re
 import stat
-from collections import OrderedDict, deque
-from collections.abc import Callable, Iterable
+from collections import Counter, OrderedDict, deque
+from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from reprlib import Repr
 from typing import Any, ClassVar, TypeVar
@@ -31,6 +31,7 @@ DEPTH_LIMIT = (
 
 _LEAVES = "leaves"
 _BYTES_INLINE = 4096  # larger ones lie in a file of their own, where equal parts are kept once
+_COLLISIONS = 100
 _STEPS = 12  # of a place that are shown
 _NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 T = TypeVar("T")
@@ -229,8 +230,9 @@ class _Encoder:
             writer = self._writers[cls] = _writer_of(cls)
         return writer(value)
 
-    def _set(self, cls: type, values: Iterable[Any]) -> Steps:
+    def _set(self, cls: type, values: Collection[Any]) -> Steps:
         """Return how a set stands in JSON: its items in the order of how they do."""
+        _refuse_collisions(values)
         self._sets += 1
         items = []
         for value in values:
@@ -266,6 +268,7 @@ class _Encoder:
         return {**entry, "format": (yield ".format", format)}
 
     def _bytes(self, cls: type, value: bytes | bytearray) -> Steps:
+        """Return the form of bytes that lie in a file."""
         number, path = self._next()
         path.write_bytes(value)
         return {TAG: cls.__name__, "number": (yield "", number)}
@@ -312,6 +315,7 @@ def _pairs(value: dict[Any, Any]) -> Steps:
 
 
 def _write_dict(value: dict[Any, Any]) -> Steps:
+    _refuse_collisions(value)
     return mapping((yield from _pairs(value)))
 
 
@@ -325,6 +329,7 @@ def _write_deque(value: Any) -> Steps:
 
 
 def _write_ordered(value: Any) -> Steps:
+    _refuse_collisions(value)
     if vars(value):
         raise unequal(value, f"it has attributes beyond its items: {', '.join(vars(value))}")
     return {TAG: "OrderedDict", "items": list(map(list, (yield from _pairs(value))))}
@@ -338,6 +343,21 @@ _CONTAINERS: dict[type, Callable[[Any], Steps]] = {
     OrderedDict: _write_ordered,
 }
 _SIZED = {*_CONTAINERS, set, frozenset, bytes, bytearray}
+
+
+def _refuse_collisions(value: Collection[Any]) -> None:
+    """Raise UsageError where reading would take this for an attack."""
+    if _collide(value):
+        raise unequal(value, f"more than {_COLLISIONS} of its keys have the same hash")
+
+
+def _collide(keys: Collection[Any]) -> bool:
+    """Whether so many keys have one hash that making a set of them takes time that grows with the
+    square of their number. Hashes of texts cannot be foreseen."""
+    if len(keys) <= _COLLISIONS:
+        return False
+    counts = Counter(hash(key) for key in keys if type(key) is not str)
+    return max(counts.values(), default=0) > _COLLISIONS
 
 
 def _writer_of(cls: type) -> Callable[[Any], Steps]:
@@ -448,20 +468,27 @@ class _Decoder:
 
 
 def _read_set(items: list[Any]) -> set[Any]:
-    made = set(exactly(list, items))
+    if _collide(exactly(list, items)):
+        raise ValueError("too many items have one hash")
+    made = set(items)
     if len(made) != len(items):
         raise ValueError("an item stands twice")
     return made
 
 
 def _read_dict(items: list[Any]) -> dict[Any, Any]:
-    made = {}
-    for pair in exactly(list, items):
-        key, value = exactly(list, pair)
-        made[key] = value
+    pairs = list(map(_pair, exactly(list, items)))
+    if _collide([key for key, _ in pairs]):
+        raise ValueError("too many keys have one hash")
+    made = dict(pairs)
     if len(made) != len(items):
         raise ValueError("a key stands twice")
     return made
+
+
+def _pair(item: Any) -> tuple[Any, Any]:
+    key, value = exactly(list, item)
+    return key, value
 
 
 def _read_ordered(items: list[Any]) -> Any:

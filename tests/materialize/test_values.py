@@ -430,6 +430,14 @@ def test_what_cannot_come_back_is_refused(value: Any, message: str) -> None:
     assert message in caught.value.message
 
 
+def test_keys_that_nearly_all_collide_are_refused_as_reading_would_refuse_them() -> None:
+    many = [n * sys.hash_info.modulus for n in range(1, 200)]
+    assert back({*many[:90], *range(10_000)}) == {*many[:90], *range(10_000)}
+    for value in (set(many), frozenset(many), dict.fromkeys(many), OrderedDict.fromkeys(many)):
+        with pytest.raises(UsageError, match="have the same hash"):
+            save(value)
+
+
 def test_what_a_model_can_compute_again_is_not_kept() -> None:
     value = shapes.Cached(a=2)
     assert value.twice == 4
@@ -644,6 +652,12 @@ HOSTILE = {
     "a deque without measure": '{"$art": "deque", "items": [], "maxlen": -1}',
     "a float that is a word": '{"$art": "float", "value": "1e5"}',
     "a complex of texts": '{"$art": "complex", "real": "1", "imag": 2.0}',
+    "items that collide": json.dumps(
+        {"$art": "set", "items": [n * sys.hash_info.modulus for n in range(1, 50_000)]}
+    ),
+    "keys that collide": json.dumps(
+        {"$art": "dict", "items": [[n * sys.hash_info.modulus, 1] for n in range(1, 50_000)]}
+    ),
     "bytes that are none": '{"$art": "bytes", "base64": "?"}',
     "bytes written otherwise": '{"$art": "bytes", "base64": "YR=="}',
     "bytes nowhere": '{"$art": "bytes"}',
