@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import contextlib
 import tempfile
 from collections.abc import Callable, Iterator
@@ -70,14 +71,11 @@ class _Scratch:
 
     def keep(self) -> None:
         self._is_kept = True
-        _kept.append(self)
+        atexit.register(self._temporary.cleanup)
 
     def close(self) -> None:
         if not self._is_kept:
             self._temporary.cleanup()
-
-
-_kept: list[_Scratch] = []
 
 
 @contextlib.contextmanager
