@@ -28,6 +28,7 @@ def command(
 
     Its bytes go, but those that other versions have too; its manifest is replaced by a stub, and its
     number stays taken. Nothing brings it back. Other clones lose theirs with their next fetch and gc.
+    Where damage hides who else needs its bytes, only they stay, until gc: exit code 3.
 
     \b
     Examples:
