@@ -87,10 +87,17 @@ def _laid_out(version: Holder, inline_name: str | None) -> Iterator[_Scratch]:
         if payload and payload.inline is not None:
             (scratch.path / (inline_name or "content")).write_bytes(version.read())
         else:
-            version.get(scratch.path)
+            version.get(scratch.path / _folder_name(version.format))
         yield scratch
     finally:
         scratch.close()
+
+
+def _folder_name(format: Document) -> str:
+    """Return the name of the folder that was saved; "" where its name does not matter."""
+    name = format.get("folder", "")
+    is_name = isinstance(name, str) and name not in (".", "..") and not set(name) & set("/\\\0")
+    return name if is_name else ""
 
 
 def _plain(version: Holder) -> Any:

@@ -90,6 +90,11 @@ class Saving:
         """
         if isinstance(self.materializer, Stream):
             return self._streamed(publisher, self.materializer, key)
+        assert isinstance(self.materializer, Folder)
+        if source := self.materializer.source(self.value):
+            path, format = source
+            content = publisher.files(find_sources((path,)), key)
+            return self._describing(format, self._shown)(content)
         with self._written(scratch, self._shown) as written:
             return written.content(publisher, key)
 

@@ -137,6 +137,7 @@ def test_a_path_of_a_loaded_folder_can_be_used(repo: Repo, tmp_path: Path) -> No
     (tmp_path / "file.txt").write_text("hello")
     folder = repo.save(tmp_path / "data", "folder").version.load()
     file = repo.save(tmp_path / "file.txt", "file").version.load()
+    assert folder.name == "data"
     assert (folder / "deep" / "x").read_text() == "x"
     assert (file.name, file.read_text()) == ("file.txt", "hello")
     with pytest.raises(NotFoundError):

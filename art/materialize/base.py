@@ -69,6 +69,11 @@ class Folder(Materializer):
         """Write the object into an empty folder; otherwise as `Stream.write`."""
         raise NotImplementedError
 
+    def source(self, value: Any) -> tuple[Path, Document] | None:
+        """Return the file or folder that holds already what `save` would write, and the format; a
+        folder's name stands there as `folder`. None where it must be written."""
+        return None
+
     def load(self, folder: Path, format: Document) -> Any:
         """Return the object. The folder goes away afterwards, unless `keeps`. Links may lie in it."""
         raise NotImplementedError

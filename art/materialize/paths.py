@@ -47,6 +47,12 @@ class Paths(Folder):
         _copy(place, folder / name)
         return {"name": kind}
 
+    def source(self, value: Any) -> tuple[Path, Document] | None:
+        """Return it itself: what `.artignore` names in a folder is left out then."""
+        kind = _kind(value)
+        name = os.path.basename(os.path.abspath(value))
+        return value, {"name": kind} | ({"folder": name} if kind == "folder" and name else {})
+
     def load(self, folder: Path, format: Document) -> Any:
         """Return the path of the file or folder. Raise CorruptError where it is not the only one."""
         found = list(folder.iterdir())
