@@ -1,0 +1,224 @@
+"""Pictures of PIL, and figures of Matplotlib and Plotly."""
+
+from __future__ import annotations
+
+import base64
+import io
+import warnings
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from art import preview
+from art.errors import CorruptError
+from art.materialize.base import Folder, Stream, unequal
+from art.materialize.libraries import damage, require
+from art.model import Document
+
+# What PNG holds exactly, and what TIFF does.
+_PNG = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
+_TIFF = ("I", "F", "CMYK", "YCbCr", "LAB")
+_FORMATS = ("PNG", "TIFF")
+_KEPT = ("icc_profile", "exif", "transparency")
+
+
+class Pictures(Stream):
+    """Images of PIL: as PNG, or, in modes that PNG has not (I, F, CMYK, YCbCr, LAB), as TIFF.
+
+    Mode, size in pixels, palette, and every pixel come back, proved before anything is written; of `info`
+    `dpi`, `icc_profile`, `exif` and `transparency`: the rest says how the file was written that the image was
+    read from. An image that was read from a file comes back as one in memory. Several frames are refused.
+    """
+
+    name = "pillow"
+    types = ("PIL.Image",)
+    kind = "image"
+
+    def matches(self, cls: type) -> bool:
+        from PIL import Image
+
+        return issubclass(cls, Image.Image) and cls.__module__.startswith("PIL.")
+
+    def filename(self, value: Any) -> str:
+        return "content.png" if value.mode in _PNG else "content.tiff"
+
+    def write(self, value: Any, stream: BinaryIO) -> Document:
+        if getattr(value, "n_frames", 1) > 1:
+            raise unequal(value, f"it has {value.n_frames} frames", "save the path of its file")
+        if value.mode not in _PNG + _TIFF:
+            raise unequal(
+                value, f"no lossless form has its mode, {value.mode}", "image.convert('RGB')"
+            )
+        name = "png" if value.mode in _PNG else "tiff"
+        format: Document = {"name": name, "width": value.width, "height": value.height}
+        if "dpi" in value.info:
+            format["dpi"] = [float(each) for each in value.info["dpi"]]
+        data = _encoded(value, name)
+        _check_picture(value, data, format)
+        stream.write(data)
+        return format
+
+    def read(self, stream: BinaryIO, format: Document) -> Any:
+        require("PIL.Image", "images")
+        return _decoded(stream.read(), format)
+
+    def preview(self, value: Any) -> Document:
+        return preview.of_image(value)
+
+
+def _encoded(image: Any, name: str) -> bytes:
+    data = io.BytesIO()
+    options = {"compression": "tiff_adobe_deflate"} if name == "tiff" else {}
+    bare = image.copy()
+    bare.info = {each: image.info[each] for each in _KEPT if each in image.info}
+    try:
+        bare.save(data, name, **bare.info, **options)
+    except (OSError, ValueError, TypeError, SystemError) as error:
+        raise unequal(image, f"PIL says {error}") from None
+    return data.getvalue()
+
+
+def _check_picture(image: Any, data: bytes, format: Document) -> None:
+    try:
+        back = _decoded(data, format)
+    except CorruptError as error:
+        raise unequal(image, error.message) from None
+    for what in ("mode", "size"):
+        if getattr(back, what) != getattr(image, what):
+            raise unequal(image, f"its {what} would come back as {getattr(back, what)}")
+    if back.tobytes() != image.tobytes() or _palette(back) != _palette(image):
+        raise unequal(image, f"its {image.mode} pixels would not come back equal")
+    for each in _KEPT:
+        if back.info.get(each) != image.info.get(each):
+            raise unequal(image, f"its {each} would not come back", f"del image.info[{each!r}]")
+
+
+def _palette(image: Any) -> Any:
+    """Return the colours of a palette; how many unused ones follow does not count."""
+    if image.mode != "P":
+        return None
+    used = max(image.tobytes(), default=0) + 1
+    palette = image.getpalette("RGBA") or []
+    return palette[: 4 * used]
+
+
+def _decoded(data: bytes, format: Document) -> Any:
+    from PIL import Image
+
+    errors = (OSError, SyntaxError, EOFError, Image.DecompressionBombError)
+    with damage("the picture", *errors), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
+            image = opened.copy()
+        info: dict[Any, Any] = {
+            each: image.info[each] for each in _KEPT if image.info.get(each) is not None
+        }
+        if "dpi" in format:
+            info["dpi"] = tuple(float(each) for each in format["dpi"])
+        image.info = info
+        return image
+
+
+class MatplotlibFigures(Folder):
+    """Figures of Matplotlib: what is saved, and comes back, is the picture.
+
+    `figure.png`, at the figure's own resolution, and `figure.svg` are written; loading gives the PNG as an
+    image of PIL. A figure itself cannot come back without running code.
+    """
+
+    name = "matplotlib"
+    types = ("matplotlib.Figure",)
+    kind = "figure"
+
+    def save(self, value: Any, folder: Path) -> Document:
+        import matplotlib
+
+        # neither a date nor random ids, so that the same figure gives the same bytes
+        with matplotlib.rc_context({"svg.hashsalt": "art"}):
+            value.savefig(folder / "figure.png", dpi="figure", metadata={"Software": None})
+            value.savefig(folder / "figure.svg", metadata={"Date": None, "Creator": None})
+        width, height = value.canvas.get_width_height(physical=True)
+        return {"name": "png", "loads": "PIL.Image", "width": width, "height": height}
+
+    def load(self, folder: Path, format: Document) -> Any:
+        require("PIL.Image", "images")
+        path = folder / "figure.png"
+        if not path.is_file():
+            raise CorruptError("the figure is damaged: there is no figure.png")
+        return _decoded(path.read_bytes(), {})
+
+    def preview(self, value: Any) -> Document:
+        from PIL import Image
+
+        data = io.BytesIO()
+        value.savefig(data, format="png", dpi="figure")
+        with Image.open(data) as image:
+            return preview.of_image(image)
+
+
+class PlotlyFigures(Stream):
+    """Figures of Plotly, as Plotly's JSON.
+
+    The figure that comes back has the same JSON, and draws the same. Arrays of numbers come back as arrays;
+    what JSON has no form for is what Plotly makes of it: times are texts, NaN in a list is None.
+    """
+
+    name = "plotly"
+    types = ("plotly.Figure",)
+    kind = "figure"
+
+    def filename(self, value: Any) -> str:
+        return "content.json"
+
+    def write(self, value: Any, stream: BinaryIO) -> Document:
+        try:
+            text = value.to_json(engine="json")
+            back = _plotly(text).to_json(engine="json")
+        except (TypeError, ValueError, RecursionError) as error:
+            raise unequal(
+                value, f"Plotly says {str(error).strip().splitlines()[0][:200]}"
+            ) from None
+        if back != text:
+            raise unequal(value, "its JSON would not come back equal")
+        stream.write(text.encode())
+        return {"name": "json", "traces": len(value.data)}
+
+    def read(self, stream: BinaryIO, format: Document) -> Any:
+        require("plotly", "figures")
+        with damage("the figure", RecursionError):
+            return _plotly(stream.read().decode())
+
+    def preview(self, value: Any) -> Document:
+        return preview.of_json(value.to_plotly_json())
+
+
+def _plotly(text: str) -> Any:
+    import json
+
+    from plotly.graph_objects import Figure
+
+    document = _with_arrays(json.loads(text))
+    if not isinstance(document, dict):
+        raise ValueError("it is no mapping")
+    return Figure(document)
+
+
+def _with_arrays(value: Any) -> Any:
+    """Return the value with arrays where Plotly has put their bytes."""
+    if isinstance(value, list):
+        return [_with_arrays(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if "bdata" in value and value.keys() <= {"bdata", "dtype", "shape"}:
+        return _array(value)
+    return {name: _with_arrays(each) for name, each in value.items()}
+
+
+def _array(packed: Document) -> Any:
+    import numpy as np
+
+    dtype = str(packed["dtype"])
+    if dtype not in ("i1", "u1", "i2", "u2", "i4", "u4", "f4", "f8"):
+        raise ValueError(f"it has an array of {dtype!r}")
+    flat = np.frombuffer(base64.b64decode(packed["bdata"], validate=True), "<" + dtype).copy()
+    shape = str(packed.get("shape", flat.size)).split(",")
+    return flat.reshape([int(each) for each in shape])
