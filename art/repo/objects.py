@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from art.errors import ConflictError, NotFoundError
+from art.errors import ArtError, ConflictError, NotFoundError
 from art.model import Payload, check_key
 from art.place import DIRECTORY
 from art.repo.base import Published
@@ -18,6 +18,8 @@ from art.repo.publishing import Publishing
 
 # What only some operations need is imported where they begin: starting is most of what `art ls` takes.
 if TYPE_CHECKING:
+    from threading import Event
+
     from typing_extensions import Unpack
 
     from art.materialize import Materializer
@@ -269,6 +271,23 @@ class Objects(Publishing):
     def tracked(self) -> dict[str, Tracker[Published]]:
         """Return what is tracked, by key."""
         return {key: each for key, each in self._trackers.items() if each.is_running}
+
+    def watch(
+        self,
+        path: str | os.PathLike[str],
+        key: str,
+        *,
+        debounce: float = 1.0,
+        stop: Event | None = None,
+        **about: Unpack[About],
+    ) -> Iterator[Published | ArtError]:
+        """Make a version of a file or folder, and a further one whenever it changed, until `stop` is
+        set. Yield what came of each look: `created` tells a new version; an error is yielded, too, and
+        the next change looked at all the same. Changes within `debounce` seconds are one."""
+        from art.watch import watch
+
+        check_key(key)
+        return watch(path, lambda: self.create(key, path, **about), debounce=debounce, stop=stop)
 
     def close(self) -> None:
         """Finish what is saved in the background, stop tracking, and let go of open files. Raise what

@@ -1,0 +1,82 @@
+"""A file or folder on the disk, saved again whenever it changed."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TypeVar
+
+from art.errors import ArtError, ConflictError, UsageError
+from art.place import DIRECTORY
+
+T = TypeVar("T")
+_STEP = 50  # milliseconds without a change after which changes count as done
+_RETRIES = 5  # times that a file which changes while it is read is looked at again at once
+
+
+def watch(
+    path: str | os.PathLike[str],
+    save: Callable[[], T],
+    *,
+    debounce: float,
+    stop: threading.Event | None = None,
+) -> Iterator[T | ArtError]:
+    """Yield what `save` returns now and after each change, or the error that it raised: the next change
+    may mend that. Changes are waited for to end, for at most `debounce` seconds.
+
+    What changes in `.art` is no change. Ends when `stop` is set. Raise UsageError where watchfiles is
+    not installed or there is nothing to watch.
+    """
+    try:
+        import watchfiles
+    except ImportError:
+        raise UsageError("watching needs watchfiles", hint="pip install 'art-vcs[watch]'") from None
+    if not 0 < debounce < 86400:
+        raise UsageError(f"debounce {debounce!r} is not a number of seconds above 0")
+    target = os.path.abspath(path)
+    place = _watched(target)
+    ended = stop or threading.Event()
+    changes = watchfiles.watch(
+        place,
+        watch_filter=lambda _, name: _concerns(name, target),
+        debounce=max(_STEP, int(debounce * 1000)),
+        step=min(_STEP, int(debounce * 1000)),
+        stop_event=ended,
+        yield_on_timeout=True,  # what changed between the first look and the beginning is found
+        rust_timeout=max(200, int(debounce * 1000)),
+        recursive=os.path.isdir(target),
+        raise_interrupt=True,
+    )
+    yield _saved(save, ended)
+    is_first = True
+    for found in changes:
+        if found or is_first:
+            yield _saved(save, ended)
+        is_first = False
+
+
+def _watched(target: str) -> str:
+    """Return what to watch: a file's folder, because programs put new files in the place of old ones."""
+    if not os.path.lexists(target):
+        raise UsageError(f"there is nothing to watch at {target}")
+    return target if os.path.isdir(target) else os.path.dirname(target)
+
+
+def _concerns(name: str, target: str) -> bool:
+    if name != target and not name.startswith(target + os.sep):
+        return False
+    return DIRECTORY not in Path(os.path.relpath(name, target)).parts
+
+
+def _saved(save: Callable[[], T], ended: threading.Event) -> T | ArtError:
+    for turn in range(_RETRIES):
+        try:
+            return save()
+        except ConflictError as error:  # it changes at this very moment
+            if turn == _RETRIES - 1 or ended.wait(0.1 * 2**turn):
+                return error
+        except ArtError as error:
+            return error
+    raise AssertionError("unreachable")
