@@ -39,6 +39,7 @@ WRITES = ("create", "replace", "upload", "delete", "commit", "publish")
 IS_FULL = "ART_TEST_FULL" in os.environ
 _COUNTER = itertools.count()
 _THREADS = 16
+_COPY = "memory://copy"  # where everybody finds what `check` copied last
 
 
 def no_turn(what: str, name: str, *, is_after: bool) -> None:
@@ -239,7 +240,7 @@ class World:
 
     def __init__(self, root: Path, inner: Backend) -> None:
         self.root = root
-        self.inner = inner
+        self.inner = self.copy = inner
         self.time = Time()
         self.contents: Contents = {}
         self.clients: dict[str, Client | StepwiseFolder] = {}
@@ -258,6 +259,8 @@ class World:
         return time.time() + self.time.days * DAY
 
     def _open(self, url: str, *_: object, **__: object) -> Client | StepwiseFolder:
+        if url == _COPY:
+            return Client(self.copy, self.time)
         return self.client(url.rpartition("/")[2])
 
     def _own_folders(self) -> type[StepwiseFolder]:
@@ -375,11 +378,11 @@ class World:
     def check(self) -> set[str]:
         """Check that every version that is live at the remote reads back byte for byte; return their
         ids. It is looked at through nothing of gc."""
-        copy = open_backend(f"memory://copy-{next(_COUNTER)}")
+        self.copy = open_backend(f"memory://copy-{next(_COUNTER)}")
         for name, data in self._all().items():
-            copy.replace(name, data)
-        objects = ObjectStore(copy, Chunking())
-        manifests, states = read_all(copy)
+            self.copy.replace(name, data)
+        objects = ObjectStore(self.copy, Chunking())
+        manifests, states = read_all(self.copy)
         live = {id for id in manifests if states.get(id, "restored") == "restored"}
         for id in live:
             payload = manifests[id].payload
@@ -388,12 +391,12 @@ class World:
             assert get_files(objects, payload.tree) == self.contents[id], id
         return live
 
-    def check_whole(self, *names: str, where: str) -> None:
+    def check_whole(self, *names: str, where: str, remote: str = "origin") -> None:
         """Check with fsck that these repositories, and the remote, are whole, to the last byte."""
         for name in names:
             report = self.repos[name].fsck(data=True)
             assert [str(each) for each in report.problems] == [], f"{where}: {name}"
-        report = self.repos["keeper"].fsck(remote="origin", data=True)
+        report = self.repos["keeper"].fsck(remote=remote, data=True)
         assert [str(each) for each in report.problems] == [], f"{where}: remote"
 
 
@@ -580,7 +583,7 @@ def cut_off(
         live = world.check()
         stay = (before & after) | world.acknowledged
         assert stay <= live <= before | after, f"{where}: {stay - live} {live - before - after}"
-        world.check_whole(work.dying, where=where)
+        world.check_whole(work.dying, where=where, remote=_COPY)  # which asks no server
         finish(world, work, fault.at)
         assert world.check() == after, where
         world.check_whole(*snapshot.names, where=where)

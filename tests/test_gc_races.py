@@ -142,3 +142,55 @@ def test_who_pushes_while_gc_runs_in_a_folder_loses_nothing(
         (tmp_path / f"remote-{number}").mkdir()
         remote = open_backend(str(tmp_path / f"remote-{number}"))
         run_race(race(number), snapshot, tmp_path / str(number), remote)
+
+
+def test_what_is_published_is_whole_at_once_whatever_gc_did_before(
+    snapshot: Snapshot, tmp_path: Path
+) -> None:
+    """Until the last layout is written gc may run on any days: nothing is published without its bytes,
+    not even for a moment."""
+    requests = push_with_gc_at(0, snapshot, tmp_path / "calm")
+    for at in range(2, last_layout(requests) + 1, 1 if IS_FULL else 4):
+        push_with_gc_at(at, snapshot, tmp_path / str(at), looks_at_once=True)
+
+
+def test_what_was_pushed_is_whole_whatever_gc_did_after_the_last_layout(
+    snapshot: Snapshot, tmp_path: Path
+) -> None:
+    """When gc comes between a look at the marks and a manifest, on several days, the push mends that
+    before it ends."""
+    requests = push_with_gc_at(0, snapshot, tmp_path / "calm")
+    for at in range(last_layout(requests) + 1, len(requests) + 1):
+        push_with_gc_at(at, snapshot, tmp_path / str(at))
+
+
+def last_layout(requests: list[str]) -> int:
+    return max(n for n, asked in enumerate(requests, 1) if asked.startswith("create layouts/"))
+
+
+def push_with_gc_at(
+    at: int, snapshot: Snapshot, root: Path, *, looks_at_once: bool = False
+) -> list[str]:
+    """Push, with gc on several days before the n-th request; look what is live afterwards, or as soon
+    as a version is published; return the requests."""
+    root.mkdir()
+    remote = open_backend(f"memory://race-{next(_COUNTER)}")
+    requests: list[str] = []
+    with contextlib.closing(World(root, remote)) as world:
+        world.load(snapshot)
+        before = world.check()
+
+        def turn(what: str, name: str, *, is_after: bool) -> None:
+            if is_after:
+                if looks_at_once and what == "create" and name.startswith("manifests/"):
+                    world.check()
+                return
+            requests.append(f"{what} {name}")
+            if len(requests) == at:
+                world.collect(2.0, 2.0, 2.0)
+
+        world.client("b").turn = turn
+        world.push("b")
+        check(world, before)
+    shutil.rmtree(root)
+    return requests
