@@ -80,6 +80,13 @@ def load(text: str | bytes, format: dict[str, Any] | None = None) -> Any:
     return VALUES.load(folder, format or {"name": "json"})
 
 
+@pytest.fixture(autouse=True)
+def _scratch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let what is saved lie in the folder of the test."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+
+
 # -- what comes back ---------------------------------------------------------------------------------
 
 ZONES = st.one_of(
