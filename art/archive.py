@@ -7,6 +7,7 @@ single versions. Both ways go through it once and hold the documents of one key 
 
 from __future__ import annotations
 
+import errno
 import gzip
 import re
 import stat
@@ -247,6 +248,10 @@ def _parsing() -> Iterator[None]:
         yield
     except ArtError:
         raise
+    except OSError as error:
+        if error.errno != errno.EINVAL:  # an offset that cannot be
+            raise
+        raise tarfile.ReadError("an offset in it is damaged") from error
     except _IMPOSSIBLE as error:
         raise tarfile.ReadError(f"a header in it is damaged ({error})") from error
 

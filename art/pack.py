@@ -19,6 +19,7 @@ RECORD = struct.Struct("<32sIII")  # digest, offset, length of the frame, size o
 CHUNK_LIMIT = 8 << 20
 OFFSET_LIMIT = 2**32
 COUNT_LIMIT = 2**20
+SIZE_LIMIT = OFFSET_LIMIT + COUNT_LIMIT * RECORD.size + TRAILER_SIZE
 
 _TRAILER = struct.Struct("<II32s16x8s")
 _RAW, _ZSTD = b"\x00", b"\x01"

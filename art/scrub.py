@@ -15,7 +15,7 @@ from art import layout as layouts
 from art import pack as packs
 from art.backend import Backend
 from art.errors import ArtError, CorruptError
-from art.layout import Layout
+from art.layout import Layout, size_by_head
 from art.objects import StoredPayload, chunk_record, layout_directory
 from art.pack import CHUNK_LIMIT, Location, pack_name
 from art.repack import Places
@@ -58,6 +58,9 @@ def _scrub(backend: Backend, pack: str) -> Scrubbed:
         return Scrubbed(pack, 0, f"{name} is missing")
     except ArtError as problem:
         records, error = [], problem.message
+    size = backend.size(name) or 0
+    if size > packs.SIZE_LIMIT:
+        return Scrubbed(pack, size, f"{name} is damaged: no pack has {size} bytes")
     reader = _FrameReader(backend, name, records)
     try:
         digest = reader.run()
@@ -231,7 +234,9 @@ def _load(backend: Backend, payload: str, digest: str) -> Layout:
     name = f"{layout_directory(payload)}/{digest}"
     for is_last in (False, True):
         try:
-            data = backend.read(name)
+            data = backend.read(name, 0, _BLOCK_SIZE)
+            if len(data) == _BLOCK_SIZE and backend.size(name) == size_by_head(data):
+                data += backend.read(name, _BLOCK_SIZE)
         except FileNotFoundError:
             raise CorruptError(f"{name} is missing") from None
         if blake3(data).hexdigest() == digest:
