@@ -28,6 +28,7 @@ from art.repack import Places
 from art.reporter import Reporter
 from art.store import Store
 from art.transfer import Courier
+from art.tree import Seen
 
 MARKS = "gc/marks"
 _GONE = b"deleted\n"  # what is in the mark of a pack that is; before, it is the pack's id
@@ -149,6 +150,14 @@ class _Usage:
 
 
 @dataclass
+class _Seen:
+    """What of trees was noted: pieces by their digests, and lines in them."""
+
+    pieces: set[bytes] = field(default_factory=set)
+    lines: Seen = field(default_factory=Seen)
+
+
+@dataclass
 class _Roots:
     """The payloads that must stay, with the versions that need each; of the deleted versions, those
     whose time is over. `maybe` are ids of versions that were swept before, so that their bytes may
@@ -227,7 +236,7 @@ class Collector:
         own = _Usage()
         with suppress(CorruptError):
             for stored in itertools.islice(self._objects.readings(payload, self._cache), 1):
-                self._add(own, stored, set())
+                self._add(own, stored, _Seen())
         return sum(place.size for digest, place in own.places if digest in self._usage.places)
 
     def _begin(self) -> tuple[_Sight, _Roots]:
@@ -295,7 +304,7 @@ class Collector:
 
     def _use(self, roots: _Roots, sight: _Sight) -> _Usage:
         usage = _Usage()
-        seen: set[bytes] = set()
+        seen = _Seen()
         self._reporter.start("looking at what is needed")
         for payload, records in roots.payloads.items():
             stored = self._stored(payload, set(sight.marks), sight)
@@ -343,14 +352,14 @@ class Collector:
                     hint="art fsck --repair",
                 )
 
-    def _add(self, usage: _Usage, stored: StoredPayload, seen: set[bytes]) -> None:
+    def _add(self, usage: _Usage, stored: StoredPayload, seen: _Seen) -> None:
         """Note what a payload needs; parts of its tree that others have were noted with them."""
-        new = [at for at, piece in enumerate(stored.pieces) if piece.digest not in seen]
+        new = [at for at, piece in enumerate(stored.pieces) if piece.digest not in seen.pieces]
         for at in new:
             piece = stored.pieces[at]
-            seen.add(piece.digest)
+            seen.pieces.add(piece.digest)
             usage.note(piece.digest, piece.location)
-        for node in stored.nodes_of(new):
+        for node in stored.nodes_of(new, seen.lines):
             for digest in stored.digests(node):
                 if digest not in usage.places:
                     usage.note(digest, stored.place(digest))

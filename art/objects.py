@@ -358,9 +358,9 @@ class StoredPayload:
         may hold it."""
         return self._seek(path) or self._seek(path + "/")
 
-    def nodes_of(self, pieces: Iterable[int]) -> Iterator[Node]:
+    def nodes_of(self, pieces: Iterable[int], seen: trees.Seen | None = None) -> Iterator[Node]:
         """Yield, in order, the nodes of all lines of which a part lies in these pieces, given by their
-        positions in order, and perhaps of some others."""
+        positions in order, and perhaps of some others; not of lines that were `seen`."""
         runs: list[tuple[int, int]] = []
         for position in pieces:
             start = self._line_start(position)
@@ -369,7 +369,7 @@ class StoredPayload:
             else:
                 runs.append((start, position + 1))
         for start, end in runs:
-            yield from self._nodes(start, end)
+            yield from self._nodes(start, end, seen=seen)
 
     def _line_start(self, position: int) -> int:
         """Return the piece in which the line begins that may go on into this one."""
@@ -418,7 +418,9 @@ class StoredPayload:
             f"{self.name} is damaged: its first paths are not those of the tree", hint="art doctor"
         )
 
-    def _nodes(self, start: int, end: int, *, is_strict: bool = True) -> Iterator[Node]:
+    def _nodes(
+        self, start: int, end: int, *, is_strict: bool = True, seen: trees.Seen | None = None
+    ) -> Iterator[Node]:
         """Yield the nodes whose lines begin in these pieces. With `is_strict`, one must begin in the
         first of them."""
         name = f"tree {self.digest[:16]}"
@@ -435,6 +437,7 @@ class StoredPayload:
             rest = lines.pop()
             if len(rest) > trees.LINE_LIMIT:
                 raise CorruptError(f"{name} is damaged: a line is too long", hint="art doctor")
+            lines = seen.unseen(lines) if seen else lines
             yield from (trees.parse_line(line, name) for line in lines)
         if rest:
             yield trees.parse_line(rest + self._line_end(end, len(rest)), name)

@@ -26,6 +26,8 @@ _NO_TEXT = re.compile("[\0\ud800-\udc7f\udd00-\udfff]")
 _HEX = re.compile(r"[0-9a-f]{64}")
 _MODE = re.compile(r"[0-7]{1,3}")
 _SIZE_LIMIT = 2**63
+_SEEN_LIMIT = 64 << 20
+_SEEN_COST = 100  # bytes of memory for a line beside its own
 _EMPTY = "af1349b9f5f9a1a6a0404dea36dcc9499bcb25c9adc112b7cc9a93cae41f3262"
 
 
@@ -245,3 +247,22 @@ class Order:
         elif orders:
             self._above = [] if orders[-1].endswith("/") else [orders[-1]]
             self._last = orders[-1]
+
+
+class Seen:
+    """Lines that were met before: versions share most of theirs. Forgets where there are too many."""
+
+    def __init__(self) -> None:
+        self._lines: set[bytes] = set()
+        self._weight = 0
+
+    def unseen(self, lines: list[bytes]) -> list[bytes]:
+        """Return those that were not met before, or are forgotten, and remember them."""
+        known = self._lines
+        found = [line for line in lines if line not in known]
+        self._weight += sum(map(len, found)) + _SEEN_COST * len(found)
+        if self._weight > _SEEN_LIMIT:
+            known.clear()
+            self._weight = 0
+        known.update(found)
+        return found
