@@ -30,11 +30,15 @@ def make_keys(art: str, repository: Path, count: int) -> None:
         _write_manifest(repository, key, 1, _manifest(template, key, number))
 
 
-def make_versions(art: str, repository: Path, count: int) -> None:
-    """Make a repository with one key, `history`, that has `count` versions."""
-    template = _first_version(art, repository, HISTORY)
-    for number in range(2, count + 1):
-        _write_manifest(repository, HISTORY, number, _manifest(template, HISTORY, number))
+def make_versions(art: str, repository: Path, count: int, keys: int = 1, every: int = 1) -> None:
+    """Make a repository that has `count` versions in all, made one `every` so many seconds; with one
+    key it is `history`, with more they take turns."""
+    names = [HISTORY] if keys == 1 else [f"{HISTORY}/{at:05d}" for at in range(keys)]
+    template = _first_version(art, repository, names[0])
+    for at in range(1, count):
+        key = names[at % keys]
+        manifest = _manifest(template, key, at + 1, every)
+        _write_manifest(repository, key, at // keys + 1, manifest)
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -42,10 +46,15 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("kind", choices=("keys", "versions"))
     parser.add_argument("repository", type=Path, help="a folder that does not exist yet")
     parser.add_argument("count", type=int)
+    parser.add_argument("--keys", type=int, default=1, help="that share the versions")
+    parser.add_argument("--every", type=int, default=1, help="seconds between two versions")
     parser.add_argument("--art", default="art", help="the program that makes the first version")
     options = parser.parse_args(words)
-    make = make_keys if options.kind == "keys" else make_versions
-    make(options.art, options.repository, options.count)
+    if options.kind == "keys":
+        make_keys(options.art, options.repository, options.count)
+    else:
+        counts = (options.count, options.keys, options.every)
+        make_versions(options.art, options.repository, *counts)
     os.sync()
     return 0
 
@@ -61,9 +70,9 @@ def _first_version(art: str, repository: Path, key: str) -> bytes:
     return _manifest_path(repository, key, 1).read_bytes()
 
 
-def _manifest(template: bytes, key: str, number: int) -> bytes:
+def _manifest(template: bytes, key: str, number: int, every: int = 1) -> bytes:
     """Return the template with another key, uid and time."""
-    created = _START + timedelta(seconds=number)
+    created = _START + timedelta(seconds=every * number)
     changed = {
         "uid": f"019aa5a8-1f2e-7000-8000-{number:012x}",
         "key": key,

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from art.errors import CorruptError
 from art.pack import CHUNK_LIMIT
-from art.tree import LINE_LIMIT, Node, Order, check_path, file_line, parse, parse_line
+from art.tree import LINE_LIMIT, Node, Order, Seen, check_path, file_line, parse, parse_line
 
 HEX = "ab" * 32
 names = st.one_of(
@@ -309,3 +309,14 @@ def _judged(items: list[Any], take: Any) -> str | None:
     except CorruptError as error:
         return error.message
     return None
+
+
+def test_lines_that_were_seen_are_not_told_again_until_they_are_forgotten(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    seen = Seen()
+    assert seen.unseen([b"a", b"b"]) == [b"a", b"b"]
+    assert seen.unseen([b"c", b"b", b"a"]) == [b"c"]
+    monkeypatch.setattr("art.tree._SEEN_LIMIT", 0)
+    assert seen.unseen([b"d"]) == [b"d"]
+    assert seen.unseen([b"a", b"d"]) == [b"a"]
