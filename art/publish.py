@@ -11,7 +11,7 @@ from typing import Any, BinaryIO, TypedDict
 
 from blake3 import blake3
 
-from art import model, previews
+from art import model, previews, runs
 from art.catalog import manifest_directory
 from art.document import encode
 from art.errors import REPAIR, CorruptError, NotFoundError, UsageError
@@ -273,6 +273,9 @@ class Publisher:
                 content.remember(content.written.payload)
         if publication.created:
             self.after(publication.manifest, publication.number)
+        if run := runs.current():
+            manifest = publication.manifest
+            run.note_output(runs.named(manifest.key, manifest.id, publication.number))
         return publication
 
     def copy(self, key: str, document: Document) -> Publication:
@@ -371,6 +374,9 @@ class Publisher:
             "payload": content.payload.to_document() if content.payload else None,
             "format": content.format,
         }
+        if run := runs.current():
+            fields["run"] = run.about
+            fields["inputs"] = _united(draft.fields["inputs"], run.inputs)
         return {name: value for name, value in fields.items() if value not in (None, [], {}, "")}
 
     def _input(self, text: str) -> Document:
@@ -380,6 +386,12 @@ class Publisher:
             for name, v in (("key", record.key), ("id", record.id), ("number", record.number))
             if v
         }
+
+
+def _united(given: list[Document], read: list[Document]) -> list[Document]:
+    """Return the inputs that were given, then what the run has read besides."""
+    known = {str(each["id"]) for each in given}
+    return given + [each for each in read if each["id"] not in known]
 
 
 def _readable(name: str | None) -> str | None:

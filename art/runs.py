@@ -1,0 +1,239 @@
+"""Runs: what a job was, what it read and what it made.
+
+A run is current in the thread, or task, that began it, and in the processes it starts: they find it by the
+environment variable `ART_RUN_FILE`, which names a journal. Its first line says what the run is; each further
+one is an input or an output, appended whole, so that processes may write at the same time.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextvars import ContextVar
+from pathlib import Path
+from typing import Any
+
+from art.config import user_name
+from art.errors import UsageError
+from art.model import FORMAT, Document, check_metadata, new_uid, now
+
+FILE = "ART_RUN_FILE"
+ID = "ART_RUN"
+_ERROR = 4000  # characters of an error that are kept
+_current: ContextVar[Run | None] = ContextVar("art_run", default=None)
+
+# The variables that tell which job of which service this is: its name, then the fields.
+_SERVICES: dict[str, dict[str, str]] = {
+    "GITHUB_ACTIONS": {
+        "run": "GITHUB_RUN_ID", "attempt": "GITHUB_RUN_ATTEMPT", "job": "GITHUB_JOB",
+        "repository": "GITHUB_REPOSITORY", "commit": "GITHUB_SHA", "ref": "GITHUB_REF",
+    },
+    "GITLAB_CI": {
+        "run": "CI_PIPELINE_ID", "job": "CI_JOB_ID", "name": "CI_JOB_NAME", "url": "CI_JOB_URL",
+        "repository": "CI_PROJECT_PATH", "commit": "CI_COMMIT_SHA", "ref": "CI_COMMIT_REF_NAME",
+    },
+    "JENKINS_URL": {
+        "run": "BUILD_NUMBER", "job": "JOB_NAME", "url": "BUILD_URL", "commit": "GIT_COMMIT",
+        "ref": "GIT_BRANCH",
+    },
+    "BUILDKITE": {
+        "run": "BUILDKITE_BUILD_NUMBER", "job": "BUILDKITE_JOB_ID", "url": "BUILDKITE_BUILD_URL",
+        "repository": "BUILDKITE_PIPELINE_SLUG", "commit": "BUILDKITE_COMMIT", "ref": "BUILDKITE_BRANCH",
+    },
+    "TF_BUILD": {
+        "run": "BUILD_BUILDID", "job": "SYSTEM_JOBID", "repository": "BUILD_REPOSITORY_NAME",
+        "commit": "BUILD_SOURCEVERSION", "ref": "BUILD_SOURCEBRANCH",
+    },
+}  # fmt: skip
+_NAMES = {
+    "GITHUB_ACTIONS": "github",
+    "GITLAB_CI": "gitlab",
+    "JENKINS_URL": "jenkins",
+    "BUILDKITE": "buildkite",
+    "TF_BUILD": "azure-pipelines",
+}
+
+
+class Run:
+    """A run that goes on. `about` is what manifests say of it: id, name, step, params, git, host …"""
+
+    def __init__(self, about: Document, journal: Path | None) -> None:
+        self.about = about
+        self._journal = journal
+
+    @property
+    def id(self) -> str:
+        """Its uid, or what `ART_RUN` says."""
+        return str(self.about["id"])
+
+    def note_input(self, version: Document) -> None:
+        """Note that a version was read: `key`, `id`, `number`."""
+        if version not in self.inputs:
+            self._note("input", version)
+
+    def note_output(self, version: Document) -> None:
+        """Note that a version was made."""
+        self._note("output", version)
+
+    @property
+    def inputs(self) -> list[Document]:
+        """What was read so far, here and in other processes, in order, each once."""
+        return self._noted("input")
+
+    @property
+    def outputs(self) -> list[Document]:
+        """What was made so far."""
+        return self._noted("output")
+
+    def _note(self, what: str, version: Document) -> None:
+        if self._journal:
+            line = json.dumps({what: version}) + "\n"
+            with contextlib.suppress(FileNotFoundError):  # the run ended
+                file = os.open(self._journal, os.O_WRONLY | os.O_APPEND)
+                try:
+                    os.write(file, line.encode())
+                finally:
+                    os.close(file)
+
+    def _noted(self, what: str) -> list[Document]:
+        if not self._journal:
+            return []
+        found: list[Document] = []
+        with contextlib.suppress(FileNotFoundError):
+            for line in self._journal.read_text("utf-8").splitlines()[1:]:
+                version = json.loads(line).get(what)
+                if version and version not in found:
+                    found.append(version)
+        return found
+
+
+def named(key: str | None, id: str, number: int | None) -> Document:
+    """Return how manifests and runs name a version."""
+    fields = (("key", key), ("id", id), ("number", number))
+    return {name: value for name, value in fields if value is not None}
+
+
+def current() -> Run | None:
+    """Return the run that this is part of, None where there is none."""
+    found = _current.get()
+    if found:
+        return found
+    if path := os.environ.get(FILE):
+        with contextlib.suppress(OSError, ValueError):
+            journal = Path(path)
+            with journal.open(encoding="utf-8") as stream:
+                return Run(json.loads(stream.readline())["run"], journal)
+    if id := os.environ.get(ID):
+        return Run({"id": id, **surroundings()}, None)
+    return None
+
+
+@contextlib.contextmanager
+def begin(
+    name: str,
+    *,
+    step: str | None = None,
+    command: list[str] | None = None,
+    params: Mapping[str, Any] | None = None,
+) -> Iterator[Run]:
+    """Let a run be current inside. Raise UsageError for parameters that a manifest cannot hold."""
+    if not name:
+        raise UsageError("a run needs a name")
+    outer = current()
+    fields: Document = {
+        "id": new_uid(),
+        "name": name,
+        "step": step,
+        "parent": outer.id if outer else None,
+        "command": command,
+        "params": check_metadata(params or {}),
+        "started": now(),
+        **(surroundings() if outer is None else _inherited(outer.about)),
+    }
+    about = {key: value for key, value in fields.items() if value not in (None, {}, [])}
+    import shutil
+    import tempfile
+
+    folder = Path(tempfile.mkdtemp(prefix="art-run-"))
+    journal = folder / "journal"
+    journal.write_text(json.dumps({"run": about}) + "\n", "utf-8")
+    run = Run(about, journal)
+    token = _current.set(run)
+    try:
+        yield run
+    finally:
+        _current.reset(token)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def record(run: Run, error: BaseException | None) -> Document:
+    """Return the record of a run that has ended (FORMAT §10.1)."""
+    about = {name: value for name, value in run.about.items() if name != "id"}
+    fields: Document = {
+        "art": FORMAT,
+        "uid": run.id,
+        "created": now(),
+        "status": "completed" if error is None else "failed",
+        "error": f"{type(error).__name__}: {error}"[:_ERROR] if error is not None else None,
+        **about,
+        "inputs": run.inputs,
+        "outputs": run.outputs,
+    }
+    return {name: value for name, value in fields.items() if value not in (None, [], {})}
+
+
+def environment(run: Run) -> dict[str, str]:
+    """Return the variables by which processes know the run that they are part of."""
+    return {ID: run.id, FILE: str(run._journal)}
+
+
+def surroundings() -> Document:
+    """Return where this runs: host, user, Python, git commit and whether it is dirty, job of a service."""
+    import platform
+    import socket
+
+    found: Document = {
+        "host": socket.gethostname(),
+        "user": user_name(),
+        "python": platform.python_version(),
+        "git": _git(),
+        "ci": _job(),
+    }
+    return {name: value for name, value in found.items() if value}
+
+
+def _inherited(about: Document) -> Document:
+    return {name: about[name] for name in ("host", "user", "python", "git", "ci") if name in about}
+
+
+def _git() -> Document:
+    """Return commit, branch and dirtiness; nothing where there is no git, or no repository of it."""
+    import subprocess
+
+    command = ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+    except (OSError, subprocess.SubprocessError):
+        return {}
+    found: Document = {}
+    for line in done.stdout.splitlines():
+        words = line.split(" ", 2)
+        if words[0] != "#":
+            found["dirty"] = True
+        elif words[1] == "branch.oid" and words[2] != "(initial)":
+            found["commit"] = words[2]
+        elif words[1] == "branch.head" and words[2] != "(detached)":
+            found["branch"] = words[2]
+    return found
+
+
+def _job() -> Document:
+    for variable, fields in _SERVICES.items():
+        if os.environ.get(variable):
+            found = {
+                name: os.environ[each] for name, each in fields.items() if os.environ.get(each)
+            }
+            return {"service": _NAMES[variable], **found}
+    return {}

@@ -1,0 +1,143 @@
+"""Runs: versions say which run made them and what it read."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from art import document, runs
+from art.errors import UsageError
+from art.repo import Repo
+
+
+@pytest.fixture(autouse=True)
+def no_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in (
+        "ART_RUN",
+        "ART_RUN_FILE",
+        "GITHUB_ACTIONS",
+        "GITLAB_CI",
+        "JENKINS_URL",
+        "BUILDKITE",
+        "TF_BUILD",
+    ):
+        monkeypatch.delenv(name, raising=False)
+
+
+def record(repo: Repo, id: str) -> dict[str, object]:
+    data = (repo.root / ".art" / "runs" / f"{id}.yaml").read_bytes()
+    return document.decode(data, "run")
+
+
+def test_versions_made_in_a_run_say_so_and_what_was_read_before(repo: Repo) -> None:
+    repo.save({"a": 1}, "raw")
+    repo.save(2, "other")
+    with repo.run("etl", step="clean", params={"rate": 0.1}) as run:
+        first = repo.save(0, "early").version
+        raw = repo.version("raw").load()
+        second = repo.save(raw["a"] + 1, "clean").version
+    third = repo.save(9, "late").version
+    assert first.inputs == []
+    assert [(each["key"], each["number"]) for each in second.inputs] == [("raw", 1)]
+    assert second.run is not None
+    assert (second.run["id"], second.run["name"], second.run["step"], second.run["params"]) == (
+        run.id, "etl", "clean", {"rate": 0.1},
+    )  # fmt: skip
+    assert third.run is None
+    found = record(repo, run.id)
+    assert found["status"] == "completed"
+    assert [each["key"] for each in found["outputs"]] == ["early", "clean"]  # type: ignore[attr-defined]
+    assert [each["key"] for each in found["inputs"]] == ["raw"]  # type: ignore[attr-defined]
+
+
+def test_inputs_that_were_named_are_not_named_twice(repo: Repo) -> None:
+    repo.save(1, "raw")
+    with repo.run("etl"):
+        repo.version("raw").load()
+        made = repo.save(2, "out", inputs=["raw@v1"]).version
+    assert len(made.inputs) == 1
+
+
+def test_a_run_that_fails_leaves_a_record_with_its_error(repo: Repo) -> None:
+    with pytest.raises(ZeroDivisionError), repo.run("etl") as run:
+        repo.save(1, "made")
+        1 / 0  # noqa: B018
+    found = record(repo, run.id)
+    assert (found["status"], found["error"]) == ("failed", "ZeroDivisionError: division by zero")
+    assert [each["key"] for each in found["outputs"]] == ["made"]  # type: ignore[attr-defined]
+
+
+def test_a_run_in_a_run_knows_the_outer_one(repo: Repo) -> None:
+    with repo.run("outer") as outer:
+        with repo.run("inner") as inner:
+            made = repo.save(1, "k").version
+        after = repo.save(2, "k").version
+    assert made.run is not None
+    assert after.run is not None
+    assert (made.run["id"], made.run["parent"], after.run["id"]) == (inner.id, outer.id, outer.id)
+
+
+def test_processes_take_part_in_the_run_that_started_them(repo: Repo) -> None:
+    repo.save(1, "raw")
+    with repo.run("etl") as run:
+        script = "import art; r = art.open(); r.save(r.version('raw').load() + 1, 'out')"
+        environment = {**os.environ, **runs.environment(run)}
+        subprocess.run([sys.executable, "-c", script], cwd=repo.root, env=environment, check=True)
+        assert [each["key"] for each in run.inputs] == ["raw"]
+        assert [each["key"] for each in run.outputs] == ["out"]
+    made = repo.version("out")
+    assert made.run is not None
+    assert made.run["id"] == run.id
+    assert [each["key"] for each in made.inputs] == ["raw"]
+
+
+def test_threads_that_began_no_run_are_in_none(repo: Repo) -> None:
+    with repo.run("etl"):
+        thread = threading.Thread(target=repo.save, args=(1, "k"))
+        thread.start()
+        thread.join()
+    assert repo.version("k").run is None
+
+
+def test_what_a_service_says_of_its_job_is_noted(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_RUN_ID", "77")
+    monkeypatch.setenv("GITHUB_JOB", "test")
+    with repo.run("etl"):
+        made = repo.save(1, "k").version
+    assert made.run is not None
+    assert made.run["ci"] == {"service": "github", "run": "77", "job": "test"}
+
+
+def test_git_is_noted_where_there_is_one(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(repo.root)
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    subprocess.run([*git, "init", "-q", "-b", "work"], check=True)
+    Path("x").write_text("x")
+    subprocess.run([*git, "add", "x"], check=True)
+    subprocess.run([*git, "commit", "-qm", "x"], check=True)
+    clean = runs.surroundings()["git"]
+    Path("x").write_text("y")
+    assert (clean["branch"], len(clean["commit"]), "dirty" in clean) == ("work", 40, False)
+    assert runs.surroundings()["git"] == {**clean, "dirty": True}
+
+
+def test_the_id_of_a_run_may_come_from_outside(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ART_RUN", "night-12")
+    made = repo.save(1, "k").version
+    assert made.run is not None
+    assert made.run["id"] == "night-12"
+
+
+def test_a_run_needs_a_name_and_parameters_that_can_be_kept(repo: Repo) -> None:
+    with pytest.raises(UsageError, match="name"), repo.run(""):
+        pass
+    with pytest.raises(UsageError), repo.run("x", params={"f": open}):
+        pass
