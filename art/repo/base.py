@@ -9,6 +9,7 @@ from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from art import runs
 from art.backend import LocalBackend
 from art.config import Config, span_seconds
 from art.database import Database
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from art.pull import Supply
     from art.remotes import Remotes
     from art.settings import KeySettings
-    from art.signing import Signer
+    from art.signing import EntrySigner, Signer
     from art.sync import Sent
     from art.upkeep import Upkeep
     from art.verify import Signed, Verifier
@@ -164,7 +165,7 @@ class Base:
 
     def _signed_changes(self, sign: bool) -> Changes:
         changes = self._changes()
-        changes.sign = self._signing("tag") if sign else None
+        changes.signer = self._entry_signer("tag") if sign else None
         return changes
 
     @cached_property
@@ -265,8 +266,14 @@ class Base:
         version = Version(
             self._store, self._index, self.reporter, record, manifest, self._elsewhere
         )
-        version.guard = lambda: self._check_required(record, tag)
+        version.guard = lambda: self._handed_out(record, tag)
         return version
+
+    def _handed_out(self, record: Record, tag: str | None) -> None:
+        """See that content may be given out, and note it as read by the run that asks."""
+        self._check_required(record, tag)
+        if run := runs.current():
+            run.note_input(runs.named(record.key, record.id, record.number))
 
     def _check_required(self, record: Record, tag: str | None) -> None:
         """Raise DeniedError where a signature is required, and there is no right one."""
@@ -284,12 +291,10 @@ class Base:
 
         return Signer.find(self.config.get("signing_key").value)
 
-    def _signing(self, purpose: str) -> Callable[[Document], Document]:
-        """Return what signs entries for one purpose."""
-        from art.signing import entry_text
+    def _entry_signer(self, purpose: str) -> EntrySigner:
+        from art.signing import EntrySigner
 
-        signer = self._signer()
-        return lambda entry: signer.sign(entry_text(purpose, self.history_id, entry))
+        return EntrySigner(self._signer(), purpose, self.history_id)
 
     def _elsewhere(self) -> Supply | None:
         """Return what brings payloads that are not here, None where there is no remote."""
