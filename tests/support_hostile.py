@@ -17,6 +17,7 @@ from art.model import new_uid
 
 Fields = dict[str, Any]
 NOW = "2026-11-21T08:30:00.000000Z"
+_BLOCK = 1 << 17  # the largest a zstd frame has
 
 
 class _Dumper(yaml.SafeDumper):
@@ -45,6 +46,21 @@ def line(path: str, content: bytes, *, mode: str = "644", extra: str = "") -> by
     ).encode()
 
 
+def rle_frame(size: int, *, claimed: int | None = None, window: int = 0x98) -> bytes:
+    """Return a frame of zeros as a person would write it, 4 bytes for each 128 KiB: no compressor, so
+    the same bytes for ever. It claims the size it has, or another; -1 claims none."""
+    claimed = size if claimed is None else claimed
+    has_size = claimed >= 0
+    header = b"\x28\xb5\x2f\xfd" + bytes([0xC0 if has_size else 0, window])
+    blocks = [min(_BLOCK, size - at) for at in range(0, size, _BLOCK)] or [0]
+    body = b"".join(
+        ((length << 3) | 2 | (at == len(blocks) - 1)).to_bytes(3, "little") + b"\0"
+        for at, length in enumerate(blocks)
+    )
+    said = claimed.to_bytes(8, "little") if has_size else b""
+    return packs.zstd_frame(header + said + body)
+
+
 @dataclass
 class PackBuilder:
     """A pack made frame by frame."""
@@ -64,10 +80,29 @@ class PackBuilder:
 
 
 class Forge:
-    """Writes into a repository's folder what is asked, in the form that it must have."""
+    """Writes into a repository's folder what is asked, in the form that it must have.
 
-    def __init__(self, root: Path) -> None:
+    With `fixed` it writes the same bytes each time: nothing in them is random or of a library's version.
+    """
+
+    def __init__(self, root: Path, *, fixed: bool = False) -> None:
         self.place = root / ".art"
+        self._fixed = fixed
+        self._made = 0
+
+    def uid(self) -> str:
+        """Return a new uid."""
+        if not self._fixed:
+            return new_uid()
+        self._made += 1
+        return f"019aa5a8-0000-7000-8000-{self._made:012x}"
+
+    def new_pack(self) -> PackBuilder:
+        """Return an empty pack."""
+        if not self._fixed:
+            return PackBuilder()
+        self._made += 1
+        return PackBuilder(bytearray(packs.MAGIC + self._made.to_bytes(24, "little")))
 
     def put(self, name: str, data: bytes) -> Path:
         """Write a file of the repository."""
@@ -78,12 +113,12 @@ class Forge:
 
     def entry(self, name: str, fields: Fields) -> Path:
         """Write an entry of a log."""
-        common = {"art": 1, "uid": new_uid(), "created": NOW, "author": "eve"}
+        common = {"art": 1, "uid": self.uid(), "created": NOW, "author": "eve"}
         return self.put(name, document({**common, **fields}))
 
     def manifest(self, where: str, number: int, **fields: Any) -> str:
         """Write a manifest of the key `where`; return its id. A field that is None is left out."""
-        common: Fields = {"art": 1, "uid": new_uid(), "key": where, "type": "folder"}
+        common: Fields = {"art": 1, "uid": self.uid(), "key": where, "type": "folder"}
         common |= {"created": NOW, "author": "eve"}
         whole = {name: v for name, v in {**common, **fields}.items() if v is not None}
         data = document(whole)
@@ -92,7 +127,7 @@ class Forge:
 
     def tree(self, lines: list[bytes], contents: list[bytes] | None = None) -> str:
         """Store a tree of these lines as they are, and contents as chunks; return its digest."""
-        pack = PackBuilder()
+        pack = self.new_pack()
         chunks = {blake3(data).digest(): data for data in contents or ()}
         places = {d: pack.add(d, packs.raw_frame(data), len(data)) for d, data in chunks.items()}
         tree = b"".join(lines)
@@ -100,13 +135,18 @@ class Forge:
         for at in range(0, max(1, len(tree)), packs.CHUNK_LIMIT):
             piece = tree[at : at + packs.CHUNK_LIMIT]
             digest = blake3(piece).digest()
-            frame = packs.zstd_frame(zstandard.ZstdCompressor().compress(piece))
+            frame = self._frame(piece)
             place = pack.add(digest, frame, len(piece))
             pieces.append((layouts.RECORD.pack(digest, 0, *place), ""))
         pack_id = self.pack(pack.finished())
         records = [layouts.RECORD.pack(digest, 0, *place) for digest, place in places.items()]
         listed = (record[:32] + record[-4:] for record, _ in pieces)
         return self.layout(blake3(b"".join(listed)).hexdigest(), [pack_id], records, pieces)
+
+    def _frame(self, piece: bytes) -> bytes:
+        if self._fixed:
+            return packs.raw_frame(piece)
+        return packs.zstd_frame(zstandard.ZstdCompressor().compress(piece))
 
     def pack(self, data: bytes) -> str:
         """Write a pack under its digest; return its id."""
