@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from art import model
 from art.catalog import NOTES, STATE, tag_log
@@ -20,6 +20,9 @@ from art.ref import Ref
 from art.resolve import Resolver
 from art.settings import KeySettings
 from art.store import Store
+
+if TYPE_CHECKING:
+    from art.signing import EntrySigner, Signer
 
 
 @dataclass(frozen=True)
@@ -92,7 +95,7 @@ class Changes:
         self._resolver = resolver
         self._author = author
         self._settings = KeySettings(store, index, author)
-        self.sign: Callable[[Document], Document] | None = None  # returns the signature of an entry
+        self.signer: EntrySigner | None = None  # signs moves of tags
 
     # -- tags ------------------------------------------------------------------------------------
 
@@ -194,8 +197,8 @@ class Changes:
     ) -> TagMove:
         def make(entries: list[Entry]) -> Document | None:
             head, _ = heads(entries)
-            is_signed = self.sign is None or bool(head and "signature" in head.document)
-            if (head.version_id if head else None) == id and is_signed:
+            is_there = (head.version_id if head else None) == id
+            if is_there and (self.signer is None or self._is_mine(head)):
                 return None
             return {"id": id, "number": number} | _after(head)
 
@@ -217,12 +220,12 @@ class Changes:
             nonlocal head
             head, _ = heads(entries)
             fields = make(entries)
-            if fields and settings and head and head.version_id:
-                settings.check_tag(tag)
-            if not fields:
+            if fields is None:
                 return None
+            if settings and head and head.version_id and fields["id"] != head.version_id:
+                settings.check_tag(tag)
             document = self._entry(key, message, {"tag": tag}) | fields
-            return document | ({"signature": self.sign(document)} if self.sign else {})
+            return document | ({"signature": self.signer.sign(document)} if self.signer else {})
 
         log = tag_log(tag)
         known = self._index.fresh_log(key, log)
@@ -232,6 +235,9 @@ class Changes:
             assert head is not None
             return _move(key, tag, head, before, changed=False)
         return _move(key, tag, entry, before)
+
+    def _is_mine(self, head: Entry | None) -> bool:
+        return bool(self.signer and head and self.signer.has_signed(head.document))
 
     # -- notes -----------------------------------------------------------------------------------
 
@@ -256,16 +262,22 @@ class Changes:
         known = self._index.fresh_log(record.key, NOTES)
         return self._store.catalog.append(record.key, NOTES, make, known) is not None
 
-    def add_signature(self, record: Record, signature: Document) -> bool:
-        """Note a signature of a version. Return False, having done nothing, where there is one that
-        was made with the same key."""
-        fields = {"id": record.id, "number": record.number, "signature": signature}
-        entry = self._entry(record.key, None, {}) | fields
+    def add_signature(self, record: Record, signer: Signer) -> bool:
+        """Sign a version, and note the signature. Return False, having done nothing, where there is a
+        right one that was made with the same key."""
+        from art.signing import version_text
+
+        text = version_text(record.id)
+        entry: Document = {}
 
         def make(entries: list[Entry]) -> Document | None:
             found = [e.document.get("signature") for e in entries if e.version_id == record.id]
-            is_there = any(isinstance(f, dict) and f.get("by") == signature["by"] for f in found)
-            return None if is_there else entry
+            if any(signer.has_signed(text, signature) for signature in found):
+                return None
+            if not entry:
+                fields = {"id": record.id, "number": record.number, "signature": signer.sign(text)}
+                entry.update(self._entry(record.key, None, {}) | fields)
+            return entry
 
         known = self._index.fresh_log(record.key, NOTES)
         return self._store.catalog.append(record.key, NOTES, make, known) is not None

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from art import model
 from art.catalog import SETTINGS, Log
@@ -15,6 +15,9 @@ from art.index import Index
 from art.model import Document, Entry, check_type, heads, new_uid, now
 from art.retention import SETTABLE, Policy, check_flag, check_rule, check_words, policy_of
 from art.store import Store
+
+if TYPE_CHECKING:
+    from art.signing import EntrySigner
 
 _PARTITION = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")
 _TAG = re.compile(r"[A-Za-z0-9*?\[\]!._-]{1,200}")
@@ -88,7 +91,7 @@ class KeySettings:
         self._store = store
         self._index = index
         self._author = author
-        self.sign: Callable[[Document], Document] | None = None  # returns the signature of an entry
+        self.signer: EntrySigner | None = None  # signs the changes
 
     def of(self, key: str) -> Settings:
         """Return what holds for a key. Raise CorruptError where that cannot be told."""
@@ -143,7 +146,7 @@ class KeySettings:
             head = _head(entries)
             before = _stored(head)
             after = make(before)
-            is_done = after == before and (self.sign is None or _is_signed(head))
+            is_done = after == before and (self.signer is None or self._is_mine(head))
             return None if is_done else self._entry(key, message, after, head)
 
         known = self._index.fresh_log(key, SETTINGS)
@@ -165,11 +168,10 @@ class KeySettings:
             "author": self._author,
         }
         entry |= {"message": message} if message else {}
-        return entry | ({"signature": self.sign(entry)} if self.sign else {})
+        return entry | ({"signature": self.signer.sign(entry)} if self.signer else {})
 
-
-def _is_signed(head: Entry | None) -> bool:
-    return head is not None and "signature" in head.document
+    def _is_mine(self, head: Entry | None) -> bool:
+        return bool(self.signer and head and self.signer.has_signed(head.document))
 
 
 def parse(key: str, entries: list[Entry]) -> Settings:

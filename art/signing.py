@@ -84,6 +84,35 @@ class Signer:
         data = "".join(done.stdout.decode("ascii").split(_BEGIN)[1].split(_END)[0].split())
         return {"format": "ssh", "by": self.by, "data": data}
 
+    def has_signed(self, text: bytes, signature: Any) -> bool:
+        """Whether this key made the signature, of this text: what it says of itself may be a lie."""
+        if signature is None:
+            return False
+        try:
+            with _signature_file(signature) as path:
+                done = _run("-Y", "check-novalidate", "-n", NAMESPACE, "-s", path, given=text)
+        except BadSignatureError:
+            return False
+        return not done.returncode and self.by in done.stdout.decode("utf-8", "replace").split()
+
+
+@dataclass(frozen=True)
+class EntrySigner:
+    """Signs entries for one purpose, `tag` or `settings`, in one history."""
+
+    signer: Signer
+    purpose: str
+    history: str
+
+    def sign(self, entry: Document) -> Document:
+        """Return the signature of an entry as it is to stand in it. Raise DeniedError."""
+        return self.signer.sign(entry_text(self.purpose, self.history, entry))
+
+    def has_signed(self, entry: Document) -> bool:
+        """Whether an entry has the signature that this key would give it."""
+        text = entry_text(self.purpose, self.history, entry)
+        return self.signer.has_signed(text, entry.get("signature"))
+
 
 @dataclass(frozen=True)
 class Signers:
@@ -98,9 +127,7 @@ class Signers:
         for path in filter(None, (self.path, self.revoked)):
             if not path.is_file():
                 raise DeniedError(f"there is no {path}", hint="art config set signers PATH")
-        with tempfile.TemporaryDirectory(prefix="art-") as folder:
-            file = str(Path(folder, "signature"))
-            Path(file).write_text(_armoured(signature))
+        with _signature_file(signature) as file:
             names = _run("-Y", "find-principals", "-f", str(self.path), "-s", file)
             found = names.stdout.decode("utf-8", "replace").splitlines()
             for name in [found[0]] if found and not names.returncode else []:
@@ -126,6 +153,16 @@ def signature_by(signature: Any) -> str:
     """Return the key that a signature says it was made with; it may lie."""
     by = signature.get("by") if isinstance(signature, dict) else None
     return by if isinstance(by, str) and by else "an unnamed key"
+
+
+@contextmanager
+def _signature_file(signature: Any) -> Iterator[str]:
+    """Yield the path of a file with a signature, for the time. Raise BadSignatureError."""
+    text = _armoured(signature)
+    with tempfile.TemporaryDirectory(prefix="art-") as folder:
+        path = Path(folder, "signature")
+        path.write_text(text)
+        yield str(path)
 
 
 def _armoured(signature: Any) -> str:

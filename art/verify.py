@@ -53,6 +53,18 @@ class Verifier:
         """Whether signed settings of a key require it, so that only signed ones take that back."""
         return self._declared(key)[1]
 
+    def why_required(self, key: str) -> str | None:
+        """Return why what is unsigned is not to be taken out, None where it is."""
+        try:
+            is_required, is_locked = self._declared(key)
+        except DeniedError as error:  # nothing is taken out then
+            return f"it cannot be told who signed the settings: {error.message}"
+        if is_locked:
+            return "signed settings say so, and only a signed change takes that back"
+        if is_required:
+            return "the settings say so"
+        return f"{REQUIRED} is set in this place" if self._config.get(REQUIRED).value else None
+
     def _declared(self, key: str | None) -> tuple[bool, bool]:
         """Return whether settings of a key require signatures, and whether that was signed."""
         is_required = is_locked = False

@@ -11,10 +11,10 @@ import pytest
 
 import art
 from art import document as documents
-from art.catalog import tag_log
+from art.catalog import NOTES, tag_log
 from art.cloning import clone
 from art.errors import ArtError, DeniedError, UsageError
-from art.model import new_uid
+from art.model import new_uid, now
 from art.repo import Repo
 from tests.conftest import Runner
 
@@ -77,6 +77,14 @@ def replay(repo: Repo, source: tuple[str, str], target: tuple[str, str], **chang
     (folder / f"{number:08}.yaml").write_bytes(documents.encode(fields))
 
 
+def append_note(repo: Repo, ref: str, signature: object) -> None:
+    """Note a signature of a version as somebody would who can write there."""
+    version = repo.version(ref)
+    said = {"art": 1, "key": version.key, "created": now(), "author": "eve"}
+    entry = {**said, "uid": new_uid(), "id": version.id, "signature": signature}
+    repo._store.catalog.append(version.key, NOTES, lambda _: entry, [])
+
+
 # -- versions --------------------------------------------------------------------------------------
 
 
@@ -103,9 +111,8 @@ def test_the_signature_of_another_version_does_not_do(signing: Repo) -> None:
     signing.value("k", 1)
     signing.sign("k")
     signing.value("k", 2)
-    note = signing.version("k@v1").notes[0].document["signature"]
-    record = signing.version("k@v2").record
-    signing._changes().add_signature(record, note)
+    note = signing.version("k@v1").notes[0].document
+    append_note(signing, "k@v2", note["signature"])
     with pytest.raises(DeniedError, match=r"in the name of ana@example.org is wrong"):
         signing.signed_by("k@v2")
 
@@ -201,6 +208,41 @@ def test_a_signed_tag_vouches_for_its_version(signing: Repo) -> None:
         signing.signed_by("k@prod")
     assert signing.tag("k", "prod", sign=True).changed
     assert signing.signed_by("k@prod")
+
+
+@needs_ssh
+def test_what_a_stranger_signed_can_be_signed_again(
+    signing: Repo, run: Runner, key: Callable[[str], str], tmp_path: Path
+) -> None:
+    signing.value("k", 1)
+    key("eve")
+    as_signer(signing, tmp_path, "eve")
+    run("tag", "set", "k", "prod", "--sign")
+    assert "unchanged" in run("tag", "set", "k", "prod", "--sign").out
+    run("verify", "--signature", "k@prod", code=7)
+    as_signer(signing, tmp_path, "ana")
+    signing.set_settings("k", protected_tags="prod")  # it stays where it is
+    assert "unchanged" not in run("tag", "set", "k", "prod", "--sign").out
+    run("verify", "--signature", "k@prod")
+    assert "unchanged" in run("tag", "set", "k", "prod", "--sign").out
+
+
+@needs_ssh
+def test_who_is_only_said_to_have_signed_can_sign(signing: Repo) -> None:
+    signing.value("k", 1)
+    signing.sign("k")
+    ana = signing.version("k").notes[0].document["signature"]["by"]
+    for junk in ({"format": "ssh", "by": ana, "data": "AAAA"}, {"by": ana}):
+        signing.value("k", str(junk))
+        append_note(signing, "k", junk)
+        assert signing.sign("k")
+        assert not signing.sign("k")
+        assert signing.signed_by("k")
+    signing.tag("k", "prod", sign=True)
+    edit_head(signing, "k", "prod", message="another")
+    with art.open() as repo:
+        assert repo.tag("k", "prod", sign=True).changed
+        assert repo.signed_by("k@prod")
 
 
 @needs_ssh
@@ -350,7 +392,36 @@ def test_a_key_can_require_it_and_only_the_signed_can_take_that_back(
     signing._settings().change("k", {"require_signature": None})  # as who does not ask may do it
     run("cat", "k", code=7)
     run("settings", "k", "type=value", "--sign")
+    assert run("settings", "k", "--json").json["settings"]["require_signature"] is True
+    run("cat", "k", code=7)
+    assert "signed settings say so" in run("settings", "k").out
+    run("settings", "k", "--unset", "require_signature", "--sign")
+    assert run("settings", "k", "--json").json["signature_required"] is None
     run("cat", "k")
+
+
+@needs_ssh
+def test_what_a_stranger_signed_of_a_key_is_signed_again_by_who_counts(
+    signing: Repo, run: Runner, key: Callable[[str], str], tmp_path: Path
+) -> None:
+    signing.value("k", 1)
+    key("eve")
+    as_signer(signing, tmp_path, "eve")
+    run("settings", "k", "require_signature:=true", "--sign")
+    assert "signatures are required: the settings say so" in run("settings", "k").out
+    as_signer(signing, tmp_path, "ana")
+    assert run("settings", "k", "require_signature:=true", "--sign", "--json").json["changed"]
+    assert not run("settings", "k", "require_signature:=true", "--sign", "--json").json["changed"]
+    run("settings", "k", "require_signature:=false", code=5)
+    run("cat", "k", code=7)
+
+
+@needs_ssh
+def test_why_signatures_are_required_is_shown(signing: Repo, run: Runner) -> None:
+    signing.value("k", 1)
+    assert "required" not in run("settings", "k").out
+    signing.config.set("require_signature", "true")
+    assert "require_signature is set in this place" in run("settings", "k").out
 
 
 @needs_ssh

@@ -18,6 +18,7 @@ from art.errors import UsageError
 from art.render import plain
 
 if TYPE_CHECKING:
+    from art.repo import Repo
     from art.settings import SettingsChange
 
 
@@ -66,10 +67,10 @@ def command(
         _show_history(output, repo.settings_history(key))
     elif changes:
         change = repo.set_settings(key, message=message, sign=sign, **changes)
-        _show(output, key, change.settings, changed=change.changed)
+        _show(output, repo, key, change.settings, changed=change.changed)
         check_noop(not change.changed, f"{key} has these settings already", is_error=error_on_noop)
     else:
-        _show(output, key, repo.settings(key).document)
+        _show(output, repo, key, repo.settings(key).document)
 
 
 def _changes(values: list[str] | None, unset: list[str] | None) -> dict[str, Any]:
@@ -81,11 +82,15 @@ def _changes(values: list[str] | None, unset: list[str] | None) -> dict[str, Any
     return changes
 
 
-def _show(output: Output, key: str, settings: dict[str, Any], **more: object) -> None:
+def _show(output: Output, repo: "Repo", key: str, settings: dict[str, Any], **more: object) -> None:
     if not settings:
         output.say(f"{key} has no settings")
     width = max(map(len, settings), default=0)
     lines = [f"{plain.escape(name):{width}}  {_value(settings[name])}" for name in settings]
+    why = repo.signature_required(key)
+    if why:
+        lines.append(f"signatures are required: {plain.escape(why)}")
+    more = {"signature_required": why, **more}
     output.show("\n".join(lines), {"key": key, "settings": settings, **more})
 
 

@@ -36,8 +36,8 @@ class Changing(Objects):
         sign: bool = False,
     ) -> TagMove:
         """Make a tag name a version; moving it from another one is what tags are for. With `sign`, the
-        move is signed, also that to where it is already and is not signed. Raise ConflictError where
-        it is protected, unless `force`; so do `untag` and `tag_back`."""
+        move is signed, also that to where it is already, unless it is signed with the same key. Raise
+        ConflictError where it is protected, unless `force`; so do `untag` and `tag_back`."""
         record = self._resolver.record(as_ref(ref))
         return self._signed_changes(sign).tag(record, check_tag(tag), message, force=force)
 
@@ -67,10 +67,8 @@ class Changing(Objects):
     def sign(self, ref: str | Ref) -> bool:
         """Sign a version with the key of the setting `signing_key`; return False where it is signed
         with that key. Raise UsageError or DeniedError where that cannot be done."""
-        from art.signing import version_text
-
         record = self._resolver.record(as_ref(ref))
-        return self._changes().add_signature(record, self._signer().sign(version_text(record.id)))
+        return self._changes().add_signature(record, self._signer())
 
     def check_can_sign(self, key: str | None, tags: Iterable[str] = ()) -> None:
         """Raise UsageError where there is no key to sign with, and what setting these tags on a version
@@ -115,24 +113,30 @@ class Changing(Objects):
     ) -> SettingsChange:
         """Change what is declared of a key, which need not have a version yet; None takes a setting
         away, and `**{"retention.keep_last": 5}` sets one rule of `retention`. Raise UsageError, and
-        ConflictError where it would have no effect: what a signed change requires stays without
-        `sign`."""
+        ConflictError where it would have no effect: that signatures are required, as a signed change
+        said, stays until one with `sign` says otherwise, and is repeated by all others."""
         settings = self._settings()
-        settings.sign = self._signing("settings") if sign else None
-        if not sign and "require_signature" in changes:
-            self._refuse_unsigned(check_key(key), changes["require_signature"])
-        return settings.change(check_key(key), changes, message)
+        settings.signer = self._entry_signer("settings") if sign else None
+        if self._verifier().is_locked(check_key(key)):
+            changes = {"require_signature": True} | changes
+            if not sign:
+                self._check_required_stays(key, changes["require_signature"])
+        return settings.change(key, changes, message)
 
-    def _refuse_unsigned(self, key: str, value: object) -> None:
+    def _check_required_stays(self, key: str, value: object) -> None:
         from art.retention import check_flag
 
-        is_on = value not in (None, "") and check_flag(value, "require_signature")
-        if not is_on and self._verifier().is_locked(key):
+        if value in (None, "") or not check_flag(value, "require_signature"):
             raise ConflictError(
                 f"{key} goes on requiring signatures: a signed change says so, and only a signed one "
                 "takes that back",
                 hint="--sign",
             )
+
+    def signature_required(self, key: str) -> str | None:
+        """Return why versions of a key are taken out only where they are signed, None where that is
+        not so."""
+        return self._verifier().why_required(check_key(key))
 
     def settings_history(self, key: str) -> list[SettingsChange]:
         """Return all changes of a key's settings, newest first. Raise NotFoundError as `settings`."""
