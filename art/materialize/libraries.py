@@ -27,6 +27,7 @@ _STRANGE: tuple[type[Exception], ...] = (
     IndexError,
     AttributeError,
     OverflowError,
+    RecursionError,
 )
 
 

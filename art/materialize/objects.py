@@ -10,7 +10,7 @@ from art.model import Document
 PROVED = 1 << 18  # rows that are packed and unpacked at once, to see whether they come back
 
 
-class InexactError(Exception):
+class InexactError(ValueError):
     """A vector would not come back equal; the message says why."""
 
 

@@ -139,7 +139,7 @@ def opened(stream: BinaryIO) -> Iterator[Any]:
     pa = require("pyarrow", "frames")
     parquet = require("pyarrow.parquet", "frames")
     limits = {"thrift_string_size_limit": 2 * ASIDE_LIMIT}
-    with seekable(stream) as file, damage("the table", pa.lib.ArrowException):
+    with seekable(stream) as file, damage("the table", pa.lib.ArrowException, OSError):
         yield parquet.ParquetFile(file, **limits)
 
 

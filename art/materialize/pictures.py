@@ -16,13 +16,13 @@ from art.model import Document
 
 # What PNG holds exactly, and what TIFF does.
 _PNG = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
-_TIFF = ("I", "F", "CMYK", "YCbCr", "LAB")
+_TIFF = ("I", "F", "CMYK", "LAB")
 _FORMATS = ("PNG", "TIFF")
 _KEPT = ("icc_profile", "exif", "transparency")
 
 
 class Pictures(Stream):
-    """Images of PIL: as PNG, or, in modes that PNG has not (I, F, CMYK, YCbCr, LAB), as TIFF.
+    """Images of PIL: as PNG, or, in modes that PNG has not (I, F, CMYK, LAB), as TIFF.
 
     Mode, size in pixels, palette, and every pixel come back, proved before anything is written; of `info`
     `dpi`, `icc_profile`, `exif` and `transparency`: the rest says how the file was written that the image was
@@ -50,6 +50,7 @@ class Pictures(Stream):
             )
         name = "png" if value.mode in _PNG else "tiff"
         format: Document = {"name": name, "width": value.width, "height": value.height}
+        format |= _palette(value)
         if "dpi" in value.info:
             format["dpi"] = [float(each) for each in value.info["dpi"]]
         data = _encoded(value, name)
@@ -70,11 +71,41 @@ def _encoded(image: Any, name: str) -> bytes:
     options = {"compression": "tiff_adobe_deflate"} if name == "tiff" else {}
     bare = image.copy()
     bare.info = {each: image.info[each] for each in _KEPT if each in image.info}
+    if image.mode == "P":
+        _spread_palette(bare)
     try:
         bare.save(data, name, **bare.info, **options)
     except (OSError, ValueError, TypeError, SystemError) as error:
         raise unequal(image, f"PIL says {error}") from None
     return data.getvalue()
+
+
+def _palette(image: Any) -> Document:
+    """Return what must be known of a palette beside the file: how many colours it has, and of what mode."""
+    if image.mode != "P":
+        return {}
+    mode = image.palette.mode
+    return {"palette": mode, "colors": len(image.getpalette(mode) or ()) // len(mode)}
+
+
+def _spread_palette(image: Any) -> None:
+    """Give a palette all 256 colours, since PNG has as few bits a pixel as there are colours, and put what
+    is transparent of them where PNG has it."""
+    colors = image.getpalette("RGBA") or []
+    colors += [0, 0, 0, 255] * (256 - len(colors) // 4)
+    if image.palette.mode == "RGBA":
+        image.info.setdefault("transparency", bytes(colors[3::4]))
+    image.putpalette([each for place, each in enumerate(colors) if place % 4 != 3])
+
+
+def _gather_palette(image: Any, format: Document) -> None:
+    """Undo `_spread_palette`."""
+    mode = format["palette"]
+    colors = image.getpalette("RGB")
+    if mode == "RGBA":
+        alphas = image.info.pop("transparency")
+        colors = [each for n in range(256) for each in (*colors[3 * n : 3 * n + 3], alphas[n])]
+    image.putpalette(colors[: len(mode) * format["colors"]], mode)
 
 
 def _check_picture(image: Any, data: bytes, format: Document) -> None:
@@ -85,20 +116,15 @@ def _check_picture(image: Any, data: bytes, format: Document) -> None:
     for what in ("mode", "size"):
         if getattr(back, what) != getattr(image, what):
             raise unequal(image, f"its {what} would come back as {getattr(back, what)}")
-    if back.tobytes() != image.tobytes() or _palette(back) != _palette(image):
+    if back.tobytes() != image.tobytes():
         raise unequal(image, f"its {image.mode} pixels would not come back equal")
+    if back.mode == "P" and back.getpalette(format["palette"]) != image.getpalette(
+        format["palette"]
+    ):
+        raise unequal(image, "its palette would not come back equal", "image.convert('RGBA')")
     for each in _KEPT:
         if back.info.get(each) != image.info.get(each):
             raise unequal(image, f"its {each} would not come back", f"del image.info[{each!r}]")
-
-
-def _palette(image: Any) -> Any:
-    """Return the colours of a palette; how many unused ones follow does not count."""
-    if image.mode != "P":
-        return None
-    used = max(image.tobytes(), default=0) + 1
-    palette = image.getpalette("RGBA") or []
-    return palette[: 4 * used]
 
 
 def _decoded(data: bytes, format: Document) -> Any:
@@ -109,6 +135,8 @@ def _decoded(data: bytes, format: Document) -> Any:
         warnings.simplefilter("ignore")
         with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
             image = opened.copy()
+        if "palette" in format:
+            _gather_palette(image, format)
         info: dict[Any, Any] = {
             each: image.info[each] for each in _KEPT if image.info.get(each) is not None
         }
@@ -171,8 +199,8 @@ class PlotlyFigures(Stream):
 
     def write(self, value: Any, stream: BinaryIO) -> Document:
         try:
-            text = value.to_json(engine="json")
-            back = _plotly(text).to_json(engine="json")
+            text = _plotly_json(value)
+            back = _plotly_json(_plotly(text))
         except (TypeError, ValueError, RecursionError) as error:
             raise unequal(
                 value, f"Plotly says {str(error).strip().splitlines()[0][:200]}"
@@ -189,6 +217,14 @@ class PlotlyFigures(Stream):
 
     def preview(self, value: Any) -> Document:
         return preview.of_json(value.to_plotly_json())
+
+
+def _plotly_json(figure: Any) -> str:
+    """Return the figure as JSON; the order of names is not the figure's."""
+    import json
+
+    document = json.loads(figure.to_json(engine="json"))
+    return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
 
 def _plotly(text: str) -> Any:

@@ -105,7 +105,7 @@ class _Numpy:
         self.dtype = np.dtype(dtype)
         self.is_time = self.dtype.kind in "mM"
         if not self.dtype.isnative or self.dtype.kind not in "biufmM":
-            raise InexactError(f"its dtype {self.dtype.str} is not Arrow's")
+            raise InexactError(f"its dtype {self.dtype} is not Arrow's")
         try:
             self.type = pa.from_numpy_dtype(self.dtype)
         except pa.lib.ArrowException:
@@ -473,7 +473,7 @@ class _Period:
 
     @classmethod
     def of(cls, vector: Any, aside: Aside) -> _Period:
-        found = cls({"kind": "period", "freq": vector.dtype.freq.freqstr}, aside)
+        found = cls({"kind": "period", "freq": str(vector.dtype)[len("period[") : -1]}, aside)
         if found.dtype != vector.dtype:
             raise InexactError(f"its frequency {vector.dtype.freq!r} has no name")
         return found
