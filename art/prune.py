@@ -18,7 +18,7 @@ from typing import Any
 from art import document as documents
 from art.catalog import SETTINGS
 from art.changes import Changes
-from art.errors import ArtError, CorruptError, PartialError, UsageError
+from art.errors import REPAIR, ArtError, CorruptError, PartialError, UsageError
 from art.index import Index, Record
 from art.model import glob_pattern
 from art.retention import Decision, Policy, decide
@@ -178,12 +178,12 @@ class Pruner:
         )
         if not is_certain:
             return
-        damaged = [r.title for r in index.everything() + index.versions(None) if _is_damaged(r)]
+        damaged = [record.title for record in index.of_state("damaged")]
         problems = [error.message for error in index.problems] + [str(title) for title in damaged]
         if problems:
             raise CorruptError(
                 f"what refers to the versions cannot be told: {problems[0]}",
-                hint="art doctor; --force prunes all the same",
+                hint=f"{REPAIR}; --force prunes all the same",
             )
 
     # -- executing -------------------------------------------------------------------------------
@@ -246,10 +246,6 @@ def _check(request: Request) -> None:
 
 def _live(index: Index, key: str | None) -> list[Record]:
     return index.versions(key, live=True)
-
-
-def _is_damaged(record: Record) -> bool:
-    return record.state == "damaged"
 
 
 def _ids_in(value: Any) -> Iterator[str]:

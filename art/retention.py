@@ -73,15 +73,16 @@ def decide(
     `referrer` tells what refers to a version; it is asked only where `policy.unreferenced` needs it.
     """
     ordered = sorted(records, key=_order, reverse=True)
-    kept: dict[str, Decision] = {}
+    kept: dict[int, Decision] = {}  # by identity, which is cheap
     for rule, record, reason in _keeping(ordered, policy, now):
-        kept.setdefault(record.ref, Decision(record, True, rule, reason))
+        if id(record) not in kept:
+            kept[id(record)] = Decision(record, True, rule, reason)
     if policy.unreferenced:
         for record in ordered:
-            if record.ref not in kept and (by := referrer(record)):
-                kept[record.ref] = Decision(record, True, "referenced", by)
+            if id(record) not in kept and (by := referrer(record)):
+                kept[id(record)] = Decision(record, True, "referenced", by)
     rule, reason = _dropping(policy)
-    return [kept.get(r.ref) or Decision(r, False, rule, reason) for r in ordered]
+    return [kept.get(id(r)) or Decision(r, False, rule, reason) for r in ordered]
 
 
 Kept = Iterator[tuple[str, Record, str]]

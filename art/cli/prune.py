@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -216,11 +217,12 @@ def _tell(output: Output, done: "Pruned", only: str | None) -> None:
 
 
 def _text(plan: "PrunePlan") -> str:
+    now = datetime.now(timezone.utc)
     cells = [
         [
             decision.record.ref,
             "keep" if decision.is_kept else "drop",
-            plain.age_text(decision.record.created),
+            plain.age_text(decision.record.created, now),
             plain.size_text(decision.record.size),
             decision.reason,
         ]
