@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, TextIO
 if TYPE_CHECKING:
     from art.diff import Comparison, JsonChange, NodeChange, TableDiff, TreeDiff
     from art.tree import Node
-    from art.version import Version
 
 # Controls, line separators, lone surrogates, and what turns the direction of text around.
 _UNSAFE = re.compile(
@@ -432,74 +431,6 @@ def _sizes_text(old: Node | None, new: Node | None, stat: bool) -> str:
         return f"  {size_text(before)} → {size_text(after)}"
     size = after if before is None else before
     return "" if size is None else f"  {size_text(size)}"
-
-
-# --- the manifest ---------------------------------------------------------------------------------
-
-_LIST_LIMIT = 20
-_TEXT_LIMIT = 1000
-
-
-def manifest_fields(version: Version) -> Iterator[tuple[str, str]]:
-    """Yield name and text (not escaped) of every field, unknown ones too, later notes applied."""
-    yield "version", version.ref
-    yield "id", version.id
-    if version.state != "live":
-        yield "state", version.state
-    if version.tags:
-        yield "tags", ", ".join(version.tags)
-    noted = {
-        "title": version.title,
-        "description": version.description,
-        "metadata": version.metadata,
-        "labels": version.labels,
-        "partitions": version.partitions,
-    }
-    for name, value in (version.document | noted).items():
-        if name not in ("art", "uid", "key", "check", "description") and value:
-            yield name, _field_text(name, value)
-
-
-def _field_text(name: str, value: Any) -> str:
-    if name == "created":
-        return f"{value}  ({age_text(str(value))})"
-    if name == "inputs" and isinstance(value, list):
-        return "\n".join(_input_text(item) for item in value)
-    if name == "payload" and isinstance(value, dict):
-        return _payload_text(value)
-    if name == "format" and isinstance(value, dict):
-        return "\n".join(f"{key}: {_short_text(item)}" for key, item in value.items())
-    if isinstance(value, dict):
-        from art.document import dump_plain
-
-        return dump_plain(value).decode().rstrip("\n")
-    return _short_text(value)
-
-
-def _short_text(value: Any) -> str:
-    """The beginning of a long list or text is enough."""
-    from art.tables import cell_text
-
-    if not isinstance(value, list):
-        text = cell_text(value)
-        return text if len(text) <= _TEXT_LIMIT else text[: _TEXT_LIMIT - 1] + "…"
-    more = [f"… {len(value) - _LIST_LIMIT:,} more"] if len(value) > _LIST_LIMIT else []
-    return ", ".join([*map(_short_text, value[:_LIST_LIMIT]), *more])
-
-
-def _payload_text(payload: Mapping[str, Any]) -> str:
-    """What it is, how large, and its digest; a text is content and left out."""
-    kind = next((kind for kind in ("tree", "reference") if kind in payload), "text")
-    files, size = payload.get("files"), size_text(payload.get("size"))
-    line = f"{kind}, {size}" + (f" in {count_text(files, 'file')}" if files else "")
-    digest = payload.get("b3") or payload.get("tree") or payload.get("checksum")
-    lines = [line, payload.get("file"), payload.get("reference"), digest]
-    return "\n".join(str(text) for text in lines if text)
-
-
-def _input_text(item: Any) -> str:
-    key, number, version_id = (item.get(name) for name in ("key", "number", "id"))
-    return f"{key}@v{number}  {version_id}" if key and number else str(version_id)
 
 
 # --- progress -------------------------------------------------------------------------------------

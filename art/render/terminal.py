@@ -23,13 +23,13 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from art import tabledata, tables
 from art.errors import UsageError
+from art.render.manifest import manifest_fields
 from art.render.plain import (
     LineReporter,
     count_text,
     escape,
     escape_lines,
     json_text,
-    manifest_fields,
     size_text,
     text_width,
 )

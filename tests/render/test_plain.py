@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from art.diff import Comparison, compare_json, compare_lines, compare_tables, compare_trees
+from art.render.manifest import manifest_fields
 from art.render.plain import (
     LineReporter,
     age_text,
@@ -25,7 +26,6 @@ from art.render.plain import (
     json_text,
     jsonl_text,
     listing_text,
-    manifest_fields,
     progress_text,
     size_text,
     text_width,
@@ -325,6 +325,27 @@ def test_the_fields_of_a_manifest_have_later_notes_applied(repo, files):
     assert fields["inputs"].startswith("raw@v1  b3:")
     assert fields["payload"].startswith("tree, 48 B in 3 files\n")
     assert fields["created"].endswith("(just now)")
+
+
+def test_a_run_is_said_in_words(repo, monkeypatch):
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_RUN_ID", "77")
+    with repo.run("train", step="fit", params={"rate": 0.1}):
+        version = repo.value("k", 1).version
+
+    lines = dict(manifest_fields(version))["run"].splitlines()
+
+    assert lines[0] == "train, step fit"
+    assert lines[1] == f"id {version.run['id']}"
+    assert "ci github run 77" in lines
+    assert "params rate 0.1" in lines
+
+
+def test_the_digest_of_a_preview_is_no_field_for_people(repo, files):
+    version = repo.table("prices", files / "eu" / "part-0.csv").version
+
+    assert "preview" in version.document
+    assert "preview" not in dict(manifest_fields(version))
 
 
 # --- progress -------------------------------------------------------------------------------------
