@@ -5,6 +5,7 @@ after the command, with either `command` or, where there are sub-commands, `app`
 """
 
 import contextlib
+import gc
 import importlib
 import io
 import os
@@ -28,6 +29,7 @@ COMMANDS = {
 }
 NAMES = [name for names in COMMANDS.values() for name in names]
 
+_OBJECTS = 50_000  # made before it is looked for cycles among them
 _TRUE = ("1", "true", "t", "yes", "y", "on")  # as Typer reads the environment
 
 # What other tools call it.
@@ -47,6 +49,8 @@ _WrongWords = typer.BadParameter.__bases__[0]
 def main(words: list[str] | None = None) -> int:
     """Run one command line; return the exit code. Errors are reported, never raised."""
     words = sys.argv[1:] if words is None else words
+    # What a command makes mostly stays until it ends: to look for cycles in it often takes long.
+    gc.set_threshold(_OBJECTS)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(
             stream, io.TextIOWrapper
