@@ -30,7 +30,7 @@ from art.errors import ArtError, ConflictError, CorruptError, NotFoundError, Usa
 from art.index import Index, Record
 from art.merge import Ledger, Merger, read_tail
 from art.model import FORMAT, Document, Manifest, Payload, check_progress, is_uid, new_uid, now
-from art.objects import StoredPayload
+from art.objects import StoredPayload, layout_directory
 from art.reporter import Reporter
 from art.store import Store
 from art.tree import Node, check_path
@@ -110,6 +110,8 @@ class Exporter:
         self._index = index
         self._backend = backend
         self._bring = bring
+        self.left: list[str] = []
+        """Deleted versions of which the archive has no files, as they are nowhere any more."""
 
     def write(self, target: Path, keys: list[str | None], single: list[Record]) -> Got:
         """Write keys with all their history, None for all that is keyless, and single versions."""
@@ -171,14 +173,27 @@ class Exporter:
             elif payload and payload.url is not None:
                 yield _document(f"{folder}/reference", payload.url.encode())
             return
-        if record.is_live:
-            self._bring(record)
-        elif self._store.objects.stored(record.payload) is None:
-            return  # gc took it
+        if not self._has_files(record):
+            return
         stored = self._store.objects.stored(record.payload)
         assert stored, "it was brought"
         for node in stored.tree():
             yield node._replace(path=f"{folder}/files/{node.path}"), stored, record.created
+
+    def _has_files(self, record: Record) -> bool:
+        """Whether the files of a version are here, or come from a remote. What can be restored may be
+        nowhere, without its being damage."""
+        if record.is_live:
+            self._bring(record)
+        elif record.state == "deleted":
+            try:
+                self._bring(record)
+            except (NotFoundError, CorruptError):
+                if self._backend.names(layout_directory(record.payload or "")):
+                    raise  # it is damaged
+                self.left.append(record.ref)
+                return False
+        return self._store.objects.stored(record.payload or "") is not None
 
     def _manifest(self, record: Record) -> Manifest:
         if record.key is None:
@@ -407,7 +422,7 @@ class Importer:
             merger = Merger(self._backend, self._index, ledger, self._published)
             try:
                 while members.take().name != END:
-                    self._group(members, merger, done)
+                    self._note_lacking(ledger, *self._group(members, merger, done))
             finally:
                 ledger.save()
         return done
@@ -431,8 +446,19 @@ class Importer:
             )
         return str(repository), str(history)
 
-    def _group(self, members: _Members, merger: Merger, done: Imported) -> None:
-        """Take in a key: its documents, which come first, and its files."""
+    def _note_lacking(self, ledger: Ledger, key: str | None, manifests: Iterable[Manifest]) -> None:
+        """Note which deleted versions came without files, so that nobody takes that for damage. It is not
+        said in their log: whoever has the bytes may well restore them."""
+        for manifest in manifests:
+            if manifest.payload and self._is_missing(manifest.payload):
+                found = self._index.ask(partial(Index.by_id, prefix=manifest.id, key=key))
+                if any(record.state == "deleted" for record in found):
+                    ledger.note_without_bytes(manifest.uid)
+
+    def _group(
+        self, members: _Members, merger: Merger, done: Imported
+    ) -> tuple[str | None, Iterable[Manifest]]:
+        """Take in a key: its documents, which come first, and its files. Return key and manifests."""
         is_part = members.take().name.startswith(PART)
         group = _read_documents(members, is_part=is_part)
         manifests = group.manifests()
@@ -450,6 +476,7 @@ class Importer:
         self._take_progress(group)
         self._index.ask(lambda index: _known(index, group.key))
         done.without_payload.extend(self._without_payload(group.key, manifests))
+        return group.key, manifests.values()
 
     # -- payloads --------------------------------------------------------------------------------
 

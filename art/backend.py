@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, NoReturn, Protocol
 
-from art.errors import ArtError, CorruptError, DeniedError, StorageError
+from art.errors import REPAIR, ArtError, CorruptError, DeniedError, StorageError
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTSUP, errno.EMLINK, errno.EXDEV}
 _NO_SYNC = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EBADF, errno.EACCES}
@@ -130,7 +130,7 @@ class LocalBackend:
             try:
                 found = os.fstat(handle)
                 if not stat.S_ISREG(found.st_mode):
-                    raise CorruptError(f"{name} is damaged: it is no file", hint="art doctor")
+                    raise CorruptError(f"{name} is damaged: it is no file", hint=REPAIR)
                 end = found.st_size if length is None else min(found.st_size, start + length)
                 return _read_all(handle, start, end - start)
             finally:

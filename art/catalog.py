@@ -14,7 +14,7 @@ from blake3 import blake3
 
 from art import document as documents
 from art.backend import Backend
-from art.errors import CorruptError, NotFoundError
+from art.errors import REPAIR, CorruptError, NotFoundError
 from art.model import (
     ANONYMOUS,
     Document,
@@ -124,7 +124,7 @@ def _manifest(data: bytes, name: str, key: str | None) -> Manifest:
     manifest = Manifest.from_document(document, "b3:" + blake3(data).hexdigest(), name)
     if manifest.key != key:
         about = repr(manifest.key) if key and manifest.key else "something else"
-        raise CorruptError(f"{name} is damaged: it is about {about}", hint="art doctor")
+        raise CorruptError(f"{name} is damaged: it is about {about}", hint=REPAIR)
     return manifest
 
 
@@ -132,7 +132,7 @@ def _entry(data: bytes, name: str, key: str | None, log: str, number: int) -> En
     entry = Entry.from_document(documents.decode(data, name), number, name)
     is_tag = log.startswith(_TAGS)
     if entry.key != key or (is_tag and log != f"{_TAGS}{escape(str(entry.tag))}"):
-        raise CorruptError(f"{name} is damaged: it is about something else", hint="art doctor")
+        raise CorruptError(f"{name} is damaged: it is about something else", hint=REPAIR)
     return entry
 
 
@@ -141,7 +141,7 @@ def parse_anonymous(uid: str, data: bytes) -> Manifest:
     name = f"anonymous/{uid}.yaml"
     manifest = _manifest(data, name, None)
     if manifest.uid != uid:
-        raise CorruptError(f"{name} is damaged: it is about something else", hint="art doctor")
+        raise CorruptError(f"{name} is damaged: it is about something else", hint=REPAIR)
     return manifest
 
 
@@ -178,7 +178,7 @@ class Catalog:
         while self.has(key, number):
             number += 1
         if number >= _NUMBER_LIMIT:
-            raise CorruptError(f"{manifest_directory(key)} has no free number", hint="art doctor")
+            raise CorruptError(f"{manifest_directory(key)} has no free number", hint=REPAIR)
         return number
 
     def manifest(self, key: str, number: int) -> Manifest:
@@ -251,7 +251,7 @@ class Catalog:
             if number != expected:
                 raise CorruptError(
                     f"{directory}/{expected:08}.yaml is missing, {number:08}.yaml is there",
-                    hint="art doctor",
+                    hint=REPAIR,
                 )
             yield self._entry(key, log, number)
             expected += 1
@@ -275,7 +275,7 @@ class Catalog:
         try:
             return _entry(self._read(name), name, key, log, number)
         except FileNotFoundError:
-            raise CorruptError(f"{name} is missing", hint="art doctor") from None
+            raise CorruptError(f"{name} is missing", hint=REPAIR) from None
 
     def append(
         self,
@@ -302,7 +302,7 @@ class Catalog:
                 return entry
             entries += self.following(key, log, len(entries))
             if len(entries) < number:
-                raise CorruptError(f"{name} is there and is no entry", hint="art doctor")
+                raise CorruptError(f"{name} is there and is no entry", hint=REPAIR)
 
     def progress(self, uid: str) -> Document | None:
         """Return the value of a progress artifact, None where there is none."""

@@ -12,7 +12,7 @@ from blake3 import blake3
 from art import document as documents
 from art.backend import Backend
 from art.catalog import Log, parse_number
-from art.errors import CorruptError
+from art.errors import REPAIR, CorruptError
 
 SIZES = (1024, 64)  # documents in one checkpoint, the largest first
 _MAGIC = b"ARTCHKP\x01"
@@ -60,7 +60,7 @@ def decode(data: bytes, count: int, where: str) -> list[bytes]:
         if len(found) != count:
             raise ValueError(f"it has {len(found)} documents, expected {count}")
     except (ValueError, zstandard.ZstdError) as error:
-        raise CorruptError(f"{where} is damaged: {error}", hint="art doctor") from error
+        raise CorruptError(f"{where} is damaged: {error}", hint=REPAIR) from error
     return found
 
 

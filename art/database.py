@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from art.errors import ArtError
 
-_SCHEMA_VERSION = 3
+_SCHEMA_VERSION = 4
 _BUSY_SECONDS = 10.0
 _IN_MEMORY = ":memory:"
 _UNUSABLE = ("locked", "readonly", "unable to open", "disk I/O", "full", "denied")
@@ -39,6 +39,9 @@ CREATE TABLE entries (
     PRIMARY KEY (key_id, log, number)) WITHOUT ROWID;
 CREATE TABLE moves (target TEXT, id TEXT, key_id INTEGER, entry INTEGER, crc INTEGER);
 CREATE INDEX moves_by_target ON moves (target);
+CREATE TABLE named (
+    key_id INTEGER, number INTEGER, id TEXT, log TEXT, entry INTEGER, crc INTEGER);
+CREATE INDEX named_by_number ON named (key_id, number);
 CREATE TABLE packs (number INTEGER PRIMARY KEY, id TEXT UNIQUE, is_whole INTEGER DEFAULT 0);
 CREATE TABLE chunks (prefix INTEGER PRIMARY KEY, pack INTEGER);
 CREATE TABLE files (

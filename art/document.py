@@ -9,7 +9,7 @@ from typing import Any
 
 from blake3 import blake3
 
-from art.errors import CorruptError, NewerFormatError, UsageError
+from art.errors import REPAIR, CorruptError, NewerFormatError, UsageError
 from art.model import FORMAT, Document
 
 SIZE_LIMIT = 1 << 20
@@ -294,4 +294,4 @@ def _checksum(body: bytes) -> bytes:
 
 
 def _damaged(name: str, what: str) -> CorruptError:
-    return CorruptError(f"{name} is damaged: {what}", hint="art doctor")
+    return CorruptError(f"{name} is damaged: {what}", hint=REPAIR)

@@ -19,6 +19,14 @@ class ArtError(Exception):
         self.hint = hint
 
 
+REPAIR = "art fsck --repair"
+
+
+def repair_at(remote: str) -> str:
+    """Return the command that heals a remote."""
+    return f"art fsck --remote {remote} --repair"
+
+
 class UsageError(ArtError, ValueError):
     """The call itself is wrong: fix it."""
 

@@ -137,7 +137,8 @@ class Exchange:
     def is_published(self, record: Record) -> bool:
         """Whether a remote is known to have a version."""
         ids = [setting.repository for setting in self._remotes.all() if setting.repository]
-        return any(_is_published(Ledger(self._backend, id), record) for id in ids)
+        version = record.key, record.number, record.uid
+        return any(Ledger(self._backend, id).has_version(*version) for id in ids)
 
     def is_mirror(self, store: Store) -> bool:
         """Whether a remote has its numbers from another one, which alone may add to the logs."""
@@ -176,7 +177,11 @@ class Exchange:
     ) -> RemoteStatus:
         ledger = Ledger(self._backend, setting.repository or "unknown")
         records = self._index.ask(lambda index: index.all())
-        versions = [Sent.of(record) for record in records if not _is_published(ledger, record)]
+        versions = [
+            Sent.of(record)
+            for record in records
+            if not ledger.has_version(record.key, record.number, record.uid)
+        ]
         others = [log for log in ends if log.name != VERSIONS]
         entries = sum(max(0, ends[log] - ledger.end(log)) for log in others)
         there = len(self.plan_fetch((), setting.name).versions) if ask else None
@@ -249,12 +254,6 @@ class Exchange:
                 yield pair
         if problem:
             raise problem
-
-
-def _is_published(ledger: Ledger, record: Record) -> bool:
-    if record.key is None:
-        return ledger.has_keyless(record.uid)
-    return (record.number or 0) <= ledger.end(Log(record.key, VERSIONS))
 
 
 def _ends(index: Index) -> dict[Log, int]:

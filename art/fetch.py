@@ -18,7 +18,7 @@ from art.catalog import (
     parse_number,
     refs_directory,
 )
-from art.errors import ConflictError, CorruptError, NotFoundError
+from art.errors import ConflictError, CorruptError, NotFoundError, repair_at
 from art.merge import DivergedError, Merged, finish
 from art.model import Manifest, check_progress
 from art.sync import Fetched, Pairing, Renumbered, Selection, Sent, Superseded
@@ -84,6 +84,7 @@ class Fetcher:
             return self._run(selection, self._pair.merger.merge, is_plan=False)
         finally:
             self._pair.ledger.save()
+            self._pair.forget_coming()
 
     def fetch_log(self, log: Log) -> list[Renumbered]:
         """Take in what follows in one log of the remote: another writer was faster there. Versions
@@ -92,7 +93,14 @@ class Fetcher:
         contents = self._pair.reader.following(log, max(known - 1, 0))
         is_about_versions = log.name != VERSIONS and log.key is not None
         moved = self.fetch_log(Log(log.key, VERSIONS)) if is_about_versions else []
-        merged = self._merge(_News(log, max(known, 1), contents), self._pair.merger.merge)
+        first = max(known, 1)
+        is_new = log.name == VERSIONS and first + len(contents) - 1 > known
+        if is_new:
+            self._pair.note_coming({log.directory: first + len(contents) - 1})
+        merged = self._merge(_News(log, first, contents), self._pair.merger.merge)
+        if is_new:
+            self._pair.ledger.save()
+            self._pair.forget_coming()
         return moved + (renumbered(log, merged) if log.name == VERSIONS else [])
 
     def _run(
@@ -109,6 +117,8 @@ class Fetcher:
         if self._pair.ledger.is_final:
             self._finals = {log: self._pair.ledger.end(log) for log in ends}
         self._note_lost(selection, ends)
+        if not is_plan:
+            self._pair.note_coming(self._coming(ends))
         tally = _Tally()
         for is_versions in (True, False):
             logs = [log for log in ends if (log.name == VERSIONS) == is_versions]
@@ -130,9 +140,14 @@ class Fetcher:
         moved = list(tally.renumbered.values())
         return Fetched(self._pair.name, tally.versions, tally.entries, moved, tally.superseded)
 
+    def _coming(self, ends: dict[Log, int]) -> dict[str, int]:
+        """Return which versions may be put here from now on, before it is noted that they are there."""
+        versions = {log: end for log, end in ends.items() if log.name == VERSIONS}
+        known = self._pair.ledger
+        return {log.directory: end for log, end in versions.items() if end > known.end(log)}
+
     def _save_now_and_then(self) -> None:
-        """Keep what is known to be on both sides: until then, who looks takes a payload that lies at the
-        remote only for lost."""
+        """Keep what is known to be on both sides now and then: it need not be compared again."""
         if time.monotonic() - self._saved > _SAVE_SECONDS:
             self._pair.ledger.save()
             self._saved = time.monotonic()
@@ -157,7 +172,7 @@ class Fetcher:
             self._pair.reporter.warn(problem.message)
         message = first.message + (f", and {len(more)} more such problems" if more else "")
         if isinstance(first, CorruptError):
-            raise CorruptError(message, hint=f"art fsck --remote {self._pair.name}") from first
+            raise CorruptError(message, hint=first.hint) from first
         raise type(first)(message, hint=first.hint) from first
 
     # -- what is there ---------------------------------------------------------------------------
@@ -262,7 +277,10 @@ class Fetcher:
         try:
             return _News(log, first, self._pair.reader.read(log, first, last))
         except CorruptError as error:
-            return _News(log, first, [], error)
+            return _News(log, first, [], self._damaged_there(error))
+
+    def _damaged_there(self, error: CorruptError) -> CorruptError:
+        return CorruptError(error.message, hint=repair_at(self._pair.name))
 
     def _merge(self, news: _News, take: Callable[[Log, int, list[bytes]], Merged]) -> Merged:
         try:
@@ -310,8 +328,9 @@ class Fetcher:
             try:
                 found.append((f"anonymous/{uid}.yaml", future.result()))
             except CorruptError as error:
-                tally.others.append(error)
+                tally.others.append(self._damaged_there(error))
         if not is_plan:
+            self._pair.note_coming({name.removesuffix(".yaml"): 1 for name, _ in found})
             for name, data in found:
                 self._pair.backend.create(name, data)
             for uid in {name[10:-5] for name, _ in found} | (here & set(there)):
@@ -342,7 +361,7 @@ class Fetcher:
             try:
                 data = future.result()
             except CorruptError as error:
-                tally.others.append(error)
+                tally.others.append(self._damaged_there(error))
                 continue
             if data is not None:
                 tally.entries += take_progress(self._pair, uid, data, is_plan=is_plan)

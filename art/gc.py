@@ -19,7 +19,8 @@ from datetime import datetime
 from art.backend import Backend, Item, LocalBackend
 from art.catalog import STATE, VERSIONS, Log
 from art.changes import Changes
-from art.errors import CorruptError, NewerFormatError
+from art.errors import REPAIR, CorruptError, NewerFormatError
+from art.evidence import Evidence, check_nothing_lost
 from art.index import Index, Record
 from art.layout import Layout
 from art.objects import StoredPayload, layout_directory
@@ -184,12 +185,16 @@ class Collector:
         purged: Callable[[], set[str]],
         is_elsewhere: Callable[[Record], bool] = lambda record: False,
         reread: Callable[[], None] = lambda: None,
+        evidence: Callable[[], Evidence] = Evidence,
+        is_awaited: Callable[[Record], bool] = lambda record: False,
         sweeps: bool = True,
     ) -> None:
         """`grace` is how many seconds a deleted version can be restored, `purged` gives the payloads of
         purged versions. `is_elsewhere` tells which versions a remote has, too: their bytes may go from
-        here, and come again from there. One that does not sweep leaves to others to say which deleted
-        versions cannot be restored any more: the numbers of a mirror's logs are the authority's."""
+        here, and come again from there. `evidence` says what is known to have been there, `is_awaited`
+        which versions may lack their bytes without a remote that is known to have them. One that does
+        not sweep leaves to others to say which deleted versions cannot be restored any more: the
+        numbers of a mirror's logs are the authority's."""
         self._objects = store.objects
         self._backend = store.backend
         self._is_shared = store.is_bare
@@ -202,6 +207,8 @@ class Collector:
         self._purged = purged
         self._is_elsewhere = is_elsewhere
         self._reread = reread
+        self._evidence = evidence
+        self._is_awaited = is_awaited
         self._usage = _Usage()
 
     # -- plans -----------------------------------------------------------------------------------
@@ -241,11 +248,15 @@ class Collector:
 
     def _begin(self) -> tuple[_Sight, _Roots]:
         """Look at the store, and work out what of it is needed."""
-        check_whole(self._backend, self._index, is_own=not self._is_shared)
+        self._check_whole()
         sight = self._look()
         roots = self._roots(sight)
         self._usage = self._use(roots, sight)
         return sight, roots
+
+    def _check_whole(self) -> None:
+        evidence = self._evidence()  # first: what comes meanwhile is in the store before it is here
+        check_whole(self._backend, self._index, evidence, is_own=not self._is_shared)
 
     def _look(self) -> _Sight:
         now = self._backend.clock() / 1e9
@@ -345,7 +356,8 @@ class Collector:
         is_begun = bool(self._backend.names(layout_directory(payload)))
         for record in records:
             was_swept = record.id in roots.maybe and not record.is_live
-            if not was_swept and (is_begun or not self._is_elsewhere(record)):
+            may_lack = self._is_elsewhere(record) or self._is_awaited(record)
+            if not was_swept and (is_begun or not may_lack):
                 raise CorruptError(
                     f"{record.ref} needs what is not there: payload {payload[:16]} is missing, or a "
                     "pack of it; nothing was removed",
@@ -543,7 +555,7 @@ class Collector:
         if not plan.ripe and not plan.layouts:
             return set()
         self._reread()
-        check_whole(self._backend, self._index, is_own=not self._is_shared)
+        self._check_whole()
         sight = self._look()
         roots = self._roots(sight)
         for payload in roots.payloads.keys() - self._usage.packs.keys():  # made or restored since
@@ -592,10 +604,10 @@ class Collector:
                 self._backend.replace(f"{MARKS}/{pack}", _GONE)
 
 
-def check_whole(backend: Backend, index: Index, *, is_own: bool) -> None:
-    """Raise CorruptError where a log has a gap, or anything in the catalog is damaged, NewerFormatError
-    where there is what this program does not know to be needed. `is_own` says that the index is that
-    of this very store: it must know all that is there."""
+def check_whole(backend: Backend, index: Index, evidence: Evidence, *, is_own: bool) -> None:
+    """Raise CorruptError where a log has a gap or has lost its end, or anything in the catalog is
+    damaged, NewerFormatError where there is what this program does not know to be needed. `is_own`
+    says that the index is that of this very store: it must know all that is there."""
     if backend.names("drafts"):
         raise NewerFormatError(
             f"{backend.where} has drafts, which this art does not know; nothing was removed",
@@ -612,6 +624,7 @@ def check_whole(backend: Backend, index: Index, *, is_own: bool) -> None:
                 f"{log.file(missing)} is missing, later ones are there; nothing was removed",
                 hint="art fsck --repair",
             )
+    check_nothing_lost(backend, index, numbers, evidence)
 
 
 def _numbers(backend: Backend) -> dict[Log, set[int]]:
@@ -631,7 +644,7 @@ def _all_records(index: Index) -> list[Record]:
     records = index.all()
     for record in records:
         if record.state == "damaged":
-            raise CorruptError(f"{record.title}; nothing was removed", hint="art fsck")
+            raise CorruptError(f"{record.title}; nothing was removed", hint=REPAIR)
     return records
 
 

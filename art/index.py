@@ -17,12 +17,14 @@ from art import catalog as catalogs
 from art import model
 from art.catalog import NOTES, SETTINGS, STATE, VERSIONS, Catalog, Log
 from art.database import Answer, DamagedError, Database, row_checksum
-from art.errors import ArtError, BusyError, CorruptError, NewerFormatError, NotFoundError
+from art.errors import REPAIR, ArtError, BusyError, CorruptError, NewerFormatError, NotFoundError
 from art.model import ANONYMOUS, Document, Entry, Manifest, apply_notes, heads, unescape
 
 LIVE = "live"
 _SETTLED_NS = 2_000_000_000
 _KEYLESS = 0
+_LOST_LIMIT = 1000
+_LOST = "NOT EXISTS (SELECT 1 FROM versions v WHERE v.id = named.id AND v.key_id = named.key_id)"
 _COLUMNS = (
     "number, id, uid, type, created, author, size, files, payload, title, about, tags, state, base"
 )
@@ -80,6 +82,16 @@ class Record:
     def was_made_by_run(self) -> bool:
         """Whether its manifest says of which run it came."""
         return "run" in self.about
+
+
+@dataclass(frozen=True)
+class Lost:
+    """A version that an entry names, and that is not there."""
+
+    log: Log
+    entry: int
+    number: int | None
+    id: str
 
 
 class Index:
@@ -155,7 +167,7 @@ class Index:
             self.problems.append(error)
         if self._warn and error.message not in self._warned:
             self._warned.add(error.message)
-            self._warn(f"{error.message}; `{error.hint or 'art doctor'}` says more")
+            self._warn(f"{error.message}; `{error.hint or REPAIR}` says more")
 
     def _forget_what_is_gone(self, key: str) -> None:
         """Forget versions and logs whose last file was removed: a backup was restored, say."""
@@ -292,7 +304,8 @@ class Index:
                 )
 
     def _drop_log(self, key_id: int, log: str) -> None:
-        self._db.execute("DELETE FROM entries WHERE key_id = ? AND log = ?", (key_id, log))
+        for table in ("entries", "named"):
+            self._db.execute(f"DELETE FROM {table} WHERE key_id = ? AND log = ?", (key_id, log))
         if log == STATE:
             self._db.execute("DELETE FROM moves WHERE key_id = ?", (key_id,))
 
@@ -415,6 +428,11 @@ class Index:
     def _put_entry(self, key_id: int, log: str, entry: Entry) -> None:
         row = (key_id, log, entry.number, json.dumps(entry.document))
         self._db.execute("INSERT INTO entries VALUES (?, ?, ?, ?, ?)", (*row, row_checksum(row)))
+        for number, id in entry.named():
+            name = (key_id, number, id, log, entry.number)
+            self._db.execute(
+                "INSERT INTO named VALUES (?, ?, ?, ?, ?, ?)", (*name, row_checksum(name))
+            )
         for version in entry.document.get("versions") or []:
             if log == STATE and "to" in version:
                 move = (version["to"]["id"], version["id"], key_id, entry.number)
@@ -477,7 +495,7 @@ class Index:
                 )
             yield
             key_id = _KEYLESS if key is None else self._known_key_id(key)
-            for table in ("versions", "inputs", "entries", "moves"):
+            for table in ("versions", "inputs", "entries", "moves", "named"):
                 self._db.execute(f"DELETE FROM {table} WHERE key_id = ?", (key_id,))
             refs = catalogs.refs_directory(key)
             manifests = "anonymous" if key is None else catalogs.manifest_directory(key)
@@ -495,6 +513,13 @@ class Index:
         with self._db.transaction():
             if not self.by_id(manifest.id, manifest.key):
                 self._put(manifest, number)
+
+    def look_again(self, key: str, number: int) -> Record | None:
+        """Take in a manifest once more, which is not what is known of it; return what it is now."""
+        with self._db.transaction():
+            self._insert(key, number)
+            self._apply_logs(key)
+        return self.by_number(key, number)
 
     # -- answers ---------------------------------------------------------------------------------
 
@@ -516,6 +541,40 @@ class Index:
             (VERSIONS,),
         )
         return {Log(key, log): number for _, key, log, number in rows}
+
+    def tails(self) -> dict[Log, tuple[int, str]]:
+        """Return every log, those of versions too, with number and uid of its last document."""
+        rows = self._db.execute(  # of a row with the maximum SQLite gives the other columns, too
+            "SELECT key_id, key, ?, max(number), uid FROM versions JOIN keys ON keys.id = key_id "
+            "WHERE key_id != 0 GROUP BY key_id UNION ALL "
+            "SELECT key_id, key, log, max(number), json_extract(document, '$.uid') FROM entries "
+            "JOIN keys ON keys.id = key_id GROUP BY key_id, log",
+            (VERSIONS,),
+        )
+        return {Log(key, log): (number, uid) for _, key, log, number, uid in rows}
+
+    def lost_number(self, key: str, latest: int) -> int:
+        """Return the highest number after a key's `latest` under which an entry names a version that
+        the key does not have, 0 where there is none. Numbers far beyond are nothing to go by."""
+        row = self._db.execute(
+            f"SELECT max(number) FROM named WHERE key_id = ? AND number > ? AND number <= ? AND {_LOST}",
+            (self._known_key_id(key), latest, latest + _LOST_LIMIT),
+        ).fetchone()
+        return row[0] or 0
+
+    def lost_versions(self) -> list[Lost]:
+        """Return the entries that name versions which their keys do not have."""
+        rows = self._db.execute(
+            "SELECT key, key_id, number, id, log, entry, crc FROM named "
+            f"JOIN (SELECT id AS owner, key FROM keys) ON owner = key_id WHERE {_LOST}"
+        )
+        found = []
+        for key, *row, crc in rows:
+            if row_checksum(tuple(row)) != crc:
+                raise DamagedError
+            _, number, id, log, entry = row
+            found.append(Lost(Log(key, log), entry, number, id))
+        return found
 
     def keys(self) -> list[str]:
         """Return all keys that have a version in any state, sorted."""

@@ -88,11 +88,13 @@ class Held(NamedTuple):
 @dataclass(frozen=True)
 class Known:
     """What this repository knows of a store from elsewhere: up to which number each log went, which
-    keyless versions were there, and (`twin`) what a document was that both had."""
+    keyless versions were there, (`twin`) what a document was that both had, and whether it has another
+    one's number (`is_replaced`)."""
 
     ends: Mapping[Log, int] = field(default_factory=dict)
     keyless: frozenset[str] = frozenset()
     twin: Callable[[Log, int], bytes | None] | None = None
+    is_replaced: Callable[[Log, int, str], bool] = lambda log, number, uid: False
 
 
 @dataclass
@@ -315,6 +317,10 @@ class _Taker:
         the place of another. A stub takes the place of its manifest."""
         end = self._known.ends.get(log, 0)
         for each in read:
+            if each.parsed and self._known.is_replaced(log, each.number, each.parsed.uid):
+                name = log.file(each.number)
+                message = f"{name} is another document than the one that was published as this"
+                self._problem("twin", name, message, self._touched(log, each.number), "art push")
             if self._known.twin is None or each.number > end or each.parsed is None:
                 continue
             data = self._known.twin(log, each.number)
@@ -499,8 +505,15 @@ class _Taker:
         else:
             self._problem("document", name, error.message, refs)
 
-    def _problem(self, kind: str, name: str, message: str, refs: tuple[str, ...] = ()) -> None:
-        self.found.problems.append(Problem(kind, name, message, refs))
+    def _problem(
+        self,
+        kind: str,
+        name: str,
+        message: str,
+        refs: tuple[str, ...] = (),
+        hint: str | None = None,
+    ) -> None:
+        self.found.problems.append(Problem(kind, name, message, refs, hint))
 
     def _notice(self, kind: str, name: str, what: str) -> None:
         self.found.count("unknown_files")
@@ -527,11 +540,8 @@ def _named(entries: dict[Log, list[Entry]]) -> Iterator[tuple[Log, int | None, s
     """Yield log, number and id of each version that an entry is about, and the entry."""
     for log, found in entries.items():
         for entry in found:
-            versions = entry.document.get("versions") or []
-            if entry.version_id:
-                versions = [*versions, entry.document]
-            for version in versions:
-                yield log, version.get("number"), str(version["id"]), entry
+            for number, id in entry.named():
+                yield log, number, id, entry
 
 
 def _held(manifest: Manifest, number: int | None, states: dict[str, str]) -> Held:

@@ -8,7 +8,8 @@ from pathlib import Path
 
 from art.backend import Backend, LocalBackend
 from art.changes import Changes
-from art.errors import ConflictError, CorruptError, NotFoundError
+from art.errors import REPAIR, ConflictError, CorruptError, NotFoundError, repair_at
+from art.evidence import Awaited, Evidence, ledgers
 from art.exchange import Copied, Exchange
 from art.fetch import Fetcher
 from art.gc import Collected, Collector, GcPlan
@@ -129,7 +130,7 @@ class Keeping:
                     self._put_stubs(self._backend, self._index)
                 yield self._local(grace), self._index
             return
-        with self._copied(remote) as (store, pair):
+        with _about(remote), self._copied(remote) as (store, pair):
             if finishes:
                 self._put_stubs(store.backend, pair.index)
             yield self._shared(store, pair, self._changes_of(store, pair), grace), pair.index
@@ -148,11 +149,12 @@ class Keeping:
         """Return what a remote has lost of what it is known to have had."""
         known = Ledger(self._backend, copied.store.id)
         ends = copied.pair.index.ask(lambda index: index.ends())
-        for log in self._index.ask(lambda index: index.ends()):
-            if ends.get(log, 0) < known.end(log):
+        for log, end in known.ends().items():
+            name = log.file(ends.get(log, 0) + 1)
+            # A push may have brought it since the copy was made.
+            if ends.get(log, 0) < end and copied.store.backend.size(name) is None:
                 return CorruptError(
-                    f"{remote} has lost {log.file(ends.get(log, 0) + 1)}; nothing was removed",
-                    hint=f"art push --remote {remote} brings back what is here",
+                    f"{remote} has lost {name}; nothing was removed", hint=repair_at(remote)
                 )
         return None
 
@@ -186,3 +188,21 @@ class Keeping:
 
     def _fetch_again(self, fetcher: Fetcher) -> None:
         fetcher.fetch(Selection())
+            evidence=lambda: Evidence.of([Ledger(self._backend, store.id)]),
+            evidence=lambda: Evidence.of(ledgers(self._backend)),
+            is_awaited=self._is_awaited,
+    def _is_awaited(self, record: Record) -> bool:
+        awaited, version = Awaited(self._backend), (record.key, record.number, record.uid)
+        # Its fetch may be through since it was asked whether a remote has it.
+        return awaited.has(*version, is_live=record.is_live) or self._is_elsewhere(record)
+
+
+
+@contextlib.contextmanager
+def _about(remote: str) -> Iterator[None]:
+    """Say of damage at a remote that it is to be healed there."""
+    try:
+        yield
+    except CorruptError as error:
+        hint = repair_at(remote) if error.hint in (None, REPAIR) else error.hint
+        raise CorruptError(error.message, hint=hint) from error

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
-from art.errors import CorruptError
+from art.errors import REPAIR, CorruptError
 from art.pack import CHUNK_LIMIT, Location, find_record
 
 MAGIC = b"ARTLAYT\x01"
@@ -82,7 +82,7 @@ class Layout:
         try:
             self._parse()
         except (struct.error, ValueError, IndexError) as error:
-            raise CorruptError(f"{name} is damaged: {error}", hint="art doctor") from error
+            raise CorruptError(f"{name} is damaged: {error}", hint=REPAIR) from error
 
     def _parse(self) -> None:
         head = _HEAD.unpack(self._data[: _HEAD.size])
@@ -131,7 +131,7 @@ class Layout:
         try:
             return self._find(digest)
         except ValueError as error:
-            raise CorruptError(f"{self.name} is damaged: {error}", hint="art doctor") from error
+            raise CorruptError(f"{self.name} is damaged: {error}", hint=REPAIR) from error
 
     def _find(self, digest: bytes) -> Location | None:
         prefix = int.from_bytes(digest[:2], "big") >> (16 - self._bits) if self._bits else 0
@@ -175,13 +175,9 @@ class Layout:
     def _location(self, table: bytes, at: int) -> tuple[bytes, Location]:
         digest, number, offset, length, size = RECORD.unpack_from(table, at)
         if size > CHUNK_LIMIT or length > CHUNK_LIMIT + (1 << 16):
-            raise CorruptError(
-                f"{self.name} is damaged: a chunk of {size} bytes", hint="art doctor"
-            )
+            raise CorruptError(f"{self.name} is damaged: a chunk of {size} bytes", hint=REPAIR)
         if number >= len(self.packs):
-            raise CorruptError(
-                f"{self.name} is damaged: it has no pack {number}", hint="art doctor"
-            )
+            raise CorruptError(f"{self.name} is damaged: it has no pack {number}", hint=REPAIR)
         return digest, Location(self.packs[number], offset, length, size)
 
 

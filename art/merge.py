@@ -11,17 +11,17 @@ from __future__ import annotations
 
 import contextlib
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from art import document as documents
 from art.backend import LocalBackend
 from art.catalog import VERSIONS, Log, parse_number
-from art.errors import ConflictError, CorruptError
+from art.errors import REPAIR, ConflictError, CorruptError
 from art.index import Index
 from art.model import Document, Manifest
-from art.place import RENUMBERED, UNFINISHED
+from art.place import PUBLISHED, RENUMBERED, UNFINISHED
 
 _LOCK = "sync"
 
@@ -44,16 +44,37 @@ class Ledger:
         """Return up to which number a log is known to be the same on both sides."""
         return self._number("logs", log.directory)
 
-    def note_end(self, log: Log, number: int) -> None:
-        """Note that a log is the same on both sides up to this number, and no further."""
+    def note_end(self, log: Log, number: int, uid: str | None = None) -> None:
+        """Note that a log is the same on both sides up to this number, and no further; `uid` is that
+        of the document there, which tells later whether it is still the same here."""
         self._note("logs", log.directory, number)
+        self._note("tails", log.directory, _tail_of(uid) if uid else 0)
+
+    def is_replaced(self, log: Log, number: int, uid: str) -> bool:
+        """Whether a document, the last that both sides had in its log, has another's number here."""
+        if not uid or number != self.end(log):
+            return False
+        return self._number("tails", log.directory) not in (0, _tail_of(uid))
+
+    def has_version(self, key: str | None, number: int | None, uid: str) -> bool:
+        """Whether a version is known to be on both sides."""
+        if key is None:
+            return self.has_keyless(uid)
+        log = Log(key, VERSIONS)
+        end, own = self.end(log), number or 0
+        return own < end or (own == end and not self.is_replaced(log, own, uid))
+
+    def beyond(self, ends: Mapping[Log, int]) -> list[tuple[Log, int]]:
+        """Return the logs that went further than these `ends`, with the first number that is lacking."""
+        here = {log.directory: end for log, end in ends.items()}
+        known = {**self._known.get("logs", {}), **self._news.get("logs", {})}
+        names = [name for name in known if here.get(name, 0) < self._number("logs", name)]
+        return [(log, here.get(log.directory, 0) + 1) for log in map(_log_in, names) if log]
 
     def ends(self) -> dict[Log, int]:
         """Return up to which number each log is known to be the same on both sides."""
         names = {*self._known.get("logs", {}), *self._news.get("logs", {})}
-        first = ((name, "v" if name.startswith("manifests/") else "") for name in names)
-        located = [Log.of(f"{name}/{prefix}{1:08}.yaml") for name, prefix in first]
-        return {found[0]: self.end(found[0]) for found in located if found}
+        return {log: self.end(log) for log in map(_log_in, names) if log}
 
     def has_keyless(self, uid: str) -> bool:
         """Whether a keyless version is on both sides."""
@@ -75,6 +96,14 @@ class Ledger:
         """Return the uids of the keyless versions that are known to be on both sides."""
         known = {**self._known.get("keyless", {}), **self._news.get("keyless", {})}
         return {uid for uid in known if self.has_keyless(uid)}
+
+    def note_without_bytes(self, uid: str) -> None:
+        """Note that a version came from there without its bytes, which nobody had any more."""
+        self._note("without_bytes", uid, 1)
+
+    def came_without_bytes(self, uid: str) -> bool:
+        """Whether a version came from there without its bytes."""
+        return bool(self._number("without_bytes", uid))
 
     def forget_keyless(self, uid: str) -> None:
         """Note that the remote does not have a keyless version."""
@@ -129,7 +158,7 @@ class Ledger:
 
     @property
     def _name(self) -> str:
-        return f"{self.directory}/published.json"
+        return f"{self.directory}/{PUBLISHED}"
 
     def _read(self) -> dict[str, dict[str, int]]:
         found = _read_json(self._backend, self._name)
@@ -142,6 +171,17 @@ class Ledger:
     def _note(self, part: str, name: str, number: int) -> None:
         if self._number(part, name) != number:
             self._news.setdefault(part, {})[name] = number
+
+
+def _tail_of(uid: str) -> int:
+    """Return what is kept of a uid: its last part, which is random."""
+    return int(uid.rpartition("-")[2], 16)
+
+
+def _log_in(directory: str) -> Log | None:
+    prefix = "v" if directory.startswith("manifests/") else ""
+    located = Log.of(f"{directory}/{prefix}{1:08}.yaml")
+    return located[0] if located else None
 
 
 class DivergedError(Exception):
@@ -205,7 +245,7 @@ class Merger:
                 found = self._compared(log, first, contents)
                 if self._apply(found):
                     break
-            self._ledger.note_end(log, first + len(contents) - 1)
+            self._ledger.note_end(log, first + len(contents) - 1, found.last)
             for number in found.unpurged:
                 self._ledger.note_unpurged(log.file(number))
             return found.merged()
@@ -247,7 +287,8 @@ class Merger:
                 f"{log.called(start)} is published already, and the remote has another one there",
                 hint="it may belong to another repository; art remote ls",
             )
-        return _Comparison(log, start, ours[agreed:], theirs[agreed:], stubs, unpurged)
+        last = theirs[-1].uid if theirs else None
+        return _Comparison(log, start, ours[agreed:], theirs[agreed:], stubs, unpurged, last)
 
     def _apply(self, found: _Comparison) -> bool:
         """Write what is new; return False where another process wrote in between."""
@@ -279,7 +320,8 @@ class Merger:
 @dataclass(frozen=True)
 class _Comparison:
     """Both sides of a log from number `start` on, where they begin to differ. `stubs` are theirs that
-    take the place of manifests here, `unpurged` the numbers there whose stubs are here."""
+    take the place of manifests here, `unpurged` the numbers there whose stubs are here, `last` the uid
+    of the last document there."""
 
     log: Log
     start: int
@@ -287,6 +329,7 @@ class _Comparison:
     theirs: list[_Item]
     stubs: list[tuple[int, bytes]]
     unpurged: list[int]
+    last: str | None
 
     @property
     def target(self) -> list[_Item]:
@@ -322,9 +365,7 @@ def read_tail(backend: LocalBackend, log: Log, after: int) -> list[_Item]:
     numbers = sorted(number for number in found if number is not None)
     if numbers and numbers != list(range(1, numbers[-1] + 1)):
         missing = min(set(range(1, numbers[-1])) - set(numbers))
-        raise CorruptError(
-            f"{log.file(missing)} is missing, later ones are there", hint="art doctor"
-        )
+        raise CorruptError(f"{log.file(missing)} is missing, later ones are there", hint=REPAIR)
     items = []
     for number in numbers[after:]:
         data = backend.read(log.file(number), 0, documents.READ_LIMIT)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from typing import Any
 
-from art.errors import CorruptError, UsageError
+from art.errors import REPAIR, CorruptError, UsageError
 
 FORMAT = 1
 INLINE_LIMIT = 4096
@@ -222,7 +222,7 @@ class _Fields:
         found = found if len(found) <= 60 else found[:57] + "..."
         return CorruptError(
             f"{self.name} is damaged: field {field!r} is {found}, expected {expected}",
-            hint="art doctor",
+            hint=REPAIR,
         )
 
     def needed(self, field: str, kind: type) -> Any:
@@ -369,6 +369,13 @@ class Entry:
     def version_id(self) -> str | None:
         """The version a tag or note is about; None where a tag was taken away."""
         return self.document.get("id")
+
+    def named(self) -> list[tuple[int | None, str]]:
+        """Return number at that time, where it says one, and id of the versions that it is about."""
+        versions = self.document.get("versions") or []
+        if self.version_id:
+            versions = [*versions, self.document]
+        return [(version.get("number"), str(version["id"])) for version in versions]
 
     @classmethod
     def from_document(cls, document: Document, number: int, name: str) -> Entry:

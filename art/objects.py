@@ -21,7 +21,7 @@ from art import layout as layouts
 from art import pack as packs
 from art import tree as trees
 from art.backend import Backend
-from art.errors import CorruptError
+from art.errors import REPAIR, CorruptError
 from art.layout import Layout, Piece, Ranges, Source, size_by_head
 from art.model import Chunking
 from art.pack import Location, pack_name
@@ -166,7 +166,7 @@ class ObjectStore:
         try:
             return self.backend.read(name, 0, _LAYOUT_BEGINNING)
         except FileNotFoundError:
-            raise CorruptError(f"{name} is missing", hint="art doctor") from None
+            raise CorruptError(f"{name} is missing", hint=REPAIR) from None
 
     def directory(self, pack: str) -> packs.Directory:
         """Return the verified directory of a pack. Raise FileNotFoundError or CorruptError."""
@@ -238,21 +238,21 @@ def _cached(cache: Backend, name: str, digest: str) -> bytes | None:
 def _check_digest(data: bytes, name: str, digest: str) -> None:
     if blake3(data).hexdigest() != digest:
         raise CorruptError(
-            f"{name} is damaged: its content is not what its name says", hint="art doctor"
+            f"{name} is damaged: its content is not what its name says", hint=REPAIR
         )
 
 
 def _parsed(data: Source, name: str, digest: str, payload: str) -> Layout:
     layout = Layout(data, name, digest)
     if layout.payload != payload:
-        raise CorruptError(f"{name} is damaged: it is about another payload", hint="art doctor")
+        raise CorruptError(f"{name} is damaged: it is about another payload", hint=REPAIR)
     return layout
 
 
 def _checked_chain(layout: Layout, extended: Layout) -> list[Layout]:
     if extended.depth:
         raise CorruptError(
-            f"{layout.name} is damaged: it extends one that extends another", hint="art doctor"
+            f"{layout.name} is damaged: it extends one that extends another", hint=REPAIR
         )
     return [layout, extended]
 
@@ -277,7 +277,7 @@ class StoredPayload:
         self.name = chain[0].name
         pieces = (chunk_record(piece.digest, piece.location.size) for piece in self._pieces)
         if blake3(b"".join(pieces)).hexdigest() != self.digest:
-            raise CorruptError(f"{self.name} is damaged: it gives another tree", hint="art doctor")
+            raise CorruptError(f"{self.name} is damaged: it gives another tree", hint=REPAIR)
 
     @property
     def layout(self) -> Layout:
@@ -342,7 +342,7 @@ class StoredPayload:
 
     def _missing(self, digest: bytes) -> NoReturn:
         raise CorruptError(
-            f"{self.name} is damaged: chunk {digest.hex()[:16]} is nowhere", hint="art doctor"
+            f"{self.name} is damaged: chunk {digest.hex()[:16]} is nowhere", hint=REPAIR
         )
 
     def tree(self) -> Iterator[Node]:
@@ -415,7 +415,7 @@ class StoredPayload:
 
     def _wrong_paths(self) -> CorruptError:
         return CorruptError(
-            f"{self.name} is damaged: its first paths are not those of the tree", hint="art doctor"
+            f"{self.name} is damaged: its first paths are not those of the tree", hint=REPAIR
         )
 
     def _nodes(
@@ -436,7 +436,7 @@ class StoredPayload:
             lines = (rest + data).split(b"\n")
             rest = lines.pop()
             if len(rest) > trees.LINE_LIMIT:
-                raise CorruptError(f"{name} is damaged: a line is too long", hint="art doctor")
+                raise CorruptError(f"{name} is damaged: a line is too long", hint=REPAIR)
             lines = seen.unseen(lines) if seen else lines
             yield from (trees.parse_line(line, name) for line in lines)
         if rest:
@@ -519,7 +519,7 @@ class StoredPayload:
     def _wrong_content(self, node: Node) -> CorruptError:
         return CorruptError(
             f"tree {self.digest[:16]} is damaged: the chunks of {node.path!r} are not its content",
-            hint="art doctor",
+            hint=REPAIR,
         )
 
     def small_content(self, node: Node) -> bytes:
@@ -588,7 +588,7 @@ class StoredPayload:
             try:
                 directory = _read_directory(self._backend, pack)
             except FileNotFoundError:
-                raise CorruptError(f"{pack_name(pack)} is missing", hint="art doctor") from None
+                raise CorruptError(f"{pack_name(pack)} is missing", hint=REPAIR) from None
             self._directories[pack] = directory
             if len(self._directories) > _DIRECTORIES:
                 self._directories.popitem(last=False)
@@ -645,7 +645,7 @@ def read_run(backend: Backend, run: list[Location]) -> dict[Location, bytes]:
     try:
         data = backend.read(name, start, end - start)
     except FileNotFoundError:
-        raise CorruptError(f"{name} is missing", hint="art doctor") from None
+        raise CorruptError(f"{name} is missing", hint=REPAIR) from None
     return {
         place: data[place.offset - start : place.offset - start + place.length] for place in run
     }
@@ -693,7 +693,7 @@ class _PackReader:
             return os.pread(handle, location.length, location.offset)
         except OSError as error:
             raise CorruptError(
-                f"{name} cannot be read: {error.strerror}", hint="art doctor"
+                f"{name} cannot be read: {error.strerror}", hint=REPAIR
             ) from error
 
     def _open_pack(self, pack: str, path: Path) -> int:

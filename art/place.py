@@ -12,6 +12,7 @@ from art.errors import ConflictError, CorruptError
 DIRECTORY = ".art"
 UNFINISHED = "sync/unfinished.json"  # what a killed process began and whoever comes next finishes
 RENUMBERED = "sync/renumbered.json"  # which versions had other numbers before they were published
+PUBLISHED = "published.json"  # of what is known of a remote, in sync/<its id>/
 GC_LOCK = "gc"  # writers of payloads hold it together, who deletes them holds it alone
 _FORMAT = "format.yaml"
 _IGNORED = ".gitignore"

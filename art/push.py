@@ -30,6 +30,7 @@ _BASES = 3  # versions whose chunks are looked for at the remote before a payloa
 _GONE = ("swept", "purged")
 _SIZES_LIMIT = 256  # packs that are asked for one by one
 _SAFE_SECONDS = 12 * 3600  # half of what a pack stays at least after it was marked
+_SHOWN = 3  # losses that are told one by one
 _ROUNDS = 20  # in which a number was taken, and nothing could be read at it
 
 
@@ -256,7 +257,9 @@ class Pusher:
         """Return what is new here: beyond `starts`, or what is known to be at the remote."""
         pair = self._pair
         pair.index.ask(lambda index: index.refresh_all())
-        ends = pair.index.ask(lambda index: index.ends())
+        tails = pair.index.ask(lambda index: index.tails())
+        ends = {log: number for log, (number, _) in tails.items()}
+        self._check_ledger(tails, selection)
         work = _Work()
         for log, end in sorted(ends.items(), key=lambda item: item[0].directory):
             start = (starts or {}).get(log, pair.ledger.start(log))
@@ -268,6 +271,20 @@ class Pusher:
         for pattern in selection.unmatched(log.key for log in ends):
             self._refuse_unknown(pattern)
         return work
+
+    def _check_ledger(self, tails: Mapping[Log, tuple[int, str]], selection: Selection) -> None:
+        """See to it that nothing counts as published because something else was, under its number; warn
+        of what is published and missing here."""
+        ledger, name = self._pair.ledger, self._pair.name
+        for log, (number, uid) in tails.items():
+            if ledger.is_replaced(log, number, uid):
+                ledger.note_end(log, number - 1)
+        lost = ledger.beyond({log: number for log, (number, _) in tails.items()})
+        for log, number in [each for each in lost if selection.has(each[0].key)][:_SHOWN]:
+            self._pair.reporter.warn(
+                f"{log.called(number)} is missing here and published at {name}: "
+                f"`art fetch --remote {name}` brings it back"
+            )
 
     def _refuse_unknown(self, pattern: str) -> None:
         """Raise NotFoundError where a pattern matches nothing, unless it means keys of the remote."""
@@ -722,7 +739,9 @@ class Pusher:
                     f"than at {authority.name}",
                     hint=f"art remote check {self._pair.name}",
                 )
-        self._pair.ledger.note_end(log, min(len(ours), len(contents)))
+        both = min(len(ours), len(contents))
+        uid = _uid(log, both, ours[both - 1]) if both else None
+        self._pair.ledger.note_end(log, both, uid)
 
     def _publish(self, log: Log, work: _Work) -> None:
         """Publish the documents of a log that follow what the remote has, as far as they are ready."""
@@ -745,7 +764,7 @@ class Pusher:
             if not self._remote.create(name, data) and self._present(name) != data:
                 raise _TakenError
             with self._lock:
-                self._pair.ledger.note_end(log, number)
+                self._pair.ledger.note_end(log, number, document.uid)
                 self._count(log, number, document)
             self._bundle(log, number)
 

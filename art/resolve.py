@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from blake3 import blake3
 
 from art.backend import LocalBackend
-from art.catalog import NOTES, STATE, tag_log
+from art.catalog import NOTES, STATE, manifest_name, tag_log
 from art.database import DamagedError
-from art.errors import ArtError, CorruptError, NotFoundError, UsageError
+from art.document import READ_LIMIT
+from art.errors import REPAIR, ArtError, CorruptError, NotFoundError, UsageError
+from art.evidence import published_number
 from art.index import LIVE, Index, Record
 from art.model import Entry, Manifest
 from art.place import RENUMBERED
@@ -16,6 +21,7 @@ from art.store import Store
 
 _MOVES_FOLLOWED = 16
 _SUGGESTIONS = 3
+_CHECKED = 1000  # versions of a history whose manifests are read
 _SHOWN = 5
 _FIRST_LOOK = 256  # most often the newest of a partition is among the newest of all
 
@@ -75,7 +81,7 @@ class Resolver:
             raise CorruptError(
                 f"the manifest of {record.ref} is not the one that was published: "
                 f"its id is {manifest.id[:15]}, expected {record.id[:15]}",
-                hint="art doctor",
+                hint=REPAIR,
             )
         return manifest
 
@@ -87,6 +93,58 @@ class Resolver:
         numbers = [found.number for found in self._index.by_id(record.id, record.key)]
         return next((number for number in numbers if number != record.number), None)
 
+    def checked(self, records: list[Record], limit: int | None = None) -> list[Record]:
+        """Return a key's versions as their files are now. The manifests of the first `_CHECKED` are read;
+        of the others it is looked whether they are there. What is not is `damaged`, and warned of."""
+        key = str(records[0].key)
+        is_long = len(records) > _CHECKED
+        there = set(self._store.catalog.numbers(key)) if is_long else set()
+        highest = records[0].number or 0
+        used = self._index.ask(lambda index: index.lost_number(key, highest))
+        following = max(used, published_number(self._store.backend, key), highest) + 1
+        found: list[Record] = []
+        for at, record in enumerate(records):
+            number = record.number or 0
+            found += self._missing(key, following - 1, number)
+            is_right = self._is_as_known(record) if at < _CHECKED else number in there
+            found.append(record if is_right else self._as_it_is(record))
+            following = number
+        if limit is None or len(records) < limit:
+            found += self._missing(key, following - 1, 0)
+        return found[:limit]
+
+    def _missing(self, key: str, last: int, before: int) -> Iterator[Record]:
+        """Yield what is to be shown of versions that are not there, down to the one after `before`."""
+        for number in range(last, before, -1)[:_CHECKED]:
+            title = f"{manifest_name(key, number)} is missing"
+            self._tell_damage(title)
+            yield Record(
+                key, number, "", "", "damaged", "", "", None, None, None, title, {}, [], "damaged"
+            )
+
+    def _tell_damage(self, title: str | None) -> None:
+        self._warn(f"{title}; `{REPAIR}` may bring it back")
+
+    def _is_as_known(self, record: Record) -> bool:
+        """Whether a version's manifest is the one that the index knows. A stub has another one's id."""
+        name = manifest_name(str(record.key), record.number or 0)
+        try:
+            data = self._store.backend.read(name, 0, READ_LIMIT)
+        except (FileNotFoundError, CorruptError):
+            return False
+        is_same = record.id == f"b3:{blake3(data).hexdigest()}"
+        return is_same or record.state == "purged"
+
+    def _as_it_is(self, record: Record) -> Record:
+        key, number = str(record.key), record.number or 0
+        found = self._index.ask(lambda index: index.look_again(key, number))
+        if found is None:
+            title = f"{manifest_name(key, number)} is missing"
+            found = replace(record, state="damaged", title=title)
+        if found.state == "damaged":
+            self._tell_damage(found.title)
+        return found
+
     def damage(self, record: Record) -> ArtError:
         """Return what is wrong with a damaged version: corrupt, or of a newer format."""
         catalog = self._store.catalog
@@ -97,15 +155,13 @@ class Resolver:
                 catalog.manifest(record.key, record.number or 0)
         except ArtError as error:
             return error
-        return CorruptError(record.title or f"{record.ref} is damaged", hint="art doctor")
+        return CorruptError(record.title or f"{record.ref} is damaged", hint=REPAIR)
 
     def _present(self, key: str, number: int) -> Manifest:
         try:
             return self._store.catalog.manifest(key, number)
         except NotFoundError:
-            raise CorruptError(
-                f"the manifest of {key}@v{number} is missing", hint="art doctor"
-            ) from None
+            raise CorruptError(f"the manifest of {key}@v{number} is missing", hint=REPAIR) from None
 
     def _find(self, ref: Ref, deleted: bool) -> Record:
         for _ in range(_MOVES_FOLLOWED):
@@ -152,7 +208,7 @@ class Resolver:
         if not latest:
             raise self.no_key(key)
         if number and number < latest:
-            raise CorruptError(f"the manifest of {key}@v{number} is missing", hint="art doctor")
+            raise CorruptError(f"the manifest of {key}@v{number} is missing", hint=REPAIR)
         raise NotFoundError(f"{key} has no v{number}, its last is v{latest}", hint=f"art log {key}")
 
     def _warn_of_renumbering(self, record: Record) -> None:
@@ -238,7 +294,7 @@ class Resolver:
             damaged = [r.title for r in self._index.versions(key) if r.state == "damaged"]
             why = f"; {damaged[0]}" if damaged else ""
             raise CorruptError(
-                f"tag {tag!r} of {key} names {id[:15]}, which is missing{why}", hint="art doctor"
+                f"tag {tag!r} of {key} names {id[:15]}, which is missing{why}", hint=REPAIR
             )
         return found[0]
 
@@ -290,7 +346,7 @@ class Resolver:
         for version in versions:
             if version["id"] == record.id and "to" in version:
                 return Ref(version["to"]["key"], version["to"]["id"])
-        raise CorruptError(f"{record.ref} was moved, but nothing says where to", hint="art doctor")
+        raise CorruptError(f"{record.ref} was moved, but nothing says where to", hint=REPAIR)
 
     def no_key(self, key: str) -> NotFoundError:
         """Return the error for an unknown key, with the nearest known ones."""

@@ -17,6 +17,7 @@ from art.backend import LocalBackend
 from art.catalog import Catalog
 from art.config import Config
 from art.errors import ArtError, CorruptError, DeniedError, UnavailableError
+from art.evidence import Awaited
 from art.index import Index, Record
 from art.model import ANONYMOUS, glob_pattern, unescape
 from art.objects import StoredPayload, layout_directory
@@ -215,8 +216,9 @@ def examine(
     findings += _examine_names(backend)
     findings += _examine_manifests(store, index)
     findings += _examine_logs(store, index)
+    awaited = Awaited(backend)  # first: what is there soon is known to be then
     unknown = _unpublished(findings, unpublished)
-    findings += _examine_payloads(store, index, unknown, is_thorough=is_thorough)
+    findings += _examine_payloads(store, index, unknown, awaited, is_thorough=is_thorough)
     if remotes is not None:
         findings += _examine_remotes(remotes, config, unknown)
     if index.was_rebuilt:
@@ -314,7 +316,12 @@ def _unpublished(
 
 
 def _examine_payloads(
-    store: Store, index: Index, unpublished: dict[str, set[str]], *, is_thorough: bool
+    store: Store,
+    index: Index,
+    unpublished: dict[str, set[str]],
+    awaited: Awaited,
+    *,
+    is_thorough: bool,
 ) -> list[Finding]:
     """Look at payloads. One that is not here is fine where a remote has a version with it."""
 
@@ -325,7 +332,7 @@ def _examine_payloads(
     findings: list[Finding] = []
     versions: dict[str, list[str]] = {}
     records = index.ask(ask)
-    known = _payloads_at_remotes(records, unpublished)
+    known = _payloads_at_remotes(records, unpublished, awaited)
     for record in records:
         if record.payload and record.is_live:
             versions.setdefault(record.payload, []).append(record.ref)
@@ -352,12 +359,18 @@ def _examine_payloads(
     return [Finding("ok", what), *findings]
 
 
-def _payloads_at_remotes(records: list[Record], unpublished: dict[str, set[str]]) -> set[str]:
+def _payloads_at_remotes(
+    records: list[Record], unpublished: dict[str, set[str]], awaited: Awaited
+) -> set[str]:
     """Return the payloads of versions that a remote has, also under the key they were moved from."""
     return {
         record.payload
         for record in records
-        if record.payload and any(record.ref not in only for only in unpublished.values())
+        if record.payload
+        and (
+            any(record.ref not in only for only in unpublished.values())
+            or awaited.has(record.key, record.number, record.uid, is_live=record.is_live)
+        )
     }
 
 
@@ -418,5 +431,4 @@ def _noting(findings: list[Finding], where: str = "") -> Iterator[None]:
     except FileNotFoundError as error:
         findings.append(Finding("error", f"{where}{error.args[0]} is missing"))
     except ArtError as error:
-        hint = None if error.hint == "art doctor" else error.hint  # that is who asks
-        findings.append(Finding("error", where + error.message, hint))
+        findings.append(Finding("error", where + error.message, error.hint))

@@ -6,6 +6,8 @@ Catalogs are merged by `art.merge`, payloads are moved by `art.transfer`; `art.f
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -13,12 +15,14 @@ from dataclasses import dataclass, field
 from art.backend import LocalBackend
 from art.catalog import Log
 from art.checkpoint import LogReader
+from art.evidence import coming_name, read_coming
 from art.index import Index, Record
 from art.merge import Ledger, Merger
 from art.model import Entry, check_key, glob_pattern, heads
 from art.reporter import Reporter
 from art.store import Store
 
+_LOCK = "sync"
 _JOBS = 8  # threads that move payloads
 _THREADS = 32  # of requests for small things at once
 _GLOB = re.compile(r"[*?\[]")
@@ -213,6 +217,7 @@ class Pairing:
         self.ledger = Ledger(backend, remote.id)
         self.merger = Merger(backend, index, self.ledger, self._other_ledgers())
         self.reader = LogReader(remote.backend, threads)
+        self._coming: bytes | None = None
 
     @property
     def scratch(self) -> LocalBackend:
@@ -224,6 +229,25 @@ class Pairing:
     def has_others(self) -> bool:
         """Whether there are other remotes that something is known of."""
         return bool(self._other_ledgers())
+
+    def note_coming(self, ends: dict[str, int]) -> None:
+        """Note, before versions are put here, that their payloads are at the remote: up to which number
+        of each log. Until the ledger says so, nothing else tells that none of them is lost."""
+        if not ends:
+            return
+        with self.backend.alone(_LOCK):
+            known = read_coming(self.backend, self.remote.id)
+            for name, end in ends.items():
+                known[name] = max(end, known.get(name, 0))
+            self._coming = json.dumps(known).encode()
+            self.backend.replace(coming_name(self.remote.id), self._coming)
+
+    def forget_coming(self) -> None:
+        """Note that all of it is in the ledger, also what a fetch that was killed had noted."""
+        name = coming_name(self.remote.id)
+        with self.backend.alone(_LOCK), contextlib.suppress(FileNotFoundError):
+            if self._coming in (None, self.backend.read(name)):  # else another fetch goes on
+                self.backend.delete(name)
 
     def close(self) -> None:
         """End what works in the background."""

@@ -18,7 +18,7 @@ from blake3 import blake3
 from art import layout as layouts
 from art import pack as packs
 from art.backend import LocalBackend
-from art.errors import CorruptError, NotFoundError
+from art.errors import REPAIR, CorruptError, NotFoundError
 from art.layout import Piece
 from art.objects import ObjectStore, StoredPayload, layout_directory
 from art.pack import Location, pack_name
@@ -209,7 +209,7 @@ class Courier:
         if source is None:
             raise NotFoundError(
                 f"payload {payload[:16]} is not at {self._source.backend.where}",
-                hint="art doctor",
+                hint=REPAIR,
             )
         is_within = self._source.backend is self._target.backend
         if (
@@ -353,7 +353,7 @@ class Courier:
         size = self._source.backend.size(pack_name(pack))
         if size is None:
             raise CorruptError(
-                f"{pack_name(pack)} is missing at {self._source.backend.where}", hint="art doctor"
+                f"{pack_name(pack)} is missing at {self._source.backend.where}", hint=REPAIR
             )
         return size
 

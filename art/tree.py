@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from art.errors import CorruptError
+from art.errors import REPAIR, CorruptError
 from art.pack import CHUNK_LIMIT
 
 INLINE_CHUNKS = 128
@@ -87,7 +87,7 @@ def parse_line(line: bytes, name: str) -> Node:
         return _node(json.loads(line))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise CorruptError(
-            f"{name} is damaged: line {line[:60]!r} ({error})", hint="art doctor"
+            f"{name} is damaged: line {line[:60]!r} ({error})", hint=REPAIR
         ) from error
 
 
@@ -202,12 +202,12 @@ def split(parts: Iterable[bytes], name: str) -> Iterator[list[bytes]]:
         rest = lines.pop()
         if len(rest) > LINE_LIMIT:
             raise CorruptError(
-                f"{name} is damaged: a line is too long", hint="art doctor"
+                f"{name} is damaged: a line is too long", hint=REPAIR
             )
         yield lines
     if rest:
         raise CorruptError(
-            f"{name} is damaged: it ends within a line", hint="art doctor"
+            f"{name} is damaged: it ends within a line", hint=REPAIR
         )
 
 
@@ -230,7 +230,7 @@ class Order:
             what = f"lies below {above[-1]!r}" if is_sorted else "is out of order"
             path = order.removesuffix("/")
             raise CorruptError(
-                f"{self._name} is damaged: {path!r} {what}", hint="art doctor"
+                f"{self._name} is damaged: {path!r} {what}", hint=REPAIR
             )
         if not order.endswith("/"):
             above.append(order)

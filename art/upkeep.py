@@ -9,12 +9,12 @@ from pathlib import Path
 
 from art import document as documents
 from art.backend import LocalBackend
-from art.catalog import VERSIONS, Log
+from art.catalog import Log
 from art.errors import ArtError
-from art.evidence import Evidence, ledgers
+from art.evidence import Awaited, Evidence, ledgers
 from art.fsck import Checker, Extent, Memory, Report, unhealthy_ids
 from art.index import Index
-from art.inventory import Held, Known, Problem
+from art.inventory import LIVE, Held, Known, Problem
 from art.marks import change_marks, read_marks
 from art.merge import Ledger
 from art.place import GC_LOCK
@@ -145,9 +145,16 @@ class Upkeep:
     def _known(self, store: Store) -> Known:
         """Return what is known to have been in a store: what was seen to be both here and there."""
         is_own = store is self._store
-        found = Evidence.of(ledgers(self._backend) if is_own else [self._ledger(store.id)])
+        known = ledgers(self._backend) if is_own else [self._ledger(store.id)]
+        found = Evidence.of(known)
         is_comparable = not is_own and store.is_bare
-        return Known(found.ends, found.keyless, self._twin if is_comparable else None)
+        final = [ledger for ledger in known if ledger.is_final] if is_own else []
+
+        def is_replaced(log: Log, number: int, uid: str) -> bool:
+            return any(ledger.is_replaced(log, number, uid) for ledger in final)
+
+        twin = self._twin if is_comparable else None
+        return Known(found.ends, found.keyless, twin, is_replaced)
 
     def _twin(self, log: Log, number: int) -> bytes | None:
         """Return a document as it is here, None where it is not, or not whole."""
@@ -172,13 +179,16 @@ class Upkeep:
         in somebody else's working repository, all."""
         if store is not self._store:
             return lambda held: not store.is_bare
-        known = [(ledger.ends(), ledger.keyless()) for ledger in self._ledgers()]
+        known: list[tuple[Awaited, list[Ledger]]] = []
 
         def is_published(held: Held) -> bool:
-            if held.key is None:
-                return any(held.uid in keyless for _, keyless in known)
-            log = Log(held.key, VERSIONS)
-            return any((held.number or 0) <= ends.get(log, 0) for ends, _ in known)
+            if not known:  # only now: a fetch may have brought versions since
+                known.append((Awaited(self._backend), self._ledgers()))
+            awaited, published = known[0]
+            version = held.key, held.number, held.uid
+            if any(ledger.has_version(*version) for ledger in published):
+                return True
+            return awaited.has(*version, is_live=held.state == LIVE)
 
         return is_published
 

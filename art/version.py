@@ -18,6 +18,7 @@ from art.backend import LocalBackend
 from art.catalog import NOTES
 from art.checkout import Checkout, Got
 from art.errors import (
+    REPAIR,
     ConflictError,
     CorruptError,
     DeniedError,
@@ -58,7 +59,7 @@ def read_progress(store: Store, uid: str) -> Progress:
     """Return the value of the progress artifact with this uid. Raise CorruptError."""
     found = store.catalog.progress(uid)
     if found is None:
-        raise CorruptError(f"progress/{uid}.yaml is missing", hint="art doctor")
+        raise CorruptError(f"progress/{uid}.yaml is missing", hint=REPAIR)
     return Progress(found["value"], found["sequence"], str(found["created"]), found.get("message"))
 
 
@@ -544,7 +545,7 @@ class Version:
         payload = cast(Payload, self.payload)
         data = str(payload.inline).encode()
         if blake3(data).hexdigest() != payload.b3:
-            raise CorruptError(f"{self.ref} is damaged: its text does not match", hint="art doctor")
+            raise CorruptError(f"{self.ref} is damaged: its text does not match", hint=REPAIR)
         return data
 
     @property

@@ -417,7 +417,7 @@ def test_a_damaged_log_of_one_key_does_not_stop_others(template: Path, tmp_path:
         repo.status()
         (warning,) = listener.warnings
         assert "refs/data/_notes/00000001" in warning
-        assert "art doctor" in warning
+        assert "art fsck --repair" in warning
         with pytest.raises(CorruptError, match="refs/data/_notes/00000001"):
             repo.note("data@v1", title="on what is there")
         assert repo.create("data", root / "data").version.ref == "data@v3"

@@ -232,7 +232,7 @@ def test_a_damaged_document_is_refused_and_the_rest_comes(
     damage(world, name)
     with pytest.raises(CorruptError, match=name) as caught:
         b.fetch()
-    assert caught.value.hint == "art fsck --remote origin"
+    assert caught.value.hint == "art fsck --remote origin --repair"
     assert name not in documents_of(b)
     assert texts(b, "other") == ["# other"]
     world.remote.inner.replace(name, world.remote.documents[name])

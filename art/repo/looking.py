@@ -48,7 +48,11 @@ class Looking(Base):
         return found
 
     def history(self, key: str, *, limit: int | None = None) -> list[Record]:
-        """Return a key's versions in every state, newest first. Raise NotFoundError."""
+        """Return a key's versions in every state, newest first. Raise NotFoundError.
+
+        One whose manifest is damaged or missing has the state `damaged`. The manifests of the newest
+        1,000 are read for that, the others are only looked for: `fsck` reads all.
+        """
         check_key(key)
 
         def ask(index: Index) -> list[Record]:
@@ -58,7 +62,7 @@ class Looking(Base):
         found = self._index.ask(ask)
         if not found:
             raise self._index.ask(lambda _: self._resolver.no_key(key))
-        return found
+        return self._resolver.checked(found, limit)
 
     def progress_of(self, record: Record) -> Progress | None:
         """Return the value of a progress artifact in a listing, None for anything else."""

@@ -150,7 +150,7 @@ class Sharing(Changing):
         single = [record for record in single if record.key not in keys]
         held = self._backend.together(GC_LOCK)  # no pack is joined to others while it is read
         try:
-            return exporter.write(Path(target), keys, single)
+            written = exporter.write(Path(target), keys, single)
         finally:
             held.release()
 
@@ -172,6 +172,9 @@ class Sharing(Changing):
         del publisher
         if not known and not ids and done.history != self.history_id:
             self.config.change(lambda document: {**document, "history": done.history})
+        for ref in exporter.left:
+            self._warn(f"{ref} is deleted, and its files are nowhere any more: the archive has none")
+        return written
         return done
 
     def sync_status(self, remote: str | None = None, *, ask: bool = False) -> list[RemoteStatus]:
