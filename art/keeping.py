@@ -13,10 +13,11 @@ from art.evidence import Awaited, Evidence, ledgers
 from art.exchange import Copied, Exchange
 from art.fetch import Fetcher
 from art.gc import Collected, Collector, GcPlan
+from art.holders import Search
 from art.index import Index, Record
 from art.merge import Ledger
 from art.place import GC_LOCK
-from art.purge import Purged, Purger
+from art.purge import Purged, PurgePlan, Purger
 from art.reporter import Reporter
 from art.resolve import Resolver
 from art.store import Store
@@ -69,6 +70,22 @@ class Keeping:
     def check_purge(self, record: Record, grace: float, *, force: bool) -> None:
         """Raise what `purge` would, before anything is done, also at a remote."""
         self._purger(grace).check(record, force=force)
+
+    def plan_purge(
+        self, records: list[Record], grace: float, *, same: bool, force: bool
+    ) -> PurgePlan:
+        """Return what purging these versions would do; with `same`, also of all with the same payload.
+        Raise what `purge` would."""
+        search = Search(self._store, self._index)
+        holders = search.holders(records)
+        if same:
+            records = records + [each.record for each in holders.found if each.is_same]
+            holders = search.holders(records)
+        records = sorted(records, key=lambda record: record.uid, reverse=True)
+        going = {record.id for record in records}
+        for record in records:
+            self._purger(grace).check(record, force=force, going=going)
+        return PurgePlan(records, holders)
 
     def purge(self, record: Record, message: str | None, grace: float, *, force: bool) -> Purged:
         """Purge a version here; see `Purger`."""

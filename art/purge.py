@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Container
 from dataclasses import dataclass
 from functools import partial
 
@@ -9,6 +10,7 @@ from art.catalog import NOTES, Catalog, Log
 from art.changes import Changes
 from art.errors import ArtError, ConflictError, CorruptError, UsageError
 from art.gc import Collected, Collector
+from art.holders import Holders
 from art.index import Index, Record
 from art.store import Store
 from art.stubs import payload_of, replace_by_stub
@@ -27,6 +29,15 @@ class Purged:
     same: list[Record]
     notes: list[str]
     problem: ArtError | None = None
+
+
+@dataclass(frozen=True)
+class PurgePlan:
+    """Which versions are to be taken away, those that were made from others of them first, and which
+    other versions hold some of the same and keep it."""
+
+    versions: list[Record]
+    holders: Holders
 
 
 class Purger:
@@ -81,8 +92,9 @@ class Purger:
                 return Purged(record, collected, shared, same, notes)
         return Purged(record, nothing, 0, same, notes, problem)
 
-    def check(self, record: Record, *, force: bool) -> None:
-        """Raise ConflictError where it is refused, UsageError where something else is meant."""
+    def check(self, record: Record, *, force: bool, going: Container[str] = frozenset()) -> None:
+        """Raise ConflictError where it is refused, UsageError where something else is meant. `going`
+        are the ids of versions that are purged before."""
         if record.state == "moved":
             raise UsageError(
                 f"{record.ref} was moved: what must not exist is under the new key, too",
@@ -92,7 +104,7 @@ class Purger:
             return
         users = self._index.ask(partial(_users, id=record.id))
         reasons = [f"tag {tag!r} names it" for tag in record.tags]
-        reasons += [f"{user.ref} was made from it" for user in users]
+        reasons += [f"{user.ref} was made from it" for user in users if user.id not in going]
         reasons += [f"{record.key} is protected"] if self._changes.is_protected(record) else []
         if reasons:
             raise ConflictError(

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from art.errors import PartialError
+from art.errors import PartialError, UsageError
 from art.index import Record
 from art.place import GC_LOCK
 from art.ref import Ref, names_key
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     from art.archive import Imported
     from art.checkout import Got
     from art.gc import Collected, GcPlan
-    from art.purge import Purged
+    from art.purge import Purged, PurgePlan
+    from art.remotes import RemoteSetting
     from art.sync import Fetched, Pulled, PullPlan, Pushed, PushPlan, RemoteStatus
 
 
@@ -116,7 +117,26 @@ class Sharing(Changing):
         PartialError where its bytes are still there, because damage hides who else needs them.
         """
         grace = self._grace(None)
-        record = self._resolver.record(exact(ref), deleted=True)
+    def plan_purge(self, *refs: str, same: bool = False, force: bool = False) -> PurgePlan:
+        """Return which versions `purge` would take away one by one, with `same` also those that have the
+        same payload, and which others hold some of the same and keep it. Raise what `purge` would."""
+        records = {(r := self._one(ref)).ref: r for ref in refs}
+        return self._keeping.plan_purge(
+            list(records.values()), self._grace(None), same=same, force=force
+        )
+
+    def _one(self, ref: str) -> Record:
+        """Return the version that is named. Raise UsageError where a key alone is."""
+        if names_key(ref):
+            key = str(Ref.parse(ref).key)
+            self.history(key, limit=1)  # raises where there is none
+            raise UsageError(
+                f"{ref} is a key: which of its versions is meant must be said",
+                hint=f"{ref}@vN; art log {ref} lists them",
+            )
+        return self._resolver.record(exact(ref), deleted=True)
+
+        record = self._one(ref)
         self._keeping.check_purge(record, grace, force=force)
         self._before_delete([record])
         done = []

@@ -33,10 +33,72 @@ def test_json_says_what_it_came_to(repo: Repo, files: Path, run: Runner) -> None
     leak(repo, files)
     repo.copy("k@v1", "copy")
     shown = run("purge", "k@v1", "--yes", "--json").json
-    assert shown["state"] == "purged"
-    assert shown["same_payload"] == ["copy@v1"]
-    assert shown["notes"] == []
-    assert (shown["key"], shown["number"]) == ("k", 1)
+    (version,) = shown["versions"]
+    assert version["state"] == "purged"
+    assert version["notes"] == []
+    assert (version["key"], version["number"]) == ("k", 1)
+    held = {each["ref"]: each for each in shown["held_by"]}
+    assert held["copy@v1"]["same_payload"]
+    assert "secret" not in held["k@v2"]["files"]
+    assert shown["purged"] == 1
+
+
+def test_who_else_holds_a_secret_is_told_before_anything_is_done(
+    repo: Repo, files: Path, run: Runner
+) -> None:
+    repo.create("harmless", files / "README.txt")
+    (files / "secret").write_text("SECRET" * 50)
+    repo.create("k", files)
+    (files / "more").write_text("more")
+    repo.create("k", files)
+    repo.create("alone", files / "secret")
+    repo.delete("alone@v1")  # it can be restored
+    shown = run("purge", "alone@v1", "--dry-run", "--json").json
+    assert {each["ref"]: each["files"] for each in shown["held_by"]} == {
+        "k@v1": ["secret"],
+        "k@v2": ["secret"],
+    }
+    assert "would purge alone@v1" in run("purge", "alone@v1", "--dry-run").out
+    assert "  k@v2  secret" in run("purge", "alone@v1", code=2).err
+    assert repo.states("alone@v1") == {"deleted"}
+    run("purge", "alone@v1", "k@v1", "k@v2", "--yes")
+    stored = b"".join(p.read_bytes() for p in (repo.root / ".art").rglob("*.pack"))
+    assert b"SECRET" not in stored
+    assert repo.states("harmless") == {"live"}
+
+
+def test_the_same_payload_goes_with_it_where_that_is_wanted(
+    repo: Repo, files: Path, run: Runner
+) -> None:
+    repo.create("k", files)
+    repo.copy("k@v1", "copy")
+    assert "--same" in run("purge", "k@v1", "--dry-run").err
+    shown = run("purge", "k@v1", "--same", "--yes", "--json").json
+    assert {version["ref"] for version in shown["versions"]} == {"k@v1", "copy@v1"}
+    assert repo.states("copy") == {"purged"}
+
+
+def test_the_same_text_is_found(repo: Repo, run: Runner) -> None:
+    repo.value("k", "hunter2")
+    repo.value("other", "hunter2")
+    repo.value("third", "hunter3")
+    shown = run("purge", "k@v1", "--dry-run", "--json").json
+    assert [each["ref"] for each in shown["held_by"]] == ["other@v1"]
+
+
+def test_versions_and_what_was_made_from_them_go_together(repo: Repo, run: Runner) -> None:
+    repo.value("raw", 1)
+    repo.value("made", 2, inputs=["raw"])
+    assert "made@v1 was made from it" in run("purge", "raw@v1", "--dry-run", code=5).error
+    run("purge", "raw@v1", "made@v1", "--yes")
+    assert repo.states("raw") == repo.states("made") == {"purged"}
+
+
+def test_done_again_it_says_so(repo: Repo, files: Path, run: Runner) -> None:
+    leak(repo, files)
+    run("purge", "k@v1", "--yes", "--error-on-noop")
+    run("purge", "k@v1", "--yes")
+    assert "purged already" in run("purge", "k@v1", "--yes", "--error-on-noop", code=9).error
 
 
 def test_a_tag_needs_force(repo: Repo, files: Path, run: Runner) -> None:
@@ -48,7 +110,8 @@ def test_a_tag_needs_force(repo: Repo, files: Path, run: Runner) -> None:
 
 def test_a_key_alone_is_too_much(repo: Repo, files: Path, run: Runner) -> None:
     leak(repo, files)
-    run("purge", "k", "--yes", code=2)
+    assert "which of its versions" in run("purge", "k", "--yes", code=2).error
+    run("purge", "nope", "--yes", code=4)
     run("purge", "k@v9", "--yes", code=4)
 
 
