@@ -140,6 +140,31 @@ class Exchange:
         version = record.key, record.number, record.uid
         return any(Ledger(self._backend, id).has_version(*version) for id in ids)
 
+    def only_at(self, name: str) -> list[Sent]:
+        """Return the versions, live or restorable, whose payload is not here, and which one remote is
+        known to have and no other."""
+        known: dict[str, Ledger] = {
+            setting.name: Ledger(self._backend, setting.repository)
+            for setting in self._remotes.all()
+            if setting.repository
+        }
+        own = known.pop(name, None)
+
+        def is_only_there(record: Record) -> bool:
+            version = record.key, record.number, record.uid
+            return (
+                record.payload is not None
+                and record.state in ("live", "deleted")
+                and own is not None
+                and own.has_version(*version)
+                and not any(ledger.has_version(*version) for ledger in known.values())
+                and not self._backend.names(layout_directory(record.payload))
+            )
+
+        self._index.ask(lambda index: index.refresh_all())
+        records = self._index.ask(lambda index: index.all())
+        return [Sent.of(record) for record in records if is_only_there(record)]
+
     def is_mirror(self, store: Store) -> bool:
         """Whether a remote has its numbers from another one, which alone may add to the logs."""
         authority = self._remotes.get().repository

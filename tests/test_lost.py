@@ -267,8 +267,8 @@ def test_deleted_versions_whose_files_are_nowhere_are_told_and_come_without(
     a.push()
     a.delete("a/b@v1")
     a.gc(grace="0d")
-    world.warnings("a")
-    a.remotes.remove("origin")
+    a.remove_remote("origin")
+    assert "the files of a/b@v1 are at" in world.warnings("a")[-1]
     a.export(world.root / "j.tar", all=True)
     (told,) = world.warnings("a")
     assert "a/b@v1 is deleted, and its files are nowhere" in told
@@ -277,6 +277,19 @@ def test_deleted_versions_whose_files_are_nowhere_are_told_and_come_without(
         assert new.fsck().is_whole
         new.gc()
         assert len(contents_of(new, is_partial=True)) == 1
+
+
+def test_it_is_told_what_is_nowhere_when_a_remote_is_forgotten(world: World, a: Repo) -> None:
+    put(a, "k", 1)
+    put(a, "k", 2)
+    a.push()
+    b = world.repos["b"]
+    b.pull()
+    a.remove_remote("origin")
+    assert not world.warnings("a")
+    b.remove_remote("origin")
+    (told,) = world.warnings("b")
+    assert "the files of k@v1 are at" in told
 
 
 def test_a_fetch_that_was_killed_leaves_nothing_that_looks_lost(

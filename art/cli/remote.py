@@ -154,7 +154,7 @@ def remove_remote(output: Output, name: Name) -> None:
     Examples:
       art remote rm mirror
     """
-    setting = open_repo(output).remotes.remove(name)
+    setting = open_repo(output).remove_remote(name)
     output.show(plain.escape(f"remote {name} removed: {setting.where}"), _document(setting))
 
 

@@ -28,6 +28,19 @@ class Sharing(Changing):
 
     # -- remotes ---------------------------------------------------------------------------------
 
+    def remove_remote(self, name: str) -> RemoteSetting:
+        """Forget a remote; nothing there is touched. It is warned of versions whose payloads then are in
+        no place that is known."""
+        lacking = self._exchange.only_at(name)
+        removed = self.remotes.remove(name)
+        if lacking:
+            more = f" and {len(lacking) - 1:,} more" if len(lacking) > 1 else ""
+            self._warn(
+                f"the files of {lacking[0].ref}{more} are at {removed.where} only: they cannot be "
+                f"read any more until it is added again (art remote add {name} {removed.where})"
+            )
+        return removed
+
     def plan_push(
         self, *patterns: str, remote: str | None = None, payload: bool = True
     ) -> PushPlan:
@@ -104,19 +117,6 @@ class Sharing(Changing):
         """
         return self._keeping.gc(remote, self._grace(grace))
 
-    def purge(
-        self,
-        ref: str,
-        *,
-        remote: str | None = None,
-        message: str | None = None,
-        force: bool = False,
-    ) -> list[Purged]:
-        """Take a version away for ever and now, whose content must not exist: here, and with `remote`
-        there first. Its number stays taken. Raise ConflictError where a tag names it, unless `force`,
-        PartialError where its bytes are still there, because damage hides who else needs them.
-        """
-        grace = self._grace(None)
     def plan_purge(self, *refs: str, same: bool = False, force: bool = False) -> PurgePlan:
         """Return which versions `purge` would take away one by one, with `same` also those that have the
         same payload, and which others hold some of the same and keep it. Raise what `purge` would."""
@@ -136,6 +136,19 @@ class Sharing(Changing):
             )
         return self._resolver.record(exact(ref), deleted=True)
 
+    def purge(
+        self,
+        ref: str,
+        *,
+        remote: str | None = None,
+        message: str | None = None,
+        force: bool = False,
+    ) -> list[Purged]:
+        """Take a version away for ever and now, whose content must not exist: here, and with `remote`
+        there first. Its number stays taken. Raise ConflictError where a tag names it, unless `force`,
+        PartialError where its bytes are still there, because damage hides who else needs them.
+        """
+        grace = self._grace(None)
         record = self._one(ref)
         self._keeping.check_purge(record, grace, force=force)
         self._before_delete([record])
@@ -173,6 +186,9 @@ class Sharing(Changing):
             written = exporter.write(Path(target), keys, single)
         finally:
             held.release()
+        for ref in exporter.left:
+            self._warn(f"{ref} is deleted, and its files are nowhere any more: the archive has none")
+        return written
 
     def _bring(self, record: Record) -> None:
         self._version(record).bring()
@@ -192,9 +208,6 @@ class Sharing(Changing):
         del publisher
         if not known and not ids and done.history != self.history_id:
             self.config.change(lambda document: {**document, "history": done.history})
-        for ref in exporter.left:
-            self._warn(f"{ref} is deleted, and its files are nowhere any more: the archive has none")
-        return written
         return done
 
     def sync_status(self, remote: str | None = None, *, ask: bool = False) -> list[RemoteStatus]:
