@@ -27,6 +27,7 @@ from art.materialize.vectors import (
 from art.model import Document
 
 _VERSION = 1
+_BATCH = 1 << 17  # rows that are read at once
 
 
 class PandasFrames(Stream):
@@ -328,14 +329,14 @@ def _read(file: Any, *, is_series: bool) -> Any:
 
 
 def _read_columns(file: Any, readers: list[Reader]) -> list[Any]:
-    """Read one row group after another; return the vectors."""
+    """Read some rows after others; return the vectors."""
     if file.metadata.num_columns and len(file.schema_arrow) != len(readers):
         raise ValueError(f"it has {len(file.schema_arrow)} columns, expected {len(readers)}")
     for number in range(file.metadata.num_row_groups):
-        group = file.read_row_group(number)
-        for reader, column in zip(readers, group.columns, strict=True):
-            for chunk in column.chunks:
-                reader.add(chunk)
+        # one group at a time: of all of them together, all would be held
+        for batch in file.iter_batches(_BATCH, row_groups=[number]):
+            for reader, column in zip(readers, batch.columns, strict=True):
+                reader.add(column)
     vectors = []
     while readers:
         vectors.append(readers.pop(0).vector())

@@ -138,9 +138,10 @@ def opened(stream: BinaryIO) -> Iterator[Any]:
     that it is not what it must be."""
     pa = require("pyarrow", "frames")
     parquet = require("pyarrow.parquet", "frames")
-    limits = {"thrift_string_size_limit": 2 * ASIDE_LIMIT}
     with seekable(stream) as file, damage("the table", pa.lib.ArrowException, OSError):
-        yield parquet.ParquetFile(file, **limits)
+        yield parquet.ParquetFile(
+            file, buffer_size=1 << 20, thrift_string_size_limit=2 * ASIDE_LIMIT
+        )
 
 
 def described(name: str, columns: list[str], rows: int) -> Document:
