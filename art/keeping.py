@@ -188,6 +188,7 @@ class Keeping:
             grace=grace,
             purged=lambda: purged_payloads(pair.local.catalog, pair.index),
             reread=lambda: self._fetch_again(Fetcher(pair)),
+            evidence=lambda: Evidence.of([Ledger(self._backend, store.id)]),
             sweeps=not self._exchange.is_mirror(store),
         )
 
@@ -201,18 +202,17 @@ class Keeping:
             grace=grace,
             purged=lambda: purged_payloads(self._store.catalog, self._index),
             is_elsewhere=self._is_elsewhere,
-        )
-
-    def _fetch_again(self, fetcher: Fetcher) -> None:
-        fetcher.fetch(Selection())
-            evidence=lambda: Evidence.of([Ledger(self._backend, store.id)]),
             evidence=lambda: Evidence.of(ledgers(self._backend)),
             is_awaited=self._is_awaited,
+        )
+
     def _is_awaited(self, record: Record) -> bool:
         awaited, version = Awaited(self._backend), (record.key, record.number, record.uid)
         # Its fetch may be through since it was asked whether a remote has it.
         return awaited.has(*version, is_live=record.is_live) or self._is_elsewhere(record)
 
+    def _fetch_again(self, fetcher: Fetcher) -> None:
+        fetcher.fetch(Selection())
 
 
 @contextlib.contextmanager
