@@ -5,11 +5,11 @@ after the command, with either `command` or, where there are sub-commands, `app`
 """
 
 import contextlib
-import gc
 import importlib
 import io
 import os
 import sys
+from gc import set_threshold  # the module `art.cli.gc` takes the other name
 from types import ModuleType
 
 import typer
@@ -50,7 +50,7 @@ def main(words: list[str] | None = None) -> int:
     """Run one command line; return the exit code. Errors are reported, never raised."""
     words = sys.argv[1:] if words is None else words
     # What a command makes mostly stays until it ends: to look for cycles in it often takes long.
-    gc.set_threshold(_OBJECTS)
+    set_threshold(_OBJECTS)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(
             stream, io.TextIOWrapper
