@@ -147,11 +147,11 @@ def _read(stream: BinaryIO) -> Any:
 
 
 def _parsed(stream: BinaryIO) -> tuple[str, bool, tuple[int, ...]]:
-    start = _exactly(stream, len(_MAGIC) + 2)
+    start = exactly(stream, len(_MAGIC) + 2)
     if not start.startswith(_MAGIC):
         raise ValueError("it is not npy, version 1.0")
     (length,) = struct.unpack("<H", start[-2:])
-    header = _exactly(stream, length).decode("latin-1")
+    header = exactly(stream, length).decode("latin-1")
     match = _HEADER.fullmatch(header)
     if match is None:
         raise ValueError(f"its header is {header[:80]!r}")
@@ -159,14 +159,16 @@ def _parsed(stream: BinaryIO) -> tuple[str, bool, tuple[int, ...]]:
     return match[1], match[2] == "True", shape
 
 
-def _exactly(stream: BinaryIO, size: int) -> bytes:
-    data = b""
-    while len(data) < size:
-        piece = stream.read(size - len(data))
+def exactly(stream: BinaryIO, size: int) -> bytes:
+    """Return so many bytes. Raise ValueError where there are less."""
+    pieces = []
+    while size:
+        piece = stream.read(size)
         if not piece:
             raise ValueError("it ends too early")
-        data += piece
-    return data
+        pieces.append(piece)
+        size -= len(piece)
+    return b"".join(pieces)
 
 
 def fill(view: memoryview, stream: BinaryIO) -> None:

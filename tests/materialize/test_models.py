@@ -12,6 +12,7 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import safetensors.numpy
+import skops.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
@@ -19,6 +20,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.linear_model import LinearRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
+from sklearn.tree import DecisionTreeClassifier
 
 from art.errors import ArtError, CorruptError, DeniedError, UsageError
 from art.materialize import find, named
@@ -217,6 +219,19 @@ def test_fitted_estimators_predict_the_same(estimator):
     assert format["class"].startswith("sklearn.")
 
 
+def test_a_decision_tree_that_leads_out_of_itself_is_damage():
+    tree = DecisionTreeClassifier(random_state=0).fit([[0.0], [1.0]], [0, 1])
+    found, format, _ = stored(tree)
+    for place, wrong in (("left_child", 10**6), ("left_child", 0), ("feature", 5)):
+        state = tree.tree_.__getstate__()
+        nodes = state["nodes"].copy()
+        nodes[place][0] = wrong
+        changed = DecisionTreeClassifier(random_state=0).fit([[0.0], [1.0]], [0, 1])
+        changed.tree_.__setstate__(state | {"nodes": nodes})
+        with pytest.raises(CorruptError, match="a decision tree"):
+            restored(found, format, skops.io.dumps(changed))
+
+
 def test_an_estimator_with_a_function_is_refused():
     with pytest.raises(UsageError, match="does not trust|cannot be saved"):
         stored(FunctionTransformer(test_tensors_have_a_preview))
@@ -231,12 +246,6 @@ def test_an_estimator_of_ones_own_is_refused():
 
 
 def test_types_that_are_not_trusted_are_not_loaded():
-    import skops.io
-
-    class Odd(LinearRegression):
-        pass
-
-    Odd.__module__, Odd.__qualname__ = "os", "system"
     data = skops.io.dumps(LinearRegression())
     changed = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(data)) as old, zipfile.ZipFile(changed, "w") as new:
