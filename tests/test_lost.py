@@ -317,3 +317,17 @@ def test_a_fetch_that_was_killed_leaves_nothing_that_looks_lost(
 
 def _die(*_: object) -> None:
     raise Death
+
+
+def test_the_hint_of_damage_is_the_command_that_repairs(a: Repo) -> None:
+    a.markdown("z", "one")
+    a.tag("z@v1", "prod")
+    path = a.root / ".art/manifests/z/v00000001.yaml"
+    path.write_bytes(path.read_bytes().replace(b"markdown", b"markdowm"))
+    with pytest.raises(CorruptError) as caught:
+        a.version("z@v1")
+    assert caught.value.hint == "art fsck --repair"
+    path.unlink()
+    with pytest.raises(CorruptError) as caught:
+        a.version("z@prod")
+    assert caught.value.hint == "art fsck --repair"
