@@ -42,6 +42,19 @@ _THREADS = 16
 _ROUNDS = 3
 
 
+@dataclass(frozen=True)
+class Idle:
+    """What no live version needs and stays all the same: bytes of deleted versions that can be restored,
+    `restorable` of them; `young` packs at a remote, with `young_bytes`, whose versions may be yet to
+    come, until `young_until`, in seconds; and `spread_bytes` in packs of which most is needed."""
+
+    restorable: int = 0
+    young: int = 0
+    young_bytes: int = 0
+    young_until: float | None = None
+    spread_bytes: int = 0
+
+
 @dataclass
 class GcPlan:
     """What a collection would do; sizes are in bytes.
@@ -62,6 +75,7 @@ class GcPlan:
     layouts: dict[str, int] = field(default_factory=dict)
     purged: set[str] = field(default_factory=set)
     secret: set[str] = field(default_factory=set)
+    idle: Idle = field(default_factory=lambda: Idle())
     unfinished: list[Record] = field(default_factory=list)
 
     @property
@@ -161,10 +175,11 @@ class _Seen:
 @dataclass
 class _Roots:
     """The payloads that must stay, with the versions that need each; of the deleted versions, those
-    whose time is over. `maybe` are ids of versions that were swept before, so that their bytes may
-    have gone."""
+    whose time is over, and how many others keep a payload. `maybe` are ids of versions that were swept
+    before, so that their bytes may have gone."""
 
     payloads: dict[str, list[Record]] = field(default_factory=dict)
+    restorable: int = 0
     expired: list[Record] = field(default_factory=list)
     maybe: set[str] = field(default_factory=set)
 
@@ -226,6 +241,7 @@ class Collector:
             for pack, mark in sight.marks.items()
             if (pack in sight.packs and pack not in plan.going)
             or (pack not in sight.packs and (not mark.is_gone or self._is_ripe(sight, pack)))
+        plan.idle = self._idle(sight, plan, roots)
         ]
         self._add_purged(plan, sight, self._purged())
         return self._completed(plan, sight)
@@ -289,6 +305,7 @@ class Collector:
             is_deleted = record.state == "deleted"
             if record.is_live or (is_deleted and (not is_old or record.id in pinned)):
                 if record.payload:
+                    roots.restorable += is_deleted
                     roots.payloads.setdefault(record.payload, []).append(record)
             elif is_deleted:
                 roots.expired.append(record)
@@ -386,6 +403,26 @@ class Collector:
             pack: item.size
             for pack, item in sight.packs.items()
             if not self._is_shared or sight.now - item.modified > _MARK_SECONDS
+    def _idle(self, sight: _Sight, plan: GcPlan, roots: _Roots) -> Idle:
+        """Return what stays though no live version needs it."""
+        young: list[Item] = []
+        spread = 0
+        for pack, item in sight.packs.items():
+            unneeded = item.size - OVERHEAD - self._usage.weights.get(pack, 0)
+            is_young = self._is_shared and sight.now - item.modified <= _MARK_SECONDS
+            if is_young and 2 * unneeded > item.size - OVERHEAD:
+                young.append(item)
+            elif pack not in plan.going:
+                spread += max(0, unneeded)
+        until = max((item.modified for item in young), default=None)
+        return Idle(
+            roots.restorable,
+            len(young),
+            sum(item.size for item in young),
+            until and until + _MARK_SECONDS,
+            spread,
+        )
+
         }
         going = {p: size for p, size in sizes.items() if 2 * weights.get(p, 0) < size - _OVERHEAD}
         small = {p: size for p, size in sizes.items() if size < _SMALL and p not in going}

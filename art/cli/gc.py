@@ -1,7 +1,8 @@
 """`art gc`."""
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Annotated, Any
 
 from art.cli.common import (
     DryRun,
@@ -18,6 +19,8 @@ from art.render.plain import count_text, size_text
 
 if TYPE_CHECKING:
     from art.gc import GcPlan
+
+_NOTHING = "nothing to free: every pack is needed"
 
 
 @shared
@@ -54,15 +57,19 @@ def command(
     repo = open_repo(output)
     plan = repo.plan_gc(remote=remote, grace=grace)
     output.finish()
+    idle = _idle(plan)
     for record in plan.expired:
         output.say(f"{record.ref} is deleted; after this nothing brings it back")
     if plan.is_empty:
         output.show("", _planned(plan))
-        output.say("nothing to free: every pack is needed")
+        for line in ["nothing to free now", *idle] if idle else [_NOTHING]:
+            output.say(line)
         check_noop(True, "nothing to free", is_error=error_on_noop)
         return
     what = size_text(max(0, plan.freed_bytes))
     what += f" in {count_text(len(plan.ripe), 'pack')}" if plan.ripe else ""
+    for line in idle:
+        output.say(line)
     if dry_run:
         output.show(f"would free {what}{_rest(plan, _planned(plan))}", _planned(plan))
         return
@@ -76,10 +83,10 @@ def command(
     text = f"freed {size_text(max(0, done.freed_bytes))}: {count_text(done.packs, 'pack')} deleted"
     text += f", {size_text(-done.freed_bytes)} more taken" if done.freed_bytes < 0 else ""
     text += f", {count_text(done.swept, 'version')} swept" if done.swept else ""
-    output.show(text + _rest(plan, document), document)
+    output.show(text + _rest(plan, document), document | _idle_document(plan))
 
 
-def _planned(plan: "GcPlan") -> dict[str, int]:
+def _planned(plan: "GcPlan") -> dict[str, Any]:
     """Return what `--json` says of a plan: the fields of what was done."""
     return {
         "freed_bytes": plan.freed_bytes,
@@ -87,10 +94,38 @@ def _planned(plan: "GcPlan") -> dict[str, int]:
         "swept": len(plan.expired),
         "waiting": len(plan.going) - len(plan.ripe),
         "waiting_bytes": plan.waiting_bytes,
+        **_idle_document(plan),
     }
 
 
-def _rest(plan: "GcPlan", counts: dict[str, int]) -> str:
+def _idle_document(plan: "GcPlan") -> dict[str, object]:
+    document: dict[str, object] = asdict(plan.idle)
+    until = plan.idle.young_until
+    document["young_until"] = None if until is None else _moment(until)
+    return document
+
+
+def _moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, timezone.utc).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _idle(plan: "GcPlan") -> list[str]:
+    """Return what to say of what stays though no live version needs it."""
+    idle, lines = plan.idle, []
+    if idle.young and idle.young_until is not None:
+        packs = f"{count_text(idle.young, 'pack')} with {size_text(idle.young_bytes)}"
+        until = _moment(idle.young_until)
+        lines.append(f"{packs}, needed by no version, wait until {until}: others may be pushing")
+    if idle.restorable:
+        versions = count_text(idle.restorable, "deleted version")
+        lines.append(f"{versions} can be restored: their bytes stay until the grace is over")
+    if idle.spread_bytes:
+        size = size_text(idle.spread_bytes)
+        lines.append(f"{size} that no version needs lie in packs of which most is needed")
+    return lines
+
+
+def _rest(plan: "GcPlan", counts: dict[str, Any]) -> str:
     """Return what there is to say beside what is freed."""
     text = ""
     if plan.needed_bytes:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import random
 from pathlib import Path
 
 from art.repo import Repo
 from tests.conftest import Runner
 from tests.support_gc import age
 
-_ZERO = {"freed_bytes": 0, "packs": 0, "swept": 0, "waiting": 0, "waiting_bytes": 0}
+_ZERO = {
+    **{"freed_bytes": 0, "packs": 0, "swept": 0, "waiting": 0, "waiting_bytes": 0},
+    **{"restorable": 0, "young": 0, "young_bytes": 0, "young_until": None, "spread_bytes": 0},
+}
 
 
 def make(repo: Repo, files: Path) -> None:
@@ -71,8 +75,24 @@ def test_the_default_grace_keeps_what_was_deleted_lately(
     repo: Repo, files: Path, run: Runner
 ) -> None:
     make(repo, files)
-    assert run("gc", "--json").json == _ZERO
+    shown = run("gc", "--json")
+    assert shown.json == _ZERO | {"restorable": 2}
+    assert "nothing to free now" in shown.err
+    assert "2 deleted versions can be restored" in shown.err
     run("gc", "--grace", "soon", code=2)
+
+
+def test_what_lies_between_what_is_needed_is_told(repo: Repo, files: Path, run: Runner) -> None:
+    (files / "large").write_bytes(random.Random(1).randbytes(400_000))
+    (files / "small").write_bytes(random.Random(2).randbytes(100_000))
+    repo.create("k", files)
+    (files / "small").unlink()
+    repo.create("k", files)
+    repo.delete("k@v1")
+    shown = run("gc", "--grace", "0s", "--yes", "--json")
+    assert shown.json["packs"] == 0
+    assert shown.json["spread_bytes"] > 100_000
+    assert "lie in packs of which most is needed" in run("gc").err
 
 
 def test_damage_is_told_and_nothing_forces_it(repo: Repo, files: Path, run: Runner) -> None:
@@ -93,6 +113,9 @@ def test_at_a_remote_what_is_marked_is_told(
     run("remote", "add", "origin", str(remote))
     make(repo, files)
     run("push")
+    result = run("gc", "--remote", "origin", "--grace", "0s", "--yes", "--dry-run")
+    assert "1 pack with " in result.err
+    assert "needed by no version, wait until 20" in result.err
     age(remote, 2)
     result = run("gc", "--remote", "origin", "--grace", "0s", "--yes")
     assert "0 packs deleted, 2 versions swept; " in result.out
