@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from art import preview as shown
-from art import previews
+from art import previews, reference
 from art.backend import Backend
 from art.errors import DeniedError, StorageError, UsageError
 from art.materialize import Folder, Stream, named
@@ -86,6 +86,8 @@ def _laid_out(version: Holder, inline_name: str | None) -> Iterator[_Scratch]:
         payload = version.payload
         if payload and payload.inline is not None:
             (scratch.path / (inline_name or "content")).write_bytes(version.read())
+        elif payload and payload.url is not None:
+            version.get(scratch.path / reference.base_name(payload.url))
         else:
             version.get(scratch.path / _folder_name(version.format))
         yield scratch

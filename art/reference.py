@@ -40,6 +40,16 @@ def check_url(url: str) -> str:
     return url
 
 
+def check_link(text: str) -> str:
+    """Return what a link leads to, a URL or not; raise UsageError where it is nothing, holds control
+    characters or carries a password."""
+    if not text.strip() or not text.isprintable():
+        raise UsageError(f"{text!r} is not a link", hint="links look like https://host/path")
+    if is_url(text):
+        check_url("".join(text.split()))
+    return text
+
+
 def local_path(url: str) -> Path | None:
     """Return the path of a `file://` URL, None for any other."""
     from urllib.request import url2pathname

@@ -7,6 +7,7 @@ where somebody asks: by the future, by `flush`, by `stop`.
 from __future__ import annotations
 
 import atexit
+import contextvars
 import importlib
 import queue
 import threading
@@ -32,8 +33,9 @@ class Background:
         self._thread: threading.Thread | None = None
 
     def submit(self, job: Callable[[], T]) -> Future[T]:
-        """Do it later; wait where too much is waiting."""
+        """Do it later, in the run that is current now; wait where too much is waiting."""
         future: Future[T] = Future()
+        context = contextvars.copy_context()
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -41,12 +43,16 @@ class Background:
                 )
                 self._thread.start()
                 at_exit(self)
-        self._jobs.put((job, future))
+        self._jobs.put((lambda: context.run(job), future))
         return future
+
+    def wait(self) -> None:
+        """Wait until all of it is done, well or not."""
+        self._jobs.join()
 
     def flush(self) -> None:
         """Wait until all of it is done. Raise what went wrong first since this was last asked."""
-        self._jobs.join()
+        self.wait()
         with self._lock:
             failed, self._failed = self._failed, []
         if failed:
@@ -71,7 +77,8 @@ class Background:
 
 class Tracker(Generic[T]):
     """An object that is saved under its key whenever it has changed: every `interval` seconds, when
-    asked, and at the end. Hold `lock` while it is changed in several steps.
+    asked, and at the end. Hold `lock` while it is changed in several steps. Its versions are of the run
+    that is current when tracking begins.
 
     `save` saves an object and returns what came of it, which is the version before where nothing has
     changed.
@@ -84,7 +91,8 @@ class Tracker(Generic[T]):
         self.value = value
         self.interval = interval
         self.lock = threading.RLock()
-        self._save = save
+        context = contextvars.copy_context()
+        self._save: Callable[[Any], T] = lambda current: context.run(save, current)
         self._failed: BaseException | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"art-track-{key}", daemon=True)

@@ -137,10 +137,15 @@ def measured(url: str) -> Payload:
 
 
 def set_progress(
-    catalog: Catalog, backend: LocalBackend, uid: str, key: str, value: float, message: str | None
+    catalog: Catalog,
+    backend: LocalBackend,
+    uid: str,
+    key: str | None,
+    value: float,
+    message: str | None,
 ) -> None:
-    """Replace the value of a progress artifact, with the next sequence number. Without a message the
-    old one stays, an empty one takes it away."""
+    """Replace the value of a progress artifact, keyless where `key` is None, with the next sequence
+    number. Without a message the old one stays, an empty one takes it away."""
     with backend.alone(f"progress-{uid}"):
         old = catalog.progress(uid)
         document: Document = {
@@ -149,8 +154,10 @@ def set_progress(
             "key": key,
             "created": now(),
             "value": value,
-            "sequence": _next(old["sequence"], key) if old else 1,
+            "sequence": _next(old["sequence"], key or uid) if old else 1,
         }
+        if key is None:
+            del document["key"]
         if message is None and old:
             message = old.get("message")
         if message:

@@ -895,6 +895,28 @@ def test_a_new_progress_is_another_version(repo: Repo) -> None:
     assert repo.progress("train", 50).version.number == 4
 
 
+def test_a_progress_without_a_key_is_set_by_its_id(repo: Repo) -> None:
+    made = repo.progress(None, 0).version
+    assert repo.progress(None, 5).version.id != made.id
+    version = repo.update_progress(made.id, 40, message="half")
+    assert version == made
+    assert version.key is None
+    found = repo.version(made.id).progress
+    assert found is not None
+    assert (found.value, found.sequence, found.message) == (40, 2, "half")
+    assert not repo.fsck().problems
+
+
+def test_a_progress_that_is_not_the_latest_is_set_too(repo: Repo) -> None:
+    repo.progress("train", 10)
+    repo.progress("train", 0, new=True)
+    repo.update_progress("train@v1", 400, clamp=True)
+    assert [repo.version(f"train@v{n}").load() for n in (1, 2)] == [100, 0]
+    repo.value("other", 1)
+    with pytest.raises(UsageError, match="not a progress"):
+        repo.update_progress("other", 10)
+
+
 def test_the_limits_of_a_progress(repo: Repo) -> None:
     for value in (-1, 101, "nan", "x"):
         with pytest.raises(UsageError):
@@ -988,6 +1010,13 @@ def test_a_folder_by_reference_gives_only_what_was_recorded(
     assert sorted(disk(workplace / "out")) == [".artignore", "a"]
 
 
+@posix
+def test_a_reference_is_loaded_as_the_path_of_a_copy(repo: Repo, tmp_path: Path) -> None:
+    folder = lay_out(tmp_path / "source", {"a": "a", "in/b": "b"})
+    assert disk(repo.reference("r", folder).version.load()) == disk(folder)
+    assert repo.reference("f", folder / "a").version.load().read_text() == "a"
+
+
 def test_a_reference_to_nothing_is_not_found(repo: Repo) -> None:
     for path in ("nothing", "file:///nothing/there"):
         with pytest.raises(NotFoundError):
@@ -1033,6 +1062,25 @@ def test_a_url_is_recorded_by_reference_and_read_when_asked(repo: Repo, site: st
     assert version.get().path.name == "a.csv"
     assert Path("a.csv").read_text() == "content"
     assert version.get("b.csv").written == 1
+
+
+def test_a_url_that_is_not_measured_is_whatever_lies_there(repo: Repo, site: str) -> None:
+    version = repo.reference("r", f"{site}/later.csv", measure=False).version
+    assert (version.type, version.size) == ("reference", None)
+    with pytest.raises(NotFoundError):
+        version.read()
+    Site.pages["/later.csv"] = (200, b"content", 7)
+    assert version.read() == b"content"
+
+
+def test_a_link_may_lack_what_makes_it_a_url_where_that_is_said(repo: Repo) -> None:
+    for url in ("example.org", "../a report.html"):
+        assert repo.link("l", url, relative=True).version.link == (url, url)
+        with pytest.raises(UsageError, match="not a URL"):
+            repo.link("l", url)
+    for url in ("", " ", "a\nb", "https://me:secret@host/a b"):
+        with pytest.raises(UsageError):
+            repo.link("l", url, relative=True)
 
 
 def test_a_url_whose_content_changed_is_noticed(repo: Repo, site: str, workplace: Path) -> None:

@@ -55,6 +55,22 @@ def test_versions_made_in_a_run_say_so_and_what_was_read_before(repo: Repo) -> N
     assert [each["key"] for each in found["inputs"]] == ["raw"]  # type: ignore[attr-defined]
 
 
+def test_what_is_saved_in_the_background_is_of_the_run_in_which_that_was_asked(repo: Repo) -> None:
+    with repo.run("etl") as run:
+        future = repo.save([1], "later", wait=False)
+        tracker = repo.track([1], "tracked", interval=0.05)
+    assert future.result().version.run == repo.version("later").run
+    tracker.set([2])
+    thread = threading.Thread(target=tracker.stop)
+    thread.start()
+    thread.join()
+    for ref in ("later", "tracked@v1", "tracked@v2"):
+        made = repo.version(ref).run
+        assert made is not None
+        assert made["id"] == run.id
+    assert {each["key"] for each in record(repo, run.id)["outputs"]} == {"tracked", "later"}  # type: ignore[attr-defined]
+
+
 def test_inputs_that_were_named_are_not_named_twice(repo: Repo) -> None:
     repo.save(1, "raw")
     with repo.run("etl"):

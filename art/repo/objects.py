@@ -189,7 +189,7 @@ class Objects(Publishing):
     @overload
     def progress(
         self,
-        key: str,
+        key: str | None,
         value: float | str,
         *,
         clamp: bool = False,
@@ -202,7 +202,7 @@ class Objects(Publishing):
     ) -> Progress[Published]: ...
     def progress(
         self,
-        key: str,
+        key: str | None,
         value: float | str | None = None,
         *,
         clamp: bool = False,
@@ -217,12 +217,14 @@ class Objects(Publishing):
             for batch in repo.progress("train").track(batches):
                 ...
 
-        Raise UsageError for NaN and, unless `clamp`, outside 0 to 100.
+        Key None makes a keyless one, which `update_progress` sets again. Raise UsageError for NaN and,
+        unless `clamp`, outside 0 to 100.
         """
         if value is not None:
             return self._set_progress(key, value, clamp=clamp, new=new, about=about)
         from art.progress import Progress
 
+        check_key(key or "")
         is_first = True
 
         def put(number: float, message: str | None) -> Published:
@@ -312,6 +314,8 @@ class Objects(Publishing):
             self._record(run, None)
 
     def _record(self, run: Run, error: BaseException | None) -> None:
+        if background := self.__dict__.get("_background"):
+            background.wait()  # what it saves is of this run, too
         document = runs.record(run, error)
         self._backend.create(f"runs/{run.id}.yaml", encode(document))
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from art.errors import UsageError
-from art.model import Payload, check_key, parse_progress
+from art.model import Payload, parse_progress
 from art.ref import Ref
 from art.repo.base import Published
 from art.repo.looking import Looking
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from typing_extensions import Unpack
 
     from art.publish import About, Content, Publisher
+    from art.version import Version
     from art.worktree import Source
 
 
@@ -95,13 +96,21 @@ class Publishing(Looking):
         return self._text(key, text, "content.md", "markdown", {"name": "markdown"}, about)
 
     def link(
-        self, key: str | None, url: str, *, text: str | None = None, **about: Unpack[About]
+        self,
+        key: str | None,
+        url: str,
+        *,
+        text: str | None = None,
+        relative: bool = False,
+        **about: Unpack[About],
     ) -> Published:
-        """Make a version of a link, with the text to show for it."""
+        """Make a version of a link, with the text to show for it. With `relative` it may lack what makes
+        it a URL, as `example.org` or `../report.html` do."""
         from art import reference
 
+        checked = reference.check_link(url) if relative else reference.check_url(url)
         format = {"name": "url", "text": text} if text else {"name": "url"}
-        return self._text(key, reference.check_url(url), "content.url", "link", format, about)
+        return self._text(key, checked, "content.url", "link", format, about)
 
     def value(self, key: str | None, value: object, **about: Unpack[About]) -> Published:
         """Make a version of one number, text, truth value or null."""
@@ -111,9 +120,15 @@ class Publishing(Looking):
         return self._text(key, text, "content.json", "value", {"name": "json", "kind": kind}, about)
 
     def reference(
-        self, key: str | None, path: str | os.PathLike[str], **about: Unpack[About]
+        self,
+        key: str | None,
+        path: str | os.PathLike[str],
+        *,
+        measure: bool = True,
+        **about: Unpack[About],
     ) -> Published:
-        """Make a version that records where bytes lie, with size and checksum, and copies nothing."""
+        """Make a version that records where bytes lie, with size and checksum, and copies nothing. Without
+        `measure` a URL is not read, and what it names is whatever lies there when it is asked for."""
         from art import reference, typed
         from art.publish import Content
         from art.version import hash_folder
@@ -121,7 +136,8 @@ class Publishing(Looking):
         draft, publisher = self._draft(key, about)
         text = os.fspath(path)
         if reference.is_url(text) and reference.local_path(text) is None:
-            payload = typed.measured(reference.check_url(text))
+            url = reference.check_url(text)
+            payload = typed.measured(url) if measure else Payload(url=url)
         else:
             local = Path(reference.local_path(text) or text).absolute()
             if local.is_dir():
@@ -133,8 +149,28 @@ class Publishing(Looking):
                 payload = typed.measured(local.as_uri())
         return self._publish(draft, publisher, Content("reference", payload))
 
+    def update_progress(
+        self,
+        ref: str | Ref,
+        value: float | str,
+        *,
+        clamp: bool = False,
+        message: str | None = None,
+    ) -> Version:
+        """Set the value of one version of a progress, the latest or not, in place. Raise UsageError where
+        it is none, for NaN and, unless `clamp`, outside 0 to 100."""
+        from art import typed
+
+        number = parse_progress(value, clamp=clamp)
+        version = self.version(ref)
+        if version.type != "progress":
+            raise UsageError(f"{version.ref} is a {version.type}, not a progress")
+        uid = version.manifest.uid
+        typed.set_progress(self._store.catalog, self._backend, uid, version.key, number, message)
+        return version
+
     def _set_progress(
-        self, key: str, value: float | str, *, clamp: bool, new: bool, about: About
+        self, key: str | None, value: float | str, *, clamp: bool, new: bool, about: About
     ) -> Published:
         """Set the value of a progress artifact, and make that where there is none, or a `new` one."""
         from art import typed
@@ -147,8 +183,8 @@ class Publishing(Looking):
             typed.set_progress(self._store.catalog, self._backend, uid, key, number, message)
 
         about["always"] = new
-        draft, publisher = self._draft(check_key(key), about)
-        latest = None if new else self._latest(key)
+        draft, publisher = self._draft(key, about)
+        latest = None if new or key is None else self._latest(key)
         if latest and latest.type == "progress":
             put(latest.uid)
             return Published(self._version(latest), False)
