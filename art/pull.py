@@ -8,7 +8,14 @@ from dataclasses import dataclass
 from typing import TypeVar
 
 from art import previews
-from art.errors import ArtError, CorruptError, NotFoundError, UnavailableError
+from art.errors import (
+    REPAIR,
+    ArtError,
+    CorruptError,
+    NotFoundError,
+    UnavailableError,
+    repair_at,
+)
 from art.index import Index, Record
 from art.objects import StoredPayload
 from art.place import GC_LOCK
@@ -69,7 +76,7 @@ class Puller:
                 try:
                     shipped = self._courier.ship(shipment)
                 except (NotFoundError, CorruptError) as error:  # the others are as good as before
-                    left.append(Left(record.ref, error.message, error.hint))
+                    left.append(Left(record.ref, error.message, _hint(error, self._pair)))
                     continue
                 versions.append(Sent.of(record))
                 packs += shipped.packs
@@ -105,7 +112,7 @@ class Puller:
                 bases = here(self._pair.index, self._pair, record)
                 shipment = self._courier.plan(record.payload, bases)
             except (NotFoundError, CorruptError) as error:
-                left.append(Left(record.ref, error.message, error.hint))
+                left.append(Left(record.ref, error.message, _hint(error, self._pair)))
                 continue
             if shipment:
                 yield record, shipment
@@ -187,6 +194,7 @@ class Supply:
             try:
                 found = ask(pair)
             except ArtError as error:
+                error.hint = _hint(error, pair)
                 problem = problem or error
                 continue
             if found is not None:
@@ -205,6 +213,11 @@ class Supply:
             f"the payload of {record.ref} is neither here nor at a remote",
             hint="push it from where it was made: art push",
         )
+
+
+def _hint(error: ArtError, pair: Pairing) -> str | None:
+    """Return what helps: what is damaged at a remote is to be healed there."""
+    return repair_at(pair.name) if error.hint == REPAIR else error.hint
 
 
 def _of_key(records: list[Record], depth: Depth, *, is_keyless: bool) -> list[Record]:

@@ -331,3 +331,19 @@ def test_the_hint_of_damage_is_the_command_that_repairs(a: Repo) -> None:
     with pytest.raises(CorruptError) as caught:
         a.version("z@prod")
     assert caught.value.hint == "art fsck --repair"
+
+
+def test_the_hint_of_damage_at_a_remote_is_to_repair_it_there(world: World, a: Repo) -> None:
+    put(a, "k", 1)
+    a.push()
+    b = world.repos["b"]
+    b.fetch()
+    (layout,) = [item.name for item in world.remote.walk("layouts")]
+    data = bytearray(world.remote.read(layout))
+    data[200] ^= 1
+    world.remote.inner.replace(layout, bytes(data))
+    (left,) = b.pull().left
+    assert left.hint == "art fsck --remote origin --repair"
+    with pytest.raises(CorruptError) as caught:
+        b.version("k").get(world.root / "out")
+    assert caught.value.hint == "art fsck --remote origin --repair"
