@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -19,12 +18,13 @@ from datetime import datetime
 from art.backend import Backend, Item, LocalBackend
 from art.catalog import STATE, VERSIONS, Log
 from art.changes import Changes
+from art.cleaned import NAME, OVERHEAD, Finder, Foul
 from art.errors import REPAIR, CorruptError, NewerFormatError
 from art.evidence import Evidence, check_nothing_lost
 from art.index import Index, Record
 from art.layout import Layout
 from art.objects import StoredPayload, layout_directory
-from art.pack import RECORD, TRAILER_SIZE, Location, new_header, pack_name
+from art.pack import RECORD, Location, pack_name
 from art.repack import Places
 from art.reporter import Reporter
 from art.store import Store
@@ -35,10 +35,8 @@ MARKS = "gc/marks"
 _GONE = b"deleted\n"  # what is in the mark of a pack that is; before, it is the pack's id
 _MARK_SECONDS = 86400  # at least so old is a mark when its pack is deleted (FORMAT §13)
 _SMALL = 8 << 20
-_OVERHEAD = len(new_header()) + TRAILER_SIZE  # of any pack
 _MANY = 8  # so many small packs are joined
 _BASES = 4
-_THREADS = 16
 _ROUNDS = 3
 
 
@@ -62,8 +60,8 @@ class GcPlan:
     `expired` are deleted versions that can no longer be restored then. Of the packs in `going`,
     `needed_bytes` are copied into new ones first; those in `ripe` are deleted now, the others are
     marked for a later run. Marks in `spared` are taken away: their packs are needed again, or gone for
-    long. `purged` are payloads that must not exist, whose packs, `secret`, go at once. `unfinished` are
-    versions whose purge was interrupted, so that their manifests are still there.
+    long. What is `foul`, with purged bytes in it, goes at once. `unfinished` are versions whose purge was
+    interrupted, so that their manifests are still there.
     """
 
     where: str
@@ -73,10 +71,9 @@ class GcPlan:
     ripe: set[str] = field(default_factory=set)
     spared: list[str] = field(default_factory=list)
     layouts: dict[str, int] = field(default_factory=dict)
-    purged: set[str] = field(default_factory=set)
-    secret: set[str] = field(default_factory=set)
-    idle: Idle = field(default_factory=lambda: Idle())
+    foul: Foul = field(default_factory=Foul)
     unfinished: list[Record] = field(default_factory=list)
+    idle: Idle = field(default_factory=lambda: Idle())
 
     @property
     def freed_bytes(self) -> int:
@@ -179,8 +176,8 @@ class _Roots:
     before, so that their bytes may have gone."""
 
     payloads: dict[str, list[Record]] = field(default_factory=dict)
-    restorable: int = 0
     expired: list[Record] = field(default_factory=list)
+    restorable: int = 0
     maybe: set[str] = field(default_factory=set)
 
 
@@ -241,8 +238,8 @@ class Collector:
             for pack, mark in sight.marks.items()
             if (pack in sight.packs and pack not in plan.going)
             or (pack not in sight.packs and (not mark.is_gone or self._is_ripe(sight, pack)))
-        plan.idle = self._idle(sight, plan, roots)
         ]
+        plan.idle = self._idle(sight, plan, roots)
         self._add_purged(plan, sight, self._purged())
         return self._completed(plan, sight)
 
@@ -305,8 +302,8 @@ class Collector:
             is_deleted = record.state == "deleted"
             if record.is_live or (is_deleted and (not is_old or record.id in pinned)):
                 if record.payload:
-                    roots.restorable += is_deleted
                     roots.payloads.setdefault(record.payload, []).append(record)
+                    roots.restorable += is_deleted
             elif is_deleted:
                 roots.expired.append(record)
         return roots
@@ -399,10 +396,11 @@ class Collector:
         """Return the packs of which nothing or less than half is needed, and small ones where many are.
         On a shared store young ones stay: whoever brings them may not have published their versions."""
         weights = self._usage.weights
-        sizes = {
-            pack: item.size
-            for pack, item in sight.packs.items()
-            if not self._is_shared or sight.now - item.modified > _MARK_SECONDS
+        sizes = {pack: item.size for pack, item in sight.packs.items() if self._is_old(sight, item)}
+        going = {p: size for p, size in sizes.items() if 2 * weights.get(p, 0) < size - OVERHEAD}
+        small = {p: size for p, size in sizes.items() if size < _SMALL and p not in going}
+        return {**going, **small} if len(small) >= _MANY else going
+
     def _idle(self, sight: _Sight, plan: GcPlan, roots: _Roots) -> Idle:
         """Return what stays though no live version needs it."""
         young: list[Item] = []
@@ -423,11 +421,6 @@ class Collector:
             spread,
         )
 
-        }
-        going = {p: size for p, size in sizes.items() if 2 * weights.get(p, 0) < size - _OVERHEAD}
-        small = {p: size for p, size in sizes.items() if size < _SMALL and p not in going}
-        return {**going, **small} if len(small) >= _MANY else going
-
     def _is_ripe(self, sight: _Sight, pack: str) -> bool:
         if not self._is_shared:
             return True
@@ -436,42 +429,19 @@ class Collector:
 
     def _add_purged(self, plan: GcPlan, sight: _Sight, payloads: set[str]) -> None:
         """Add what still holds anything of purged payloads that no other needs."""
+        sizes = {pack: item.size for pack, item in sight.packs.items()}
+        old = {pack for pack, item in sight.packs.items() if self._is_old(sight, item)}
         here = {name.split("/")[2] for name in sight.layouts}
-        plan.purged = (payloads & here) - self._usage.packs.keys()
-        secret = self._chunks_of(plan.purged)
-        plan.secret = self._holding(secret, sight) if secret else set()
-        plan.going |= {pack: sight.packs[pack].size for pack in plan.secret}
-        plan.ripe |= plan.secret
+        usage = self._usage
+        finder = Finder(self._objects, self._cache, usage.places, usage.weights, self._reporter)
+        plan.foul = finder.find(payloads - usage.packs.keys(), here, sizes, old)
+        plan.going |= {pack: sizes[pack] for pack in plan.foul.packs}
+        plan.ripe |= plan.foul.packs
 
-    def _chunks_of(self, payloads: set[str]) -> set[bytes]:
-        """Return the digests of all chunks that may be of these payloads and are not needed: those in
-        their layouts, which are there until the chunks are gone."""
-        found = set()
-        for payload in payloads:
-            for stored in self._objects.readings(payload, self._cache):
-                found |= {piece.digest for piece in stored.pieces}
-                for layout in (stored.layout, stored.root):
-                    found |= {digest for digest, _ in layout.records()}
-        return {digest for digest in found if digest not in self._usage.places}
-
-    def _holding(self, secret: set[bytes], sight: _Sight) -> set[str]:
-        """Return the packs that have one of these chunks, and those of which nobody knows."""
-
-        def holds(pack: str) -> bool:
-            try:
-                return not secret.isdisjoint(self._objects.directory(pack).digests())
-            except FileNotFoundError:
-                return False
-            except CorruptError as error:
-                if pack not in self._usage.weights:
-                    return True
-                self._reporter.warn(f"{error.message}; purged bytes may be in it")
-                return False
-
-        names = list(sight.packs)
-        with ThreadPoolExecutor(_THREADS, "packs") as threads:
-            found = zip(names, threads.map(holds, names), strict=True)
-            return {pack for pack, is_holding in found if is_holding}
+    def _is_old(self, sight: _Sight, pack: Item) -> bool:
+        """Whether who brought a pack has published its versions. Nobody brings any to a repository of
+        one's own while it is collected."""
+        return not self._is_shared or sight.now - pack.modified > _MARK_SECONDS
 
     def _doomed(self, sight: _Sight, plan: GcPlan, gone: set[str]) -> list[str]:
         """Return the layouts that go when these packs do: of purged payloads, and all that nobody
@@ -484,7 +454,7 @@ class Collector:
             name
             for name in unneeded
             if not self._is_shared
-            or name.split("/")[2] in plan.purged
+            or name.split("/")[2] in plan.foul.payloads
             or (lost and self._is_lost(name, lost))
         ]
 
@@ -529,6 +499,8 @@ class Collector:
         gone = self._gone(plan)
         freed = self._delete(gone, plan)
         self._take_marks_away(plan)
+        if plan.foul.after != plan.foul.before:
+            self._backend.replace(NAME, plan.foul.after.encode())
         waiting = {pack: size for pack, size in plan.going.items() if pack not in gone}
         return Collected(
             plan.where, freed - made, len(gone), swept, len(waiting), sum(waiting.values())
@@ -610,8 +582,8 @@ class Collector:
             return 0
         sight = self._look()
         doomed = sorted(self._doomed(sight, plan, gone), key=self._is_root)
-        last = [name for name in doomed if name.split("/")[2] in plan.purged]
-        is_done = gone >= plan.secret
+        last = [name for name in doomed if name.split("/")[2] in plan.foul.payloads]
+        is_done = gone >= plan.foul.packs
         for name in doomed:
             if name not in last:
                 self._backend.delete(name)

@@ -58,7 +58,7 @@ class Keeping:
         """Remove what is needed no more; see `Collector`."""
         with self._collector(remote, grace, finishes=True) as (collector, _):
             plan = collector.plan()
-            if remote is None and plan.purged:
+            if remote is None and plan.foul.is_new:
                 self._forget_copies()
             return collector.execute(plan)
 
