@@ -18,7 +18,8 @@ worktree    files on disk → trees (ignore: which not); checkout, with folder, 
 changes     what is said of versions later; prune: which go by retention's rules; settings: what is
             declared of a key
 saving      Python objects as versions, by the materializers of `materialize`; loading: back; preview:
-            what to show of them; tracking: saved in the background, and whenever they changed
+            what to show of them; tracking: saved in the background, and whenever they changed;
+            convert: taken out in other forms
 fsck        documents and bytes checked, here and at remotes; repair: healed from what is whole
 store       one place with the layout of FORMAT.md; index: a cache of it that answers fast
 writer      payloads into packs; objects: bytes by digest, out of packs; catalog: manifests and logs

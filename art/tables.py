@@ -93,14 +93,15 @@ def read_table(
 
 
 def open_table(
-    stream: BinaryIO, format: str, name: str
+    stream: BinaryIO, format: str, name: str, *, strict: bool = False
 ) -> tuple[list[str], Iterator[list[Any]], int | None]:
     """Return columns, rows, and how many rows there are where that is known beforehand.
 
-    Reading rows may add columns; a row may be shorter than they are. The stream must be able to seek.
-    Raise UsageError, also while rows are read, where it is no table.
+    Reading rows may add columns; a row may be shorter than they are. For parquet, the stream must be able
+    to seek. Raise UsageError, also while rows are read, where it is no table, or, if `strict`, a malformed
+    one.
     """
-    content = _content(_Input(stream, name, is_strict=False), format)
+    content = _content(_Input(stream, name, is_strict=strict), format)
     return content.columns, content.rows, content.total
 
 
@@ -463,12 +464,21 @@ def _not_parquet(error: Exception, source: _Input) -> Exception:
 
 
 def _values(column: Any, arrow_error: type[Exception]) -> list[Any]:
-    try:
+    """Return values of Python's. Nanoseconds, for which its times have no room, are texts: with pandas
+    installed, Arrow would give the times of that."""
+    if getattr(column.type, "unit", "") != "ns":
         return list(column.to_pylist())
+    try:
+        return list(column.cast(_microseconds(column.type)).to_pylist())
     except arrow_error:
-        raise
-    except ValueError:  # nanoseconds, which Python's datetime has no room for
         return list(column.cast("string").to_pylist())
+
+
+def _microseconds(type: Any) -> Any:
+    arrow = importlib.import_module("pyarrow")
+    if arrow.types.is_timestamp(type):
+        return arrow.timestamp("us", type.tz)
+    return arrow.time64("us") if arrow.types.is_time64(type) else arrow.duration("us")
 
 
 def _on_disk(stream: BinaryIO, resources: ExitStack) -> BinaryIO:

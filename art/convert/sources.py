@@ -1,0 +1,269 @@
+"""What there is in a version to be converted."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from art import tables
+from art.convert.rows import Rows
+from art.errors import CorruptError, UsageError
+from art.materialize import Stream, named, parquet
+from art.materialize.libraries import damage, require
+from art.tabledata import OBJECTS
+
+if TYPE_CHECKING:
+    from art.version import Version
+
+FORMS = ("csv", "json", "parquet", "md", "html", "xlsx")
+_MARKDOWN = (".md", ".markdown")
+SLICE = 1 << 14  # rows of a frame or an array that become Python objects at once
+_FRAMES = ("pandas", "pandas-series")
+
+
+@dataclass(frozen=True)
+class Source:
+    """One file of a version, or what is in its manifest. `kind` is a format of tables (`csv`, `tsv`,
+    `jsonl`, `json`, `parquet`, `objects`), or `frame`, `arrow`, `array`, `markdown`, `object`, `other`."""
+
+    version: Version
+    path: str | None
+    name: str
+    kind: str
+    title: str
+
+    def open(self) -> BinaryIO:
+        return self.version.open(self.path)
+
+    def copy(self, stream: BinaryIO) -> None:
+        """Write the content as it is."""
+        with self.open() as content:
+            shutil.copyfileobj(content, stream, 1 << 20)
+
+    def text(self) -> str:
+        return self.version.text(self.path)
+
+    def array(self) -> Any:
+        """Return the array of NumPy."""
+        require("numpy", "numpy")
+        materializer = named("numpy")
+        assert isinstance(materializer, Stream)
+        with self.open() as stream:
+            try:
+                return materializer.read(stream, {})
+            except CorruptError as error:
+                if self.version.format.get("materializer"):
+                    raise
+                raise UsageError(f"{self.name}: {error.message}") from None
+
+    def refused(self, form: str) -> UsageError:
+        return UsageError(
+            f"{self.title} is no table or document that {form} could be made of",
+            hint=f"art get {self.title} takes it out as it is",
+        )
+
+
+def source(version: Version, path: str = "") -> Source:
+    """Return what is at a path, or the only file of a version. Raise UsageError where there are several."""
+    payload = version.payload
+    if payload is None:
+        raise UsageError(
+            f"{version.ref} is a {version.type} without content", hint=f"art inspect {version.ref}"
+        )
+    title = f"{version.ref}/{path}" if path else version.ref
+    if path:
+        return Source(version, path, path, _by_name(path), title)
+    if payload.tree is not None and payload.file is None and version.format.get("materializer"):
+        return Source(version, None, "", "object", title)  # files that are one object
+    name = payload.file or payload.url or ""
+    if payload.tree is not None and payload.file is None:
+        node = version.node()  # raises where there are several
+        return Source(version, node.path, node.path, _by_name(node.path), title)
+    return Source(version, None, name, _kind(version, name), title)
+
+
+def is_that(source: Source, form: str) -> bool:
+    """Whether it has that form already."""
+    if form == "md":
+        return source.kind == "markdown"
+    if form == "parquet" and source.kind == "frame":
+        return True  # it was written for others to read, too
+    return source.kind == form and form in ("csv", "parquet")
+
+
+def rows(source: Source, form: str) -> Rows:
+    """Return the rows of a table. Raise UsageError where it is none."""
+    maker = _ROWS.get(source.kind)
+    if maker is not None:
+        return maker(source)
+    if source.kind not in ("csv", "tsv", "jsonl", "json", "parquet", OBJECTS):
+        raise source.refused(form)
+    return _file(source)
+
+
+def _kind(version: Version, name: str) -> str:
+    format = version.format
+    materializer = format.get("materializer")
+    if materializer in _FRAMES:
+        return "frame"
+    if materializer == "numpy":
+        return "array"
+    if materializer in ("arrow", "polars"):
+        return "arrow" if format.get("name") == "arrow" else "parquet"
+    if version.type == "table" and format.get("name") in (*tables.FORMATS.values(), OBJECTS):
+        return str(format["name"])
+    if version.type in ("json", "value"):
+        return "json"
+    if materializer is not None:
+        return "object" if materializer == "value" else "other"
+    return "markdown" if version.type == "markdown" else _by_name(name)
+
+
+def _by_name(name: str) -> str:
+    suffix = PurePosixPath(name).suffix.lower()
+    if suffix in _MARKDOWN:
+        return "markdown"
+    return "array" if suffix == ".npy" else tables.FORMATS.get(suffix, "other")
+
+
+# --- rows -----------------------------------------------------------------------------------------
+
+
+@contextmanager
+def _opened(source: Source) -> Iterator[tuple[list[str], Iterator[Sequence[Any]]]]:
+    """Give columns, to which reading rows may add, and rows."""
+    name = source.name or source.title
+    with source.open() as stream:
+        if source.kind == "parquet":
+            with parquet.seekable(stream) as file:
+                columns, rows, _ = tables.open_table(file, "parquet", name)
+                yield columns, rows
+        elif source.kind == OBJECTS:
+            data = stream.read(tables.JSON_LIMIT + 1)
+            if len(data) > tables.JSON_LIMIT:
+                raise UsageError(f"{name} is larger than {tables.JSON_LIMIT >> 20} MiB")
+            yield _decoded(data)
+        else:
+            columns, rows, _ = tables.open_table(stream, source.kind, name, strict=True)
+            yield columns, rows
+
+
+def _decoded(data: bytes) -> tuple[list[str], Iterator[Sequence[Any]]]:
+    from art import tabledata
+    from art.materialize import values
+
+    table = tabledata.table_of(values.decode(data))
+    return table.columns, iter(table.rows)
+
+
+def _file(source: Source) -> Rows:
+    def again() -> Iterator[Sequence[Any]]:
+        with _opened(source) as (_, rows):
+            yield from rows
+
+    with _opened(source) as (columns, rows):
+        if source.kind in ("jsonl", "json"):  # the last row may have a column that no other has
+            for _ in rows:
+                pass
+        found = list(columns)
+    return Rows(found, again, texts=source.kind in ("csv", "tsv"))
+
+
+def _frame(source: Source) -> Rows:
+    """Rows of a frame of pandas; the index comes first, unless it only counts them."""
+    frame = source.version.load()
+    pandas = require("pandas", "frames")
+    if isinstance(frame, pandas.Series):
+        frame = frame.to_frame(name="values" if frame.name is None else frame.name)
+    levels = [] if _only_counts(pandas, frame.index) else list(range(frame.index.nlevels))
+    names = [_level_name(frame.index, level) for level in levels]
+
+    def again() -> Iterator[Sequence[Any]]:
+        for start in range(0, len(frame), SLICE):
+            part = frame.iloc[start : start + SLICE]
+            vectors = chain(
+                (part.index.get_level_values(level) for level in levels),
+                (part.iloc[:, place] for place in range(part.shape[1])),
+            )
+            cells = [_cells(pandas, vector) for vector in vectors]
+            yield from zip(*cells, strict=True) if cells else ([] for _ in range(len(part)))
+
+    return Rows(names + [str(label) for label in frame.columns], again)
+
+
+def _only_counts(pandas: Any, index: Any) -> bool:
+    plain = isinstance(index, pandas.RangeIndex) and index.name is None
+    return bool(plain and index.start == 0 and index.step == 1)
+
+
+def _level_name(index: Any, level: int) -> str:
+    name = index.names[level]
+    if name is not None:
+        return str(name)
+    return "index" if index.nlevels == 1 else f"level {level + 1}"
+
+
+def _cells(pandas: Any, vector: Any) -> list[Any]:
+    missing = (pandas.NA, pandas.NaT)
+    return [
+        None if any(value is each for each in missing) else value
+        for value in vector.astype(object).tolist()
+    ]
+
+
+def _array(source: Source) -> Rows:
+    """Rows of an array: of one dimension in one column, else as they are."""
+    array = source.array()
+    if array.ndim > 2:
+        raise UsageError(
+            f"{source.title} has {array.ndim} dimensions, a table has two",
+            hint=f"art get {source.title} --as json",
+        )
+    array = array.reshape(-1, 1) if array.ndim < 2 else array
+
+    def again() -> Iterator[Sequence[Any]]:
+        step = max(1, SLICE // max(1, array.shape[1]))
+        for start in range(0, len(array), step):
+            yield from plain(array[start : start + step])
+
+    return Rows(tables.numbered(0, array.shape[1]), again)
+
+
+def plain(array: Any) -> list[Any]:
+    """Return an array as lists; what Python has no type for as texts."""
+    kind = array.dtype.kind
+    if kind == "M":
+        import numpy as np
+
+        array = np.datetime_as_string(array)
+    elif kind in "mc" or (kind == "f" and array.dtype.itemsize > 8):
+        array = array.astype(str)
+    return list(array.tolist())
+
+
+def _arrow(source: Source) -> Rows:
+    """Rows of a table in the stream of Arrow IPC."""
+    pa = require("pyarrow", "tables")
+
+    def again() -> Iterator[Sequence[Any]]:
+        with source.open() as stream, damage("the table", pa.lib.ArrowException, OSError):
+            for batch in pa.ipc.open_stream(stream):
+                for start in range(0, batch.num_rows, SLICE):
+                    part = batch.slice(start, SLICE)
+                    yield from zip(*(column.to_pylist() for column in part.columns), strict=True)
+
+    with source.open() as stream, damage("the table", pa.lib.ArrowException, OSError):
+        columns = list(pa.ipc.open_stream(stream).schema.names)
+    return Rows(columns, again)
+
+
+_ROWS: dict[str, Callable[[Source], Rows]] = {
+    "frame": _frame,
+    "array": _array,
+    "arrow": _arrow,
+}
