@@ -54,10 +54,12 @@ class Refusal:
 
 @dataclass(frozen=True)
 class DeletePlan:
-    """What deleting would do: the versions that go, and those that stay with the reason."""
+    """What deleting would do: the versions that go, those that stay with the reason, and those that were
+    deleted before."""
 
     versions: list[Record]
     refused: list[Refusal]
+    done: list[Record] = field(default_factory=list)
 
     @property
     def keys(self) -> list[str]:

@@ -66,6 +66,8 @@ def command(
         states = {state for word in wanted for state in repo.states(word)}
         check_noop(states == {"deleted"}, f"{', '.join(wanted)} is deleted already", is_error=True)
     plan = repo.plan_delete(*wanted, force=force)
+    for record in plan.done:
+        output.say(f"{record.ref} was deleted already")
     if dry_run:
         output.show(_text(plan, "would delete"), _document(plan, deleted=0))
         return
@@ -77,7 +79,10 @@ def command(
     deleted = repo.execute_delete(plan, message=message)
     output.show(_text(plan, "deleted"), _document(plan, deleted=deleted))
     them = "it" if deleted == 1 else "them"
-    output.say(f"{count_text(deleted, 'version')} deleted; `art restore REF` brings {them} back")
+    if deleted or not plan.done:
+        output.say(
+            f"{count_text(deleted, 'version')} deleted; `art restore REF` brings {them} back"
+        )
 
 
 def _checked_id(word: str) -> str:

@@ -18,7 +18,8 @@ def command(
 ) -> None:
     """Show the versions of an artifact, newest first
 
-    Deleted and moved versions are shown too, with their state.
+    Versions in every state are shown: live; deleted, which art restore undoes; swept, whose bytes gc or
+    prune freed; moved, to another key; purged, for ever; damaged.
 
     \b
     Examples:

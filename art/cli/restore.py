@@ -27,7 +27,8 @@ def command(
 ) -> None:
     """Bring deleted versions back under their numbers
 
-    KEY alone means all deleted versions of the key.
+    KEY alone means all deleted versions of the key. One that gc took the bytes of has the state swept,
+    and does not come back.
 
     \b
     Examples:
@@ -39,7 +40,10 @@ def command(
         states = {state for ref in refs for state in repo.states(ref)}
         check_noop("deleted" not in states, f"{', '.join(refs)} is not deleted", is_error=True)
     versions = repo.restore(*refs)
-    output.say(f"restored {count_text(len(versions), 'version')}")
+    restored = {version.ref for version in versions}
+    output.say(
+        f"restored {count_text(len(restored), 'version')}" if restored else "it was live already"
+    )
     output.show(
         "\n".join(version.ref for version in versions),
         [record_document(version.record) for version in versions],

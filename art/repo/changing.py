@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from art.errors import ConflictError, NothingToDoError, UsageError
 from art.model import check_key, check_tag
-from art.ref import Ref
-from art.repo.base import as_ref, check_signed
+from art.ref import Ref, names_key
+from art.repo.base import as_ref, check_signed, exact
 from art.repo.objects import Objects
 
 # What only some operations need is imported where they begin: starting is most of what `art ls` takes.
 if TYPE_CHECKING:
     from art.changes import DeletePlan, Moved, TagMove
+    from art.index import Record
     from art.prune import Pruned, PrunePlan
     from art.retention import Policy
     from art.settings import Settings, SettingsChange
@@ -177,9 +179,20 @@ class Changing(Objects):
         return self.version(Ref(record.key or "", record.id))
 
     def plan_delete(self, *refs: str, force: bool = False) -> DeletePlan:
-        """Decide what deleting does: `KEY` alone means all its live versions, `KEY@SELECTOR` one."""
-        records = [record for ref in refs for record in self._live(ref)]
-        return self._changes().plan_delete(records, force=force)
+        """Decide what deleting does: `KEY` alone means all its live versions, `KEY@SELECTOR` one, which
+        may be deleted already."""
+        named = [record for ref in refs for record in self._named(ref, "deleted")]
+        done = [record for record in named if record.state == "deleted"]
+        records = [record for record in named if record.state != "deleted"]
+        return replace(self._changes().plan_delete(records, force=force), done=done)
+
+    def _named(self, ref: str, done: str) -> list[Record]:
+        """Return what `_live` does, and a version that has the state `done` already."""
+        if not names_key(ref):
+            record = self._resolver.record(exact(ref), deleted=True)
+            if record.state == done:
+                return [record]
+        return self._live(ref)
 
     def delete(self, *refs: str, force: bool = False, message: str | None = None) -> DeletePlan:
         """Delete versions, so that `restore` can bring them back. Raise ConflictError, deleting
@@ -200,9 +213,10 @@ class Changing(Objects):
         return self._changes().delete(plan, message)
 
     def restore(self, *refs: str, message: str | None = None) -> list[Version]:
-        """Make deleted versions live again under their numbers; `KEY` alone means all of them.
+        """Make deleted versions live again under their numbers; `KEY` alone means all of them. Return those
+        that were not live before.
 
-        Raise NotFoundError where nothing was deleted, ConflictError where the bytes are gone.
+        Raise NotFoundError where nothing of a key was deleted, ConflictError where the bytes are gone.
         """
         records = [record for ref in refs for record in self._deleted(ref)]
         restored = [Ref(r.key or "", r.id) for r in self._changes().restore(records, message)]

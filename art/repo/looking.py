@@ -239,10 +239,13 @@ class Looking(Base):
     def _deleted(self, ref: str) -> list[Record]:
         if not names_key(ref):
             record = self._resolver.record(exact(ref), deleted=True)
-            if record.state != "deleted":
-                more = ": nothing brings its bytes back" if record.state == "swept" else ""
-                raise UsageError(f"{record.ref} is not deleted, it is {record.state}{more}")
-            return [record]
+            if record.state not in ("deleted", "live"):
+                more = ": nothing brings its bytes back, which gc or prune freed"
+                raise UsageError(
+                    f"{record.ref} is not deleted, it is {record.state}"
+                    + (more if record.state == "swept" else "")
+                )
+            return [record] if record.state == "deleted" else []
         records = [
             record for record in self.history(Ref.parse(ref).key) if record.state == "deleted"
         ]

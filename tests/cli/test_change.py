@@ -166,9 +166,18 @@ def test_250_versions_are_250_versions(repo: Repo, run: Runner) -> None:
     assert "250 versions" in run("restore", "many").err
 
 
-def test_restore_of_what_is_not_deleted_is_a_mistake(run: Runner) -> None:
-    run("restore", "report@v1", code=2)
+def test_what_is_done_already_is_no_error(repo: Repo, run: Runner) -> None:
+    run("delete", "report@v3")
+    result = run("delete", "report@v3", "--json")
+    assert result.json["deleted"] == 0
+    assert "report@v3 was deleted already" in result.err
+    run("delete", "report@v3", "--error-on-noop", code=9)
+    assert run("delete", "report@v3", "report@v2", "--error-on-noop", "--json").json["deleted"] == 1
+    run("restore", "report@v3", "report@v2")
+    assert "it was live already" in run("restore", "report@v3").err
+    run("restore", "report@v3", "--error-on-noop", code=9)
     run("restore", "report", code=4)
+    assert live(repo) == [3, 2, 1]
 
 
 def test_mv_leaves_references_that_lead_there(repo: Repo, run: Runner) -> None:
