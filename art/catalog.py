@@ -6,8 +6,9 @@ lock is needed and no two writers share a number.
 
 from __future__ import annotations
 
+import itertools
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 
 from blake3 import blake3
@@ -50,6 +51,15 @@ def refs_directory(key: str | None) -> str:
 def tag_log(tag: str) -> str:
     """Return the log of a tag, as `entries` and `append` want it."""
     return f"_tags/{escape(check_tag(tag))}"
+
+
+def first_missing(numbers: Collection[int]) -> int | None:
+    """Return the lowest number that lacks below the highest, None where all are there. What it takes
+    follows from how many there are, not from how high one says to be."""
+    if len(numbers) == max(numbers, default=0):
+        return None
+    known = set(numbers)
+    return next(number for number in itertools.count(1) if number not in known)
 
 
 def parse_number(file_name: str) -> int | None:

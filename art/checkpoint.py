@@ -105,7 +105,9 @@ class LogReader:
         while True:
             if is_long:
                 numbers = map(parse_number, self._backend.names(log.directory))
-                last = max((listed for listed in numbers if listed is not None), default=0)
+                listed = {each for each in numbers if each is not None}
+                # Of a log with a gap, as far as it shows, however high a name says that it goes.
+                last = min(max(listed, default=0), len(listed) + 1)
                 found += self.read(log, number + len(found) + 1, last)
             for _ in range(_PROBES):
                 try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -180,17 +181,20 @@ class Fetcher:
     def _ends(self, selection: Selection) -> dict[Log, int]:
         """Return the remote's logs with the number of the last document of each."""
         ends: dict[Log, int] = {}
+        counts: Counter[Log] = Counter()
         keys = selection.exact
         for name, modified in self._names(keys):
             located = Log.of(name)
             if located and selection.has(located[0].key):
                 log, number = located
+                counts[log] += 1
                 if number >= ends.get(log, 0):
                     ends[log] = number
                     self._times[log] = modified
         if keys is not None:  # few: they are compared each time
             self._times = {}
-        return ends
+        # Of a log with a gap, as far as it shows: one file may say that it is the 10^17th.
+        return {log: min(end, counts[log] + 1) for log, end in ends.items()}
 
     def _names(self, keys: list[str] | None) -> Iterator[tuple[str, int]]:
         """Yield the names of documents, and when they were made, in milliseconds."""

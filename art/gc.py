@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from art.backend import Backend, Item, LocalBackend
-from art.catalog import STATE, VERSIONS, Log
+from art.catalog import STATE, VERSIONS, Log, first_missing
 from art.changes import Changes
 from art.cleaned import NAME, OVERHEAD, Finder, Foul
 from art.errors import REPAIR, CorruptError, NewerFormatError
@@ -627,8 +627,7 @@ def check_whole(backend: Backend, index: Index, evidence: Evidence, *, is_own: b
     if is_own:
         _check_known(index, numbers, records)
     for log, found in numbers.items():
-        if len(found) != max(found):
-            missing = min(set(range(1, max(found))) - found)
+        if missing := first_missing(found):
             raise CorruptError(
                 f"{log.file(missing)} is missing, later ones are there; nothing was removed",
                 hint="art fsck --repair",

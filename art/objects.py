@@ -28,6 +28,7 @@ from art.pack import Location, pack_name
 from art.tree import Node
 
 _BLOCK_SIZE = 4 << 20
+_READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0)  # nobody waits for a pipe
 LIST_RECORD = 36
 T = TypeVar("T")
 _LAYOUT_BEGINNING = 2 << 20  # no more is read of a file that does not say itself how long it is
@@ -237,9 +238,7 @@ def _cached(cache: Backend, name: str, digest: str) -> bytes | None:
 
 def _check_digest(data: bytes, name: str, digest: str) -> None:
     if blake3(data).hexdigest() != digest:
-        raise CorruptError(
-            f"{name} is damaged: its content is not what its name says", hint=REPAIR
-        )
+        raise CorruptError(f"{name} is damaged: its content is not what its name says", hint=REPAIR)
 
 
 def _parsed(data: Source, name: str, digest: str, payload: str) -> Layout:
@@ -692,12 +691,10 @@ class _PackReader:
                 handle = self._open_pack(location.pack, path)
             return os.pread(handle, location.length, location.offset)
         except OSError as error:
-            raise CorruptError(
-                f"{name} cannot be read: {error.strerror}", hint=REPAIR
-            ) from error
+            raise CorruptError(f"{name} cannot be read: {error.strerror}", hint=REPAIR) from error
 
     def _open_pack(self, pack: str, path: Path) -> int:
-        handle = self._open[pack] = os.open(path, os.O_RDONLY)
+        handle = self._open[pack] = os.open(path, _READ_FLAGS)
         if len(self._open) > self._LIMIT:
             os.close(self._open.popitem(last=False)[1])
         return handle
