@@ -381,16 +381,16 @@ def test_get_names_the_file_and_is_careful(repo, workplace):
     version = table(repo, "a\n1\n", "prices.csv")
     (workplace / "out").mkdir()
 
-    assert convert.get(version, "json").path == Path("prices.json")
+    assert convert.get(version, "json").path == workplace / "prices.json"
     assert convert.get(version, "json").unchanged == 1
-    assert convert.get(version, "md", "out").path == Path("out/prices.md")
+    assert convert.get(version, "md", "out").path == workplace / "out/prices.md"
     (workplace / "prices.json").write_text("mine")
     with pytest.raises(ConflictError):
         convert.get(version, "json")
     assert (workplace / "prices.json").read_text() == "mine"
     assert convert.get(version, "json", force=True).written == 1
     assert repo.save([1, 2], "saved").version
-    assert convert.get(repo.version("saved"), "json").path == Path("saved.json")
+    assert convert.get(repo.version("saved"), "json").path == workplace / "saved.json"
 
 
 def test_nothing_is_left_where_it_fails(repo, workplace):

@@ -1,7 +1,5 @@
 """`art cat`: content to standard output."""
 
-import sys
-from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -15,6 +13,7 @@ from art.cli.common import (
     parse_ref,
     shared,
 )
+from art.cli.streams import StandardOutput
 
 if TYPE_CHECKING:
     from art.version import Version
@@ -46,12 +45,10 @@ def command(
         output.show("", _document(version, path))
         return
     with version.open(path) as stream:
-        parts = iter(lambda: stream.read(1 << 20), b"")
-        for part in _printable(parts) if sys.stdout.isatty() else parts:
-            view = memoryview(part)
-            while view:  # with PYTHONUNBUFFERED a part of it may be taken
-                view = view[sys.stdout.buffer.write(view) :]
-    sys.stdout.buffer.flush()
+        out = StandardOutput()
+        while part := stream.read(1 << 20):
+            out.write(part)
+        out.flush()
 
 
 def _document(version: "Version", path: str | None) -> dict[str, object]:
@@ -64,19 +61,3 @@ def _document(version: "Version", path: str | None) -> dict[str, object]:
         return {**document, "text": content.decode()}
     except UnicodeDecodeError:
         return {**document, "base64": base64.b64encode(content).decode()}
-
-
-def _printable(parts: Iterator[bytes]) -> Iterator[bytes]:
-    """Yield text in which control characters other than newline and tab are shown as escapes."""
-    import codecs
-
-    decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
-    for part in parts:
-        text = decoder.decode(part)
-        shown = (
-            character
-            if character.isprintable() or character in "\n\t"
-            else character.encode("unicode_escape").decode()
-            for character in text
-        )
-        yield "".join(shown).encode()

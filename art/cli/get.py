@@ -2,8 +2,9 @@
 
 import sys
 from dataclasses import replace
+from enum import Enum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 
 import typer
 
@@ -26,10 +27,22 @@ from art.errors import UsageError
 from art.render.plain import count_text, escape
 
 if TYPE_CHECKING:
+    from art.checkout import Got
     from art.surplus import Surplus
     from art.version import Version
 
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst")
+
+
+class Form(str, Enum):
+    """A form that content can be converted into."""
+
+    CSV = "csv"
+    JSON = "json"
+    PARQUET = "parquet"
+    MD = "md"
+    HTML = "html"
+    XLSX = "xlsx"
 
 
 @shared
@@ -47,6 +60,14 @@ def command(
     yes: Yes = False,
     as_zip: Annotated[bool, option("--zip", help="One zip file")] = False,
     as_tar: Annotated[bool, option("--tar", help="One tar file")] = False,
+    as_form: Annotated[
+        Form | None,
+        option(
+            "--as",
+            metavar="csv|json|parquet|md|html|xlsx",
+            help="Form to convert it into; with DEST -, to standard output",
+        ),
+    ] = None,
     partition: Partition = None,
     jobs: Jobs = None,
     remote: Place = None,
@@ -59,6 +80,10 @@ def command(
     alone; files that were changed are not overwritten without --force. With --exact, other files in
     DEST are listed, and removed when you agree.
 
+    With --as, tables, frames and arrays of at most two dimensions become csv, json, parquet, md, html
+    or xlsx, markdown becomes html, values become json. In json, NaN is null, and times, decimals and
+    bytes (base64) are texts. In xlsx, nothing is a formula.
+
     \b
     Examples:
       art get sales/report
@@ -67,17 +92,24 @@ def command(
       art get sales/data out/ -p region=eu
       art get sales/data@prod out/ --exact --yes
       art get models/churn@v7 --zip
+      art get sales/prices --as xlsx
+      art get sales/prices@v3 - --as json | jq length
       art get sales/data@prod data/ --remote s3://bucket/repo
     """
     if as_zip and as_tar:
         raise UsageError("--zip and --tar exclude each other")
+    if as_form and (as_zip or as_tar or exact):
+        raise UsageError("--as makes one file: it excludes --zip, --tar and --exact")
     where = parse_ref(ref, partition)
     if destination == "":
         raise UsageError("DEST is empty", hint="leave it out, or name a file or folder; here is .")
-    if destination == "-":
+    if destination == "-" and not as_form:
         raise UsageError("DEST - is no file", hint=f"art cat {ref}; a file of that name is ./-")
     repo = open_place(output, remote, remote_option, where.key or None)
     version = repo.version(replace(where, path=""))
+    if as_form:
+        _convert(output, version, as_form.value, destination, where.path, force, error_on_noop)
+        return
     archive = "zip" if as_zip else "tar" if as_tar else None
     if destination and not archive:
         _refuse_unmeant_archive(version, destination, where.path)
@@ -88,32 +120,68 @@ def command(
         surplus = version.surplus(destination, path=where.path)
         _confirm(output, surplus, yes=yes)
     got = version.get(destination, path=where.path, force=force, archive=archive)
-    output.say(
-        f"{version.ref}: {count_text(got.written, 'file')} written, {got.unchanged:,} unchanged"
-    )
+    _say(output, version, got)
     removed = surplus.remove() if surplus else 0
     if removed:
         output.say(f"{count_text(removed, 'file')} removed")
+    _show(output, version, got, surplus.paths if surplus else [])
+    check_noop(
+        not got.written and not removed,
+        f"all of {version.ref} is there already",
+        is_error=error_on_noop,
+    )
+
+
+def _say(output: Output, version: "Version", got: "Got") -> None:
+    output.say(
+        f"{version.ref}: {count_text(got.written, 'file')} written, {got.unchanged:,} unchanged"
+    )
+
+
+def _show(output: Output, version: "Version", got: "Got", removed: list[str]) -> None:
     path = str(got.path)
     output.show(
         escape(path) if sys.stdout.isatty() else path,  # elsewhere it is read by programs
         {
             "ref": version.ref,
             "id": version.id,
-            "path": str(got.path),
+            "path": path,
             "files": got.files,
             "written": got.written,
             "unchanged": got.unchanged,
             "size": got.size,
-            "removed": surplus.paths if surplus else [],
+            "removed": removed,
         },
     )
 
-    check_noop(
-        not got.written and not removed,
-        f"all of {version.ref} is there already",
-        is_error=error_on_noop,
-    )
+
+def _convert(
+    output: Output,
+    version: "Version",
+    form: str,
+    destination: str | None,
+    path: str,
+    force: bool,
+    error_on_noop: bool,
+) -> None:
+    """Take a version out in another form, into a file or to standard output."""
+    from art import convert
+
+    if destination != "-":
+        got = convert.get(version, form, destination, path=path, force=force)
+        _say(output, version, got)
+        _show(output, version, got, [])
+        said = f"{version.ref} is there as {form} already"
+        check_noop(not got.written, said, is_error=error_on_noop)
+        return
+    if output.is_json:
+        raise UsageError("--json describes a file, and DEST - is none", hint="name a file")
+    if form in ("parquet", "xlsx") and sys.stdout.isatty():
+        raise UsageError(f"{form} is nothing for a terminal", hint="name a file")
+    from art.cli.streams import StandardOutput
+
+    with StandardOutput() as stream:
+        convert.write(version, form, cast("BinaryIO", stream), path=path)
 
 
 def _confirm(output: Output, surplus: "Surplus", *, yes: bool) -> None:

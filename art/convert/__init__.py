@@ -58,7 +58,7 @@ def get(
 ) -> Got:
     """Take a version out in another form: into the file `to`, or into it where it is a folder. Otherwise
     as `Version.get`: the file is there whole or not at all, and another one stays unless `force`."""
-    target = _target(version, form, to, path)
+    target = _target(version, form, to, path).absolute()
     with checkout.beside(target) as temporary:
         made = Path(temporary) / "file"
         with made.open("xb") as stream:

@@ -108,3 +108,28 @@ def test_cat_shows_escapes_on_a_terminal(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
 
     assert run("cat", "odd").out == "a\\x1b[31m\\x00\\xff\tb\n"
+
+
+def test_get_as_another_form(repo: Repo, run: Runner, workplace: Path) -> None:
+    repo.table("prices", workplace / "data" / "eu" / "part-0.csv")
+
+    assert run("get", "prices", "--as", "json").out == f"{workplace / 'part-0.json'}\n"
+    assert '"price": 2.5' in (workplace / "part-0.json").read_text()
+    assert run("get", "prices", "--as", "json", "--json").json["unchanged"] == 1
+    run("get", "prices", "--as", "json", "--error-on-noop", code=9)
+    (workplace / "part-0.json").write_text("mine")
+    run("get", "prices", "--as", "json", code=5)
+    run("get", "prices", "--as", "json", "-f")
+    assert run("get", "sales/data@v1/eu/part-1.csv", "out/x.md", "--as", "md").code == 0
+    assert (workplace / "out" / "x.md").read_text().startswith("| day | price |")
+
+
+def test_get_as_another_form_to_standard_output(repo: Repo, run: Runner, workplace: Path) -> None:
+    out = run("get", "sales/data@v1/eu/part-0.csv", "-", "--as", "json").out
+
+    assert out == '[\n{"day": 1, "price": 2.5},\n{"day": 2, "price": 3.0}\n]\n'
+    run("get", "sales/data@v1/eu/part-0.csv", "-", "--as", "json", "--json", code=2)
+    for words in (["--zip"], ["--tar"], ["--exact"]):
+        run("get", "sales/data", "--as", "csv", *words, code=2)
+    assert "no table" in run("get", "sales/readme", "--as", "csv", code=2).error
+    run("get", "sales/data@v1/eu/part-0.csv", "--as", "yaml", code=2)
