@@ -4,10 +4,11 @@ import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
+from art.cli.about import Description, Input, Label, Meta, Partition, Tag, Texts, Title, Type
 from art.cli.common import (
     ErrorOnNoop,
     Jobs,
@@ -25,11 +26,12 @@ from art.cli.common import (
     show_published,
 )
 from art.errors import ArtError, NotFoundError, UsageError
+from art.render.plain import escape
 
 if TYPE_CHECKING:
     from art.repo import Published, Repo
 
-Texts = list[str] | None
+_SHOWN = (None, "table", "image", "from_python")  # of these, previews are made
 _STANDARD_INPUT = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 
 Key = Annotated[
@@ -73,6 +75,25 @@ Reference = Annotated[
     str | None,
     option("--reference", metavar="PATH|URL", help="Bytes to record and leave where they are"),
 ]
+Called = Annotated[
+    str | None,
+    option(
+        "--from-python",
+        metavar="MODULE:FUNCTION",
+        help="Object to save: what this returns, called without arguments, in this folder",
+    ),
+]
+Materializer = Annotated[
+    str | None,
+    option("--materializer", metavar="NAME", help="What saves the object, else found by its type"),
+]
+Pickle = Annotated[
+    bool,
+    option("--pickle", help="Pickled where nothing else saves it: loading a pickle runs code"),
+]
+NoPreview = Annotated[
+    bool, option("--no-preview", help="No head and statistics kept beside the content")
+]
 Progress = Annotated[
     str | None, option("--progress", metavar="PERCENT", help="Progress, updated in place")
 ]
@@ -83,27 +104,6 @@ Base = Annotated[
 ]
 Add = Annotated[Texts, option("--add", metavar="PATH", help="Path to put into the base")]
 Remove = Annotated[Texts, option("--rm", metavar="PATH", help="Path or glob to take out of it")]
-Title = Annotated[str | None, option("--title", metavar="TEXT", help="Title")]
-Description = Annotated[
-    str | None, option("-m", "--description", metavar="TEXT", help="Description, in markdown")
-]
-Meta = Annotated[
-    Texts, option("-M", "--meta", metavar="K=V|K:=JSON", help="Metadata: text, or := typed")
-]
-Label = Annotated[Texts, option("-l", "--label", metavar="LABEL", help="Label")]
-Tag = Annotated[Texts, option("-t", "--tag", metavar="TAG", help="Tag to set on it")]
-Partition = Annotated[Texts, option("-p", "--partition", metavar="K=V", help="Partition it is")]
-Input = Annotated[
-    Texts,
-    option(
-        "-i",
-        "--input",
-        metavar="REF",
-        help="Version it was made from",
-        autocompletion=complete_ref,
-    ),
-]
-Type = Annotated[str | None, option("--type", metavar="WORD", help="Type, else found out")]
 Set = Annotated[Texts, option("--set", metavar="K=V", help="Value of a name in {} in the key")]
 Always = Annotated[bool, option("--always", help="New version even if nothing changed")]
 Sign = Annotated[bool, option("--sign", help="Signed with an SSH key: art config get signing_key")]
@@ -134,6 +134,10 @@ def command(
     data: Data = None,
     value: Value = None,
     reference: Reference = None,
+    from_python: Called = None,
+    materializer: Materializer = None,
+    pickle: Pickle = False,
+    no_preview: NoPreview = False,
     progress: Progress = None,
     clamp: Clamp = False,
     base: Base = None,
@@ -167,6 +171,7 @@ def command(
       art create sales/data data/ -m "EU corrected" -M rows:=1200 -t prod
       tar c logs | art create logs - --name logs.tar
       art create accuracy --value 0.93
+      art create sales/prices --from-python prices:load
       art create churn/{date} model.bin --input sales/data@prod
       art create sales/data --base sales/data@v3 --add new.csv --rm 'old/*.csv'
       art create sales/report report.md --push
@@ -176,8 +181,10 @@ def command(
     key = None if anonymous else _key(words)
     kinds = {"markdown": markdown, "link": link, "table": table, "image": image, "data": data}
     kinds |= {"value": value, "reference": reference, "progress": progress, "base": base}
+    kinds |= {"from_python": from_python}
     kind = _only_kind(kinds, words)
     extras = {"text": text, "clamp": clamp, "add": add, "remove": rm}
+    extras |= {"materializer": materializer, "pickle": pickle}
     about: dict[str, Any] = {
         "title": title,
         "description": description,
@@ -195,8 +202,12 @@ def command(
         key = repo.expand_key(key, parse_pairs(set, "--set"))
     if sign:
         repo.check_can_sign(key, tag or ())
+    if no_preview and kind in _SHOWN:
+        about["preview"] = False
     if kind is None:
         made = _from_paths(repo, key, words, name, about)
+    elif from_python is not None:
+        made = _from_python(output, repo, key, from_python, about)
     else:
         made = _MAKERS[kind](repo, key, str(kinds[kind]), about)
     if sign:
@@ -254,19 +265,28 @@ def _only_kind(kinds: dict[str, str | None], words: list[str]) -> str | None:
     """Return which of the options that say what to keep is given, None for paths."""
     given = [kind for kind, word in kinds.items() if word is not None]
     if len(given) > 1:
-        raise UsageError(f"--{given[0]} and --{given[1]} are two versions: make one at a time")
+        first, second = map(_option_name, given[:2])
+        raise UsageError(f"{first} and {second} are two versions: make one at a time")
     if given and words:
         hint = "art create KEY --base REF --add PATH" if given == ["base"] else None
-        raise UsageError(f"path {words[0]!r} and --{given[0]} exclude each other", hint=hint)
+        kind = _option_name(given[0])
+        raise UsageError(f"path {words[0]!r} and {kind} exclude each other", hint=hint)
     return given[0] if given else None
+
+
+def _option_name(kind: str) -> str:
+    return "--" + kind.replace("_", "-")
 
 
 def _extras(extras: dict[str, Any], kind: str | None) -> dict[str, Any]:
     """Return the options that belong to one kind, and refuse them with another."""
     owners = {"text": "link", "clamp": "progress", "add": "base", "remove": "base"}
+    owners |= {"materializer": "from_python", "pickle": "from_python"}
     for name, value in extras.items():
         if value and owners[name] != kind:
-            raise UsageError(f"--{name.replace('remove', 'rm')} goes with --{owners[name]}")
+            raise UsageError(
+                f"--{name.replace('remove', 'rm')} goes with {_option_name(owners[name])}"
+            )
     return extras
 
 
@@ -274,20 +294,45 @@ def _from_paths(
     repo: "Repo", key: str | None, words: list[str], name: str, about: dict[str, Any]
 ) -> "Published":
     if words == ["-"]:
-        return repo.create_stream(key, sys.stdin.buffer, name=name, **about)
+        return _from_stream(repo, key, sys.stdin.buffer, name, about)
     if "-" in words:
         raise UsageError("- is standard input and stands alone", hint="a file of that name: ./-")
     if pipes := [word for word in words if _is_stream(word)]:
         if len(words) > 1:
             raise UsageError(f"{pipes[0]!r} is a pipe and stands alone", hint="art create KEY PIPE")
         with Path(pipes[0]).open("rb") as stream:
-            return repo.create_stream(key, stream, name=name, **about)
+            return _from_stream(repo, key, stream, name, about)
     if not words:
         raise _nothing_to_keep(key)
     for word in words:
         if word[:1] in "{[" and not Path(word).exists():
             raise UsageError(f"no file {word!r}", hint=f"a JSON value: art create {key} --data ...")
     return repo.create(key, *words, **about)
+
+
+def _from_stream(
+    repo: "Repo", key: str | None, stream: BinaryIO, name: str, about: dict[str, Any]
+) -> "Published":
+    about.pop("preview", None)  # of a stream none is made
+    return repo.create_stream(key, stream, name=name, **about)
+
+
+def _from_python(
+    output: Output, repo: "Repo", key: str | None, word: str, about: dict[str, Any]
+) -> "Published":
+    """Save what a function of the user's returns."""
+    import warnings
+
+    from art.cli.called import call, importable
+
+    with importable():  # its classes are looked up by name when it is saved
+        value = call(output, word)
+        with warnings.catch_warnings(record=True) as warned:
+            warnings.simplefilter("always")
+            made: Published = repo.save(value, key, **about)
+    for warning in warned:
+        output.say(f"warning: {escape(str(warning.message))}")
+    return made
 
 
 def _is_stream(word: str) -> bool:
