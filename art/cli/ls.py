@@ -77,13 +77,15 @@ def command(
 ) -> None:
     """List artifacts, the latest version of each
 
-    With --label or --partition, the latest version of each that has them.
+    With --label or --partition, the latest version of each that has them. The columns rows, columns,
+    width, height, shape and dtype say of tables, pictures and arrays what their manifests do.
 
     \b
     Examples:
       art ls
       art ls 'sales/*' --tag prod
       art ls -a --since 7d -o csv --columns ref,size,metadata.rows
+      art ls --type table --columns key,version,rows,columns
       art ls -o ids | xargs -n1 art inspect
       art ls 'sales/*' --remote s3://bucket/repo
     """

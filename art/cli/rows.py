@@ -17,7 +17,10 @@ if TYPE_CHECKING:
 COLUMNS = [
     "key", "version", "ref", "id", "type", "size", "files", "created", "author", "about", "title",
     "description", "labels", "partitions", "metadata", "tags", "state", "progress",
+    "rows", "columns", "width", "height", "shape", "dtype",
 ]  # fmt: skip
+_OF_FORMAT = ("rows", "columns", "width", "height", "shape", "dtype")
+_RIGHT = ("size", "files", "version", "rows", "width", "height")
 
 
 class Format(str, Enum):
@@ -32,7 +35,8 @@ class Format(str, Enum):
 
 Number = Annotated[int | None, option("-n", "--number", metavar="N", min=0, help="At most so many")]
 Columns = Annotated[
-    str | None, option("--columns", metavar="A,B", help="Columns: " + " ".join(COLUMNS))
+    str | None,
+    option("--columns", metavar="A,B", help=f"Columns: {' '.join(COLUMNS)} metadata.NAME"),
 ]
 Form = Annotated[
     Format | None,
@@ -65,8 +69,8 @@ def show_rows(
     elif format is Format.IDS:
         sys.stdout.writelines(f"{row.id}\n" for row in rows)
     elif format is Format.CSV:
-        documents = (_document(repo, row) for row in rows)
-        cells = [[_value(document, name) for name in columns] for document in documents]
+        pairs = ((_document(repo, row), row) for row in rows)
+        cells = [[_value(document, row, name) for name in columns] for document, row in pairs]
         sys.stdout.write(plain.csv_text(columns, cells))
     else:
         sys.stdout.write(_table(repo, rows, columns))
@@ -76,12 +80,13 @@ def parse_columns(text: str | None, default: Sequence[str]) -> Sequence[str]:
     """Return the names in `a,b`; `metadata.NAME` is one value of the metadata."""
     if text is None:
         return default
+    known = f"columns: {' '.join(COLUMNS)} metadata.NAME"
     names = [name.strip() for name in text.split(",") if name.strip()]
     for name in names:
         if name not in COLUMNS and not name.startswith("metadata."):
-            raise UsageError(f"no column {name!r}", hint="columns: " + " ".join(COLUMNS))
+            raise UsageError(f"no column {name!r}", hint=known)
     if not names:
-        raise UsageError("--columns names no column", hint="columns: " + " ".join(COLUMNS))
+        raise UsageError("--columns names no column", hint=known)
     return names
 
 
@@ -116,7 +121,7 @@ def _table(repo: "Repo", rows: Sequence["Record"], columns: Sequence[str]) -> st
     width = shutil.get_terminal_size().columns if is_terminal else None
     shows = [_show(repo, name, is_terminal=is_terminal) for name in columns]
     cells = [[show(row) for show in shows] for row in rows]
-    right = [place for place, name in enumerate(columns) if name in ("size", "files", "version")]
+    right = [place for place, name in enumerate(columns) if name in _RIGHT]
     keep = [place for place, name in enumerate(columns) if name in ("key", "version", "ref", "id")]
     header = [name.upper() for name in columns]
     return plain.listing_text(header, cells, right=right, width=width, keep=keep)
@@ -134,7 +139,22 @@ def _show(repo: "Repo", name: str, *, is_terminal: bool) -> Callable[["Record"],
         return lambda row: f"{row.type}, damaged" if row.id in marks else row.type
     if name == "id" and is_terminal:
         return lambda row: row.id[:15]
-    return _CELLS.get(name) or (lambda row: _text(_value(record_document(row), name)))
+    if name in _OF_FORMAT:
+        return lambda row: _format_text(row, name)
+    return _CELLS.get(name) or (lambda row: _text(_value(record_document(row), row, name)))
+
+
+def _format_text(row: "Record", name: str) -> str:
+    """Return what the manifest says of the content, such as "day, price" or "100 x 3"."""
+    value = _of_format(row, name)
+    if not isinstance(value, list):
+        return _text(value)
+    return (" x " if name == "shape" else ", ").join(map(_text, value))
+
+
+def _of_format(row: "Record", name: str) -> Any:
+    format = row.about.get("format")
+    return format.get(name) if isinstance(format, dict) else None
 
 
 def _text(value: Any) -> str:
@@ -143,7 +163,9 @@ def _text(value: Any) -> str:
     return value if isinstance(value, str) else plain.json_text(value)
 
 
-def _value(document: dict[str, Any], name: str) -> Any:
+def _value(document: dict[str, Any], row: "Record", name: str) -> Any:
+    if name in _OF_FORMAT:
+        return _of_format(row, name)
     if name == "version":
         return document["number"] and f"v{document['number']}"
     if name == "created":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from pathlib import Path
 
 import pytest
 
@@ -141,3 +142,31 @@ def test_names_are_escaped(repo: Repo, run: Runner) -> None:
     assert "\x1b" not in run("ls", "evil", "-o", "csv", "--columns", "title").out
     assert run("ls", "evil", "--json").json[0]["title"] == "\x1b[31mred\nline"
     assert "\x1b" not in run("ls", "evil", "--json").out
+
+
+def test_columns_say_what_manifests_do_of_the_content(
+    repo: Repo, run: Runner, workplace: Path
+) -> None:
+    (workplace / "t.csv").write_text("day,price\n1,2\n3,4\n")
+    repo.table("t", workplace / "t.csv")
+    names = "key,rows,columns,shape,dtype,width,height"
+
+    lines = run("ls", "t", "--columns", names).out.splitlines()
+    assert lines[1].split() == ["t", "2", "day,", "price"]
+    assert run("log", "t", "--columns", "rows").out.split() == ["ROWS", "2"]
+    text = run("ls", "t", "-o", "csv", "--columns", names).out
+    assert next(csv.DictReader(io.StringIO(text)))["columns"] == '["day", "price"]'
+
+
+def test_shapes_of_arrays_are_a_column(repo: Repo, run: Runner) -> None:
+    numpy = pytest.importorskip("numpy")
+    repo.save(numpy.zeros((4, 2), "float32"), "a")
+
+    lines = run("ls", "a", "--columns", "shape,dtype").out.splitlines()
+    assert lines[1] == "4 x 2  float32"
+
+
+def test_an_unknown_column_is_told_the_known_ones(run: Runner) -> None:
+    hint = run("ls", "--columns", "key,nope", code=2).err.splitlines()[-1]
+
+    assert all(name in hint for name in ("key", "shape", "metadata.NAME"))
