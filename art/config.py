@@ -15,7 +15,7 @@ from art.errors import UsageError
 from art.model import Document
 
 _NAME = "config.yaml"
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 
 
 def _text(value: str) -> str:
@@ -44,7 +44,7 @@ def _span(value: str) -> str:
 
 def span_seconds(text: str) -> float:
     """Return how many seconds a span such as `14d` is. Raise ValueError."""
-    found = re.fullmatch(r"([0-9]{1,6})\s*([smhdw])", text)
+    found = re.fullmatch(r"([0-9]{1,6})\s*([smhdwy])", text)
     if not found:
         raise ValueError("a span such as 12h or 14d")
     return float(int(found.group(1)) * _UNITS[found.group(2)])

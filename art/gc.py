@@ -506,6 +506,15 @@ class Collector:
             plan.where, freed - made, len(gone), swept, len(waiting), sum(waiting.values())
         )
 
+    def sweep_temporary(self) -> None:
+        """Delete what killed transfers left in `tmp/` of a shared store, when it is a day old."""
+        if not self._is_shared:
+            return
+        now = self._backend.clock() / 1e9
+        for item in list(self._backend.walk("tmp")):
+            if now - item.modified > _MARK_SECONDS:
+                self._backend.delete(item.name)
+
     def remove(self, payload: str) -> tuple[Collected, int]:
         """Remove now all that only a purged payload has; return what that came to, and how many of its
         bytes others need."""

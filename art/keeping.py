@@ -60,7 +60,9 @@ class Keeping:
             plan = collector.plan()
             if remote is None and plan.foul.is_new:
                 self._forget_copies()
-            return collector.execute(plan)
+            done = collector.execute(plan)
+            collector.sweep_temporary()
+            return done
 
     def _put_stubs(self, backend: Backend, index: Index) -> None:
         """Finish purges of which only the state is there."""

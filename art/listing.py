@@ -23,8 +23,8 @@ SORTS: dict[str, Callable[[Record], Any]] = {
     "title": lambda record: (record.title or "", record.key or ""),
 }
 _NEWEST_FIRST = ("created", "size", "files", "number")
-_SPAN = re.compile(r"([0-9]{1,6})\s*([smhdw])")
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_SPAN = re.compile(r"([0-9]{1,6})\s*([smhdwy])")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 
 
 @dataclass(frozen=True)

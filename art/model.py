@@ -34,6 +34,11 @@ def check_key(key: str) -> str:
     size = len(key.encode("utf-8", "surrogatepass"))
     if size > 255:
         raise UsageError(f"key is {size} bytes long, at most 255 are possible")
+    if "@" in key and _SEGMENT.fullmatch(key[0]):
+        raise UsageError(
+            f"{key!r} names a version, and a key was expected",
+            hint=f"{key.partition('@')[0]} alone",
+        )
     for segment in key.split("/"):
         if not _SEGMENT.fullmatch(segment) or segment.endswith(".yaml"):
             raise UsageError(

@@ -25,7 +25,8 @@ class Policy:
 
     `keep_last` counts versions by number; 0 gives up the newest, too, which otherwise always stays.
     `keep_daily`, `keep_weekly` and `keep_monthly` keep the newest version of each of so many days,
-    ISO weeks and months that have one, all in UTC. Spans are texts such as `12h`, `30d` and `8w`.
+    ISO weeks and months that have one, all in UTC. Spans are texts such as `12h`, `30d`, `8w` and `1y`,
+    which is 365 days.
     With `older_than` what is not older stays, with `unreferenced` what something refers to.
     """
 
@@ -202,7 +203,7 @@ def _count(value: object, name: str) -> int:
 
 def _span(value: object, name: str) -> str:
     if not isinstance(value, str) or parse_span(value) is None:
-        raise UsageError(f"{name} is {value!r}, expected a span such as 12h, 30d or 8w")
+        raise UsageError(f"{name} is {value!r}, expected a span such as 12h, 30d, 8w or 1y")
     return value
 
 

@@ -11,6 +11,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from art import catalog as catalogs
 from art.backend import LocalBackend
@@ -19,6 +20,7 @@ from art.config import Config
 from art.errors import ArtError, CorruptError, DeniedError, UnavailableError
 from art.evidence import Awaited
 from art.index import Index, Record
+from art.marks import read_marks
 from art.model import ANONYMOUS, glob_pattern, unescape
 from art.objects import StoredPayload, layout_directory
 from art.pack import Location
@@ -216,6 +218,7 @@ def examine(
     findings += _examine_names(backend)
     findings += _examine_manifests(store, index)
     findings += _examine_logs(store, index)
+    findings += _examine_marks(backend, index)
     awaited = Awaited(backend)  # first: what is there soon is known to be then
     unknown = _unpublished(findings, unpublished)
     findings += _examine_payloads(store, index, unknown, awaited, is_thorough=is_thorough)
@@ -241,6 +244,17 @@ def _examine_surroundings(backend: LocalBackend, config: Config) -> list[Finding
         findings.append(Finding("error", error.message, error.hint))
     if not os.access(backend.root, os.W_OK):
         findings.append(Finding("warning", f"{backend.root} is read-only: nothing can be created"))
+    return findings
+
+
+def _examine_marks(backend: LocalBackend, index: Index) -> list[Finding]:
+    """Tell of the versions that a repair could not heal."""
+    findings = []
+    for id, why in read_marks(backend).items():
+        for record in index.ask(partial(Index.by_id, prefix=id)):
+            if record.state not in ("purged", "moved"):
+                text = f"{record.ref} is damaged, and could not be healed: {why}"
+                findings.append(Finding("error", text, "art fsck --repair --from PATH"))
     return findings
 
 

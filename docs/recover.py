@@ -147,4 +147,4 @@ def main(store, target):
 
 if __name__ == "__main__":
     at, to = Path(sys.argv[1]), Path(sys.argv[2]).resolve()
-    sys.exit(main(at / ".art" if (at / ".art").is_dir() else at, to))
+    sys.exit(f"{to} is there" if to.exists() else main(at / ".art" if (at / ".art").is_dir() else at, to))

@@ -192,6 +192,13 @@ def test_a_repository_with_an_unknown_feature_is_not_read(
     assert not target.exists()
 
 
+def test_a_target_that_is_there_is_left_alone(repo: Repo, target: Path) -> None:
+    target.mkdir()
+    said = recover(repo.root, target, code=1)
+    assert "is there" in said
+    assert "Traceback" not in said
+
+
 def test_the_script_is_small() -> None:
     text = SCRIPT.read_text()
     assert len(text.splitlines()) <= 150

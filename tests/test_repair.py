@@ -227,6 +227,7 @@ def test_a_version_that_is_known_to_be_damaged_is_named_until_it_is_healed(
     repo.execute_repair(repo.plan_repair(data=True))
     report = repo.fsck()  # reads no bytes
     assert [(each.kind, each.refs) for each in report.notices] == [("marked", ("k@v1",))]
+    assert any("k@v1 is damaged, and" in found.message for found in repo.doctor())
     assert not repo.execute_repair(repo.plan_repair(data=True, source="data")).left
     assert not repo.damaged_versions()
     assert not repo.fsck().notices

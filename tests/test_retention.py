@@ -11,8 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from art.config import span_seconds
 from art.errors import UsageError
 from art.index import Record
+from art.listing import parse_span
 from art.retention import Decision, Policy, check_flag, check_rule, check_words, decide, policy_of
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)  # a Saturday
@@ -83,6 +85,13 @@ FIVE = [version(number, NOW - timedelta(days=10 - number)) for number in range(1
 )
 def test_a_rule_keeps_what_it_says(policy: Policy, expected: list[int]) -> None:
     assert kept(FIVE, policy) == expected
+
+
+def test_a_year_is_365_days() -> None:
+    assert parse_span("1y") == parse_span("365d")
+    assert span_seconds("2y") == 2 * 365 * 86400
+    with pytest.raises(ValueError, match="span"):
+        span_seconds("1q")
 
 
 def test_rules_add_up() -> None:

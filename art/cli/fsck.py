@@ -240,8 +240,16 @@ def _plan_summary(plan: "RepairPlan") -> Iterator[str]:
     if plan.report.is_whole and not plan.steps:
         yield "nothing is damaged"
     else:
-        left = f"{len(plan.left):,} of them cannot be healed; {_FILES}" if plan.left else ""
-        yield f"{found}, {left or 'all can be healed'}"
+        yield f"{found}, {_which(len(plan.report.problems), len(plan.left))}"
+
+
+def _which(found: int, left: int) -> str:
+    """Return how many of the problems that were found cannot be healed."""
+    if not left:
+        return "which can be healed" if found == 1 else "all can be healed"
+    if left < found:
+        return f"{left:,} of them cannot be healed; {_FILES}"
+    return f"{'which' if found == 1 else 'all of which'} cannot be healed; {_FILES}"
 
 
 def _repaired(repaired: "Repaired") -> Iterator[str]:

@@ -46,7 +46,8 @@ def command(
 
     Live versions keep theirs, and so does what a tag names or a live version was made from. Deleted
     versions keep them for a grace period, in which `art restore` brings them back. At a remote, packs
-    are marked first, and deleted by a later run: others may be pushing.
+    are marked first, and deleted by a later run: others may be pushing. What pushes that were killed
+    left there goes when it is a day old.
 
     \b
     Examples:

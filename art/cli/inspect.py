@@ -50,9 +50,13 @@ def command(
       art inspect sales/data@prod --remote origin
     """
     where = parse_ref(ref, partition)
-    version = open_place(output, remote, remote_option, where.key or None).version(where)
+    repo = open_place(output, remote, remote_option, where.key or None)
+    version = repo.version(where)
+    damage = repo.damaged_versions().get(version.id)
+    if damage is not None:
+        output.say(f"{version.ref} is damaged, and could not be healed: {damage}")
     if output.is_json:
-        output.show("", _document(version))
+        output.show("", {**_document(version), "damage": damage})
     elif raw:
         from art.document import dump_plain
         from art.render.plain import escape_lines

@@ -7,7 +7,6 @@ import typer
 
 from art.cli.common import (
     ErrorOnNoop,
-    Key,
     Output,
     Partition,
     Ref,
@@ -21,6 +20,7 @@ from art.cli.common import (
     record_document,
     shared,
 )
+from art.errors import UsageError
 from art.render import plain
 
 if TYPE_CHECKING:
@@ -30,6 +30,12 @@ app = group("Give versions movable names")
 
 Name = Annotated[
     str, typer.Argument(help="Name of the tag", metavar="TAG", autocompletion=complete_tag)
+]
+TaggedKey = Annotated[
+    str, typer.Argument(help="Key, or KEY@TAG", metavar="KEY", autocompletion=complete_key)
+]
+TagOfKey = Annotated[
+    str | None, typer.Argument(help="Name of the tag", metavar="[TAG]", autocompletion=complete_tag)
 ]
 Sign = Annotated[bool, option("--sign", help="Signed with an SSH key: art config get signing_key")]
 Message = Annotated[str | None, option("-m", "--message", metavar="TEXT", help="Why")]
@@ -90,26 +96,34 @@ def list_tags(
 @app.command("delete")
 @shared
 def delete_tag(
-    output: Output, key: Key, tag: Name, message: Message = None, force: Force = False
+    output: Output,
+    key: TaggedKey,
+    tag: TagOfKey = None,
+    message: Message = None,
+    force: Force = False,
+    sign: Sign = False,
 ) -> None:
     """Take a tag away; its history stays
 
     \b
     Examples:
       art tag delete sales/report staging
+      art tag delete sales/report@staging
     """
-    _show(output, open_repo(output).untag(key, tag, message=message, force=force))
+    key, tag = _split(key, tag)
+    _show(output, open_repo(output).untag(key, tag, message=message, force=force, sign=sign))
 
 
 @app.command("history")
 @shared
-def show_history(output: Output, key: Key, tag: Name) -> None:
+def show_history(output: Output, key: TaggedKey, tag: TagOfKey = None) -> None:
     """Show every move of a tag, newest first
 
     \b
     Examples:
       art tag history sales/report prod
     """
+    key, tag = _split(key, tag)
     moves = open_repo(output).tag_history(key, tag)
     cells = [
         [
@@ -133,8 +147,8 @@ def show_history(output: Output, key: Key, tag: Name) -> None:
 @shared
 def move_back(
     output: Output,
-    key: Key,
-    tag: Name,
+    key: TaggedKey,
+    tag: TagOfKey = None,
     message: Message = None,
     force: Force = False,
     sign: Sign = False,
@@ -145,7 +159,19 @@ def move_back(
     Examples:
       art tag back sales/report prod -m "v4 is broken"
     """
+    key, tag = _split(key, tag)
     _show(output, open_repo(output).tag_back(key, tag, message=message, force=force, sign=sign))
+
+
+def _split(key: str, tag: str | None) -> tuple[str, str]:
+    """Return key and tag, which may be given as one reference."""
+    head, _, named = key.partition("@")
+    if not (tag or named) or (tag and named):
+        raise UsageError(
+            f"{key!r} and {tag!r} are two tags" if tag else f"which tag of {key} is not said",
+            hint=f"art tag list {head}",
+        )
+    return head, tag or named
 
 
 def _show(output: Output, move: "TagMove") -> None:

@@ -44,10 +44,17 @@ class Changing(Objects):
         return self._signed_changes(sign).tag(record, check_tag(tag), message, force=force)
 
     def untag(
-        self, key: str, tag: str, *, message: str | None = None, force: bool = False
+        self,
+        key: str,
+        tag: str,
+        *,
+        message: str | None = None,
+        force: bool = False,
+        sign: bool = False,
     ) -> TagMove:
         """Take a tag away; its history stays."""
-        return self._changes().untag(check_key(key), check_tag(tag), message, force=force)
+        changes = self._signed_changes(sign)
+        return changes.untag(check_key(key), check_tag(tag), message, force=force)
 
     def tag_history(self, key: str, tag: str) -> list[TagMove]:
         """Return all moves of a tag, newest first."""

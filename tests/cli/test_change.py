@@ -74,6 +74,19 @@ def test_note_needs_something_to_say(run: Runner) -> None:
     run("note", "report", code=2)
 
 
+def test_key_and_tag_may_be_one_reference(repo: Repo, run: Runner) -> None:
+    repo.tag("report@v2", "prod")
+    repo.tag("report@v1", "prod")
+    assert len(run("tag", "history", "report@prod", "--json").json) == 2
+    run("tag", "back", "report@prod")
+    assert repo.version("report@prod").number == 2
+    run("tag", "delete", "report@prod")
+    assert repo.tags("report") == {}
+    assert "art tag list report" in run("tag", "delete", "report", code=2).err
+    run("tag", "delete", "report@prod", "other", code=2)
+    assert "names a version" in run("fsck", "report@v2", code=2).error
+
+
 def test_delete_of_one_version_and_back(repo: Repo, run: Runner) -> None:
     result = run("delete", "report@v2")
 
@@ -226,7 +239,7 @@ def test_nothing_to_do_is_an_error_only_where_that_is_asked_for(
     run("delete", "g@v1", "--error-on-noop")
     run("delete", "g@v1", "--error-on-noop", code=9)
     run("delete", "g", "--yes", "--error-on-noop", code=9)
-    run("delete", "g@v1", code=4)
+    run("delete", "g@v1", "--error-on-noop", code=9)
     monkeypatch.setenv("ART_ERROR_ON_NOOP", "1")
     run("create", "f", "f.txt", "--title", "other")
     failed = run("create", "f", "f.txt", "--title", "other", "--json", code=9)

@@ -72,7 +72,7 @@ def test_repair_shows_what_it_would_do_then_does_it(stored: Path, run: Runner) -
     broken = path.read_bytes()
     plan = run("fsck", "--data", "--repair", "--dry-run", code=8)
     assert f"would restore packs/{path.stem[:2]}/{path.name} from origin" in plan.out
-    assert "1 problem, all can be healed" in plan.out
+    assert "1 problem, which can be healed" in plan.out
     assert path.read_bytes() == broken
     done = run("fsck", "--data", "--repair")
     assert done.out.splitlines()[-1] == "all is healed"

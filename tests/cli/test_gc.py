@@ -10,8 +10,16 @@ from tests.conftest import Runner
 from tests.support_gc import age
 
 _ZERO = {
-    **{"freed_bytes": 0, "packs": 0, "swept": 0, "waiting": 0, "waiting_bytes": 0},
-    **{"restorable": 0, "young": 0, "young_bytes": 0, "young_until": None, "spread_bytes": 0},
+    "freed_bytes": 0,
+    "packs": 0,
+    "swept": 0,
+    "waiting": 0,
+    "waiting_bytes": 0,
+    "restorable": 0,
+    "young": 0,
+    "young_bytes": 0,
+    "young_until": None,
+    "spread_bytes": 0,
 }
 
 
@@ -113,11 +121,14 @@ def test_at_a_remote_what_is_marked_is_told(
     run("remote", "add", "origin", str(remote))
     make(repo, files)
     run("push")
+    (remote / "tmp").mkdir(exist_ok=True)
+    (remote / "tmp" / "12-left").write_bytes(b"by a push that was killed")
     result = run("gc", "--remote", "origin", "--grace", "0s", "--yes", "--dry-run")
     assert "needed by no version, wait until 20" in result.err
     age(remote, 2)
     result = run("gc", "--remote", "origin", "--grace", "0s", "--yes")
     assert "0 packs deleted, 2 versions swept; " in result.out
+    assert not (remote / "tmp" / "12-left").exists()
     assert "marked for a later run" in result.out
     age(remote, 2)
     shown = run("gc", "--remote", "origin", "--grace", "0s", "--json").json
