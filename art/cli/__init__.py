@@ -14,12 +14,12 @@ from types import ModuleType
 
 import typer
 
-from art.cli.common import grouped_help, root
+from art.cli.common import EndedError, grouped_help, root
 from art.errors import ArtError, DeniedError, StorageError, UsageError
 
 COMMANDS = {
     "Start": ["init", "clone", "demo"],
-    "Publish": ["create", "progress", "tag", "note", "cp", "mv", "settings"],
+    "Publish": ["create", "watch", "progress", "tag", "note", "cp", "mv", "settings"],
     "Look": ["ls", "log", "inspect", "diff", "status", "resolve", "du"],
     "Take out": ["get", "cat", "verify"],
     "Exchange": ["remote", "push", "fetch", "pull", "export", "import"],
@@ -65,6 +65,8 @@ def main(words: list[str] | None = None) -> int:
         if isinstance(stop.__context__, BrokenPipeError):
             return _broken_pipe()
         code = stop.code if isinstance(stop.code, int) else 1
+    except EndedError as end:
+        return end.exit_code
     except KeyboardInterrupt:
         code = 130
     except Exception as error:  # noqa: BLE001 - the one place where nothing may pass

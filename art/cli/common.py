@@ -29,6 +29,14 @@ P = ParamSpec("P")
 _SHELL = frozenset(" '\"\\$`!*?[](){}<>|&;#~^")
 
 
+class EndedError(Exception):
+    """A command was ended from outside, as it is meant to be: nothing is said, only the exit code."""
+
+    def __init__(self, exit_code: int) -> None:
+        super().__init__(exit_code)
+        self.exit_code = exit_code
+
+
 @dataclass
 class Output:
     """How the user wants to be answered: the result on stdout, everything else on stderr."""
