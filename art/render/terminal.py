@@ -8,13 +8,10 @@ from a repository reaches the terminal as anything but text and checked links.
 from __future__ import annotations
 
 import importlib
-import io
-import logging
 import os
 import re
 import sys
 import time
-import warnings
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -23,6 +20,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from art import tabledata, tables
 from art.errors import UsageError
+from art.render import pictures
 from art.render.manifest import manifest_fields
 from art.render.plain import (
     LineReporter,
@@ -47,12 +45,9 @@ if TYPE_CHECKING:
 
 TEXT_LIMIT = 256 << 10
 LINE_LIMIT = 200
-IMAGE_LIMIT = 64 << 20
-PIXEL_LIMIT = 64_000_000
 CELL_WIDTH = 40
 NAMED_COLUMNS = 20
 
-IMAGE_FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
 _IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".gif", ".webp", ".bmp", ".tif", ".tiff")
 _LINK = re.compile(r"(?:https?|ftp|file)://[^\x00-\x20\x7f-\x9f]+|mailto:[^\x00-\x20\x7f-\x9f]+")
 _NUMBER = re.compile(r"[-+]?[0-9.,]+(?:[eE][-+]?[0-9]+)?%?")
@@ -272,8 +267,8 @@ class _Page:
             self.note(f"image, {sides} pixels; pip install 'art-vcs[images]' shows it here")
             return
         with version.open() as stream:
-            data = stream.read(IMAGE_LIMIT + 1)
-        words, picture = _picture(images, data)
+            data = stream.read(pictures.IMAGE_LIMIT + 1)
+        words, picture = pictures.decoded(images, data)
         self.note(words)
         if self.console.color_system is not None and picture.width * picture.height:
             self.console.print(_image(picture, self.stream, self.console.width))
@@ -406,65 +401,19 @@ def _left_out(folders: int, files: int) -> Iterator[str]:
 # --- images ---------------------------------------------------------------------------------------
 
 
-def _picture(images: Any, data: bytes) -> tuple[str, Any]:
-    """Return format and size in words, and a picture of at most 2,000 pixels a side.
-
-    Raise UsageError where it is no image, damaged, or too large to be decoded.
-    """
-    if len(data) > IMAGE_LIMIT:
-        raise UsageError(f"image of more than {IMAGE_LIMIT >> 20} MiB")
-    bombs = (images.DecompressionBombError, images.DecompressionBombWarning)
-    _hush("PIL")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            warnings.simplefilter("error", images.DecompressionBombWarning)
-            return _decoded(images, data)
-    except bombs as error:
-        raise UsageError(f"image of more than {PIXEL_LIMIT // 10**6} million pixels") from error
-    except images.UnidentifiedImageError as error:
-        raise UsageError(f"not an image: none of {', '.join(IMAGE_FORMATS)}") from error
-    except (OSError, ValueError, SyntaxError, EOFError) as error:
-        raise UsageError(f"the image cannot be decoded ({error})") from error
-
-
-def _decoded(images: Any, data: bytes) -> tuple[str, Any]:
-    """Only formats that Pillow decodes itself are tried: for others it would start programs."""
-    picture = images.open(io.BytesIO(data), formats=IMAGE_FORMATS)
-    if picture.width * picture.height > PIXEL_LIMIT:
-        raise images.DecompressionBombError
-    words = f"{picture.format}, {picture.width} x {picture.height} pixels"
-    picture.draft("RGB", (2000, 2000))  # spares a JPEG being decoded in full
-    picture.thumbnail((2000, 2000))
-    return words, picture.convert("RGB")
-
-
-def _hush(library: str) -> None:
-    """Let a library not log to the terminal what is told to the user in other words."""
-    logging.getLogger(library).addHandler(logging.NullHandler())
-
-
 def _image(picture: Any, stream: TextIO, width: int) -> RenderableType:
     """Return the best form the terminal has: kitty, sixel, else half blocks."""
     if not _answers(stream):
         return _HalfBlocks(picture, width)
-    _hush("textual_image")  # it logs a traceback where a terminal does not answer
+    pictures.hush("textual_image")  # it logs a traceback where a terminal does not answer
     try:
         forms = importlib.import_module("textual_image.renderable")
     except ImportError:
         return _HalfBlocks(picture, width)
     if forms.Image not in (forms.TGPImage, forms.SixelImage):
         return _HalfBlocks(picture, width)
-    columns, rows = _cells(picture, picture.width / 8, width)
+    columns, rows = pictures.cells(picture, picture.width / 8, width)
     return forms.Image(picture, columns, rows)  # type: ignore[no-any-return]
-
-
-def _cells(picture: Any, columns: float, width: int) -> tuple[int, int]:
-    """Return how many columns and rows to take: a cell is about twice as high as it is wide."""
-    columns = min(columns, width, 120)
-    rows = columns * picture.height / picture.width / 2
-    scale = min(1.0, 60 / rows)
-    return max(1, round(columns * scale)), max(1, round(rows * scale))
 
 
 def _answers(stream: TextIO) -> bool:
@@ -479,7 +428,7 @@ class _HalfBlocks:
     """A picture in which each character cell is two pixels, one above the other."""
 
     def __init__(self, picture: Any, width: int) -> None:
-        columns, rows = _cells(picture, picture.width, width)
+        columns, rows = pictures.cells(picture, picture.width, width)
         self._pixels = picture.resize((columns, rows * 2))
 
     def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
