@@ -50,6 +50,8 @@ _UNREADABLE = (
 # What libraries raise for headers that cannot be.
 _IMPOSSIBLE = (ValueError, LookupError, OverflowError, RecursionError, struct.error)
 
+_NO_FILES = ("swept", "purged", "damaged")
+
 Item = tuple[Node, "_Bytes | StoredPayload", str]
 
 
@@ -110,24 +112,69 @@ class Exporter:
         self._index = index
         self._backend = backend
         self._bring = bring
+        self._keys: set[str | None] = set()
         self.left: list[str] = []
         """Deleted versions of which the archive has no files, as they are nowhere any more."""
+        self.damaged: dict[str, ArtError] = {}
+        """Versions and keys that the archive has nothing of, or no files, and why."""
+        self._is_careful = False
+
+    def weigh(self, keys: list[str | None], single: list[Record]) -> tuple[int, int]:
+        """Return how many files `write` would write, and how many bytes those are, unpacked: every
+        version has all of its own."""
+        records = [r for key in keys for r in self._index.ask(partial(_known, key=key))] + single
+        self._keys = set(keys)
+        weighed = [
+            r
+            for r in records
+            if r.payload and r.state not in _NO_FILES and not self._is_moved_within(r)
+        ]
+        return sum(r.files or 0 for r in weighed), sum(r.size or 0 for r in weighed)
 
     def write(self, target: Path, keys: list[str | None], single: list[Record]) -> Got:
-        """Write keys with all their history, None for all that is keyless, and single versions."""
+        """Write keys with all their history, None for all that is keyless, and single versions. What is
+        damaged is left out, unless it is all there is."""
         kind = kind_of(target)
+        self._keys = set(keys)
+        try:
+            return write_archive(self._items(keys, single), target, kind)
+        except (CorruptError, NotFoundError):
+            if len(single) == 1 and not keys:
+                raise
+        self._is_careful = True  # looks at all of a version before it begins to write it
+        self.left.clear()
         return write_archive(self._items(keys, single), target, kind)
+
+    def _checked(self, name: str, make: Callable[[], Iterator[Item]]) -> Iterator[Item]:
+        """Yield some items, none of them where one is damaged and that was met before."""
+        if self._is_careful:
+            try:
+                for node, content, _ in make():
+                    for _part in content.content(node) if node.is_file else ():
+                        pass
+            except (CorruptError, NotFoundError) as error:
+                self.damaged[name] = error
+                return
+        yield from make()
 
     def _items(self, keys: list[str | None], single: list[Record]) -> Iterator[Item]:
         yield _document(HEAD, documents.encode(_head(self._store)))
         for key in keys:
             yield from self._key(key)
         for record in single:
-            yield from self._single(record)
+            yield from self._checked(record.ref, partial(self._single, record))
         yield _document(END, b"")
 
     def _key(self, key: str | None) -> Iterator[Item]:
         records = self._index.ask(lambda index: _known(index, key))[::-1]
+        name = "what is keyless" if key is None else key
+        yield from self._checked(name, partial(self._documents, key, records))
+        if name in self.damaged:
+            return
+        for record in records:
+            yield from self._checked(record.ref, partial(self._files, record))
+
+    def _documents(self, key: str | None, records: list[Record]) -> Iterator[Item]:
         logs = [Log(key, name) for name in self._store.catalog.logs(key)]
         if key is None:
             for record in records:
@@ -140,8 +187,6 @@ class Exporter:
                 yield _document(f".art/{log.file(number)}", item.data)
         for record in records:
             yield from self._progress(record)
-        for record in records:
-            yield from self._files(record)
 
     def _single(self, record: Record) -> Iterator[Item]:
         log = Log(record.key, NOTES)
@@ -182,7 +227,9 @@ class Exporter:
 
     def _has_files(self, record: Record) -> bool:
         """Whether the files of a version are here, or come from a remote. What can be restored may be
-        nowhere, without its being damage."""
+        nowhere, without its being damage; what was moved has them under its new key."""
+        if self._is_moved_within(record):
+            return False
         if record.is_live:
             self._bring(record)
         elif record.state == "deleted":
@@ -191,9 +238,17 @@ class Exporter:
             except (NotFoundError, CorruptError):
                 if self._backend.names(layout_directory(record.payload or "")):
                     raise  # it is damaged
-                self.left.append(record.ref)
+                if record.ref not in self.left:
+                    self.left.append(record.ref)
                 return False
         return self._store.objects.stored(record.payload or "") is not None
+
+    def _is_moved_within(self, record: Record) -> bool:
+        """Whether a version was moved, and the archive has its files under its new key."""
+        if record.state != "moved":
+            return False
+        users = self._index.ask(lambda index: index.payload_users(record.payload or ""))
+        return any(user.is_live and user.key in self._keys for user in users)
 
     def _manifest(self, record: Record) -> Manifest:
         if record.key is None:

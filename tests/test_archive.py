@@ -328,6 +328,47 @@ def test_the_command_line(rich: Repo, other: Repo, run: Runner, workplace: Path)
     assert run("import", "x.tar", "--json").json["versions"] == []
 
 
+def test_what_is_damaged_is_left_out_and_named(
+    repo: Repo, other: Repo, run: Runner, workplace: Path
+) -> None:
+    for number in range(3):
+        (workplace / "f").write_bytes(random.Random(number).randbytes(100_000))
+        repo.create("k", workplace / "f")
+        packs = set((repo.root / ".art/packs").rglob("*.pack"))
+        if number == 1:
+            (pack,) = packs - before
+            data = bytearray(pack.read_bytes())
+            data[len(data) // 2] ^= 1
+            pack.chmod(0o644)
+            pack.write_bytes(data)
+        before = packs
+    result = run("export", "--all", "all.tar", code=3)
+    assert "was written without k@v2" in result.error
+    done = other.import_archive("all.tar")
+    assert (done.versions, done.without_payload) == (["k@v1", "k@v2", "k@v3"], ["k@v2"])
+    assert other.version("k@v3").read() == (workplace / "f").read_bytes()
+    run("export", "k@v2", "one.tar", code=8)
+    assert not (workplace / "one.tar").exists()
+
+
+def test_what_was_moved_is_there_once_and_comes_back(
+    repo: Repo, other: Repo, run: Runner, workplace: Path
+) -> None:
+    (workplace / "f").write_bytes(random.Random(1).randbytes(100_000))
+    repo.create("old", workplace / "f")
+    repo.move("old", "new")
+    shown = run("export", "--all", "all.tar", "--dry-run", "--json").json
+    assert (shown["files"], shown["size"]) == (1, 100_000)
+    assert not (workplace / "all.tar").exists()
+    assert "writing 1 file, " in run("export", "--all", "all.tar").err
+    assert (workplace / "all.tar").stat().st_size < 150_000
+    other.import_archive("all.tar")
+    assert other.version("old@v1").id == repo.version("new@v1").id
+    assert other.version("new").read() == (workplace / "f").read_bytes()
+    run("export", "old", "old.tar")
+    assert (workplace / "old.tar").stat().st_size > 100_000
+
+
 def test_names_of_archives_say_their_kind(repo: Repo) -> None:
     with pytest.raises(UsageError, match=r"\.tar\.gz"):
         repo.export("x.rar", all=True)

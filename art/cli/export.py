@@ -4,7 +4,7 @@ from typing import Annotated
 
 import typer
 
-from art.cli.common import Jobs, Output, complete_ref, open_repo, option, shared
+from art.cli.common import DryRun, Jobs, Output, complete_ref, open_repo, option, shared
 from art.errors import UsageError
 from art.render.plain import count_text, escape, size_text
 
@@ -22,11 +22,14 @@ def command(
         ),
     ],
     all: Annotated[bool, option("-a", "--all", help="All keys, and keyless versions")] = False,
+    dry_run: DryRun = False,
     jobs: Jobs = None,
 ) -> None:
     """Write versions with their history into one tar or zip file
 
-    Anybody can read the files in it: they lie in KEY/vN/files/. art import brings all back.
+    Anybody can read the files in it: they lie in KEY/vN/files/. art import brings all back. Every version
+    has all of its files there, so that many alike take far more than in a repository: --dry-run tells
+    how much, unpacked. What is damaged is left out and named: exit code 3.
 
     \b
     Examples:
@@ -39,7 +42,14 @@ def command(
         raise UsageError(
             "either REFs or --all says what is exported", hint="art export --all backup.tar"
         )
-    done = open_repo(output).export(target, *refs, all=all)
+    repo = open_repo(output)
+    files, size = repo.weigh_export(*refs, all=all)
+    weight = f"{count_text(files, 'file')}, {size_text(size)} unpacked"
+    if dry_run:
+        output.show(f"would write {weight}", {"path": target, "files": files, "size": size})
+        return
+    output.say(f"writing {weight}")
+    done = repo.export(target, *refs, all=all)
     output.finish()
     output.say(f"{count_text(done.files, 'file')}, {size_text(done.size)}")
     document = {"path": str(done.path), "files": done.files, "size": done.size}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +16,7 @@ from art.repo.changing import Changing
 
 # What only some operations need is imported where they begin: starting is most of what `art ls` takes.
 if TYPE_CHECKING:
-    from art.archive import Imported
+    from art.archive import Exporter, Imported
     from art.checkout import Got
     from art.gc import Collected, GcPlan
     from art.purge import Purged, PurgePlan
@@ -167,9 +168,39 @@ class Sharing(Changing):
 
     def export(self, target: str | os.PathLike[str], *refs: str, all: bool = False) -> Got:
         """Write versions (`KEY@SELECTOR`), keys with their whole history, or `all` of it, into a new
-        .tar, .tar.gz or .zip file, readable without art. Raise ConflictError where the file is there."""
+        .tar, .tar.gz or .zip file, readable without art. Raise ConflictError where the file is there,
+        PartialError where it was written without what is damaged."""
+        exporter, keys, single = self._to_export(refs, all=all)
+        held = self._backend.together(GC_LOCK)  # no pack is joined to others while it is read
+        try:
+            written = exporter.write(Path(target), keys, single)
+        finally:
+            held.release()
+        for ref in exporter.left:
+            self._warn(
+                f"{ref} is deleted, and its files are nowhere any more: the archive has none"
+            )
+        for ref, problem in exporter.damaged.items():
+            self._warn(f"{ref} is not whole in the archive: {problem.message}")
+        if exporter.damaged:
+            raise PartialError(
+                f"{written.path} was written without {', '.join(exporter.damaged)}, damaged",
+                hint="art fsck --repair",
+            )
+        return written
+
+    def weigh_export(self, *refs: str, all: bool = False) -> tuple[int, int]:
+        """Return how many files `export` would write, and their bytes, unpacked: each version has all
+        of its files."""
+        exporter, keys, single = self._to_export(refs, all=all)
+        return exporter.weigh(keys, single)
+
+    def _to_export(
+        self, refs: Iterable[str], *, all: bool
+    ) -> tuple[Exporter, list[str | None], list[Record]]:
         from art.archive import Exporter
 
+        refs = list(refs)
         keys: list[str | None] = [Ref.parse(ref).key for ref in refs if names_key(ref)]
         single = [
             self._resolver.record(exact(ref), deleted=True) for ref in refs if not names_key(ref)
@@ -180,15 +211,7 @@ class Sharing(Changing):
             self._index.ask(lambda index: index.refresh_all())
             keys = [*self._index.ask(lambda index: index.keys()), None]
         exporter = Exporter(self._store, self._index, self._backend, self._bring)
-        single = [record for record in single if record.key not in keys]
-        held = self._backend.together(GC_LOCK)  # no pack is joined to others while it is read
-        try:
-            written = exporter.write(Path(target), keys, single)
-        finally:
-            held.release()
-        for ref in exporter.left:
-            self._warn(f"{ref} is deleted, and its files are nowhere any more: the archive has none")
-        return written
+        return exporter, keys, [record for record in single if record.key not in keys]
 
     def _bring(self, record: Record) -> None:
         self._version(record).bring()
