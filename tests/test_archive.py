@@ -331,6 +331,7 @@ def test_the_command_line(rich: Repo, other: Repo, run: Runner, workplace: Path)
 def test_what_is_damaged_is_left_out_and_named(
     repo: Repo, other: Repo, run: Runner, workplace: Path
 ) -> None:
+    before: set[Path] = set()
     for number in range(3):
         (workplace / "f").write_bytes(random.Random(number).randbytes(100_000))
         repo.create("k", workplace / "f")
