@@ -27,7 +27,7 @@ import art.settings
 import art.store
 import art.typed
 from art.backend import Backend, Item, LocalBackend
-from art.catalog import STATE, Log
+from art.catalog import Log
 from art.model import Chunking, Entry, Manifest, heads
 from art.objects import ObjectStore, layout_directory
 from art.remote import open_backend
@@ -317,15 +317,8 @@ def holds(backend: Backend, needle: bytes) -> list[str]:
 
 
 def payloads_of(backend: Backend) -> tuple[set[str], set[str]]:
-    """Return the payloads of versions that are not purged, and of those that are and were never in
-    another state before: of one that gc swept first no layout says which chunks it had (FORMAT §4.3)."""
+    """Return the payloads of versions that are not purged, and of those that are."""
     manifests, _ = read_all(backend)
-    before: set[str] = set()
-    for name, data in documents_of(backend).items():
-        log, number = Log.of(name) or (None, 0)
-        entry = log.parse(number, data) if log and log.name == STATE else None
-        if isinstance(entry, Entry) and entry.document["state"] != "purged":
-            before |= {version["id"] for version in entry.document["versions"]}
     kept = {m.payload.tree for m in manifests.values() if m.payload and m.payload.tree}
     purged = [m.document["purged"] for m in manifests.values() if m.is_stub]
-    return kept, {str(stub["payload"]) for stub in purged if stub["id"] not in before}
+    return kept, {str(stub["payload"]) for stub in purged if "payload" in stub}

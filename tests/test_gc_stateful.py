@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 import art
+from art.backend import Backend
 from art.errors import ArtError, CorruptError, StorageError, UnavailableError
 from art.repo import Repo
 from art.sync import Fetched, Pushed, Superseded
@@ -120,12 +121,18 @@ class Machine(RuleBasedStateMachine):
         self.what_is_purged_is_nowhere()
 
     def what_is_purged_is_nowhere(self) -> None:
-        """Every byte that only purged versions had is gone from the remote."""
-        kept, purged = payloads_of(self.world.inner)
-        needed = {self.needles[tree] for tree in kept}
-        for tree in purged - kept:
-            needle = self.needles[tree]
-            assert needle in needed or not holds(self.world.inner, needle), tree
+        """Every byte that only purged versions had is gone from wherever it is known that they are."""
+        for backend in [*self.world.stores(), *map(self.collected, ("a", "b"))]:
+            kept, purged = payloads_of(backend)
+            needed = {self.needles[tree] for tree in kept}
+            for tree in purged - kept:
+                needle = self.needles[tree]
+                assert needle in needed or not holds(backend, needle), (backend.where, tree)
+
+    def collected(self, client: str) -> Backend:
+        self.fetch(client)
+        self.collect_here(client, "0s")
+        return self.world.repos[client]._backend
 
     def in_the_end_all_that_is_deleted_is_gone(self) -> None:
         """When nothing is live, not a byte is left after the grace."""
