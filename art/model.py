@@ -436,12 +436,13 @@ def heads(entries: list[Entry]) -> tuple[Entry | None, set[str]]:
 
 def states(entries: Iterable[Entry]) -> dict[str, str]:
     """Return the states that a log gives versions, by id: what its last entry says, `live` where that
-    is `restored`; but nothing undoes `purged` (FORMAT §9.2)."""
+    is `restored`; but nothing undoes `purged`, and who deletes what was swept came late (FORMAT §9.2)."""
     found: dict[str, str] = {}
     for entry in entries:
         state = str(entry.document.get("state"))
         for version in entry.document.get("versions") or []:
-            if found.get(version["id"]) != "purged":
+            before = found.get(version["id"])
+            if before != "purged" and (before, state) != ("swept", "deleted"):
                 found[version["id"]] = "live" if state == "restored" else state
     return found
 

@@ -27,6 +27,7 @@ from art.model import (
     new_uid,
     now,
     parse_progress,
+    states,
     unescape,
 )
 from tests.support import ID, UID, manifest_document
@@ -425,3 +426,20 @@ def test_a_note_said_twice_says_what_it_says_once(metadata: dict[str, Any]) -> N
     base = {"metadata": {"a": 1, "b": {"c": 2}}}
     note = {"metadata": metadata}
     assert apply_notes(base, [note, note]) == apply_notes(base, [note])
+
+
+@pytest.mark.parametrize(
+    ("said", "state"),
+    [
+        ("deleted restored", "live"),
+        ("deleted swept restored", "live"),
+        ("deleted swept deleted", "swept"),
+        ("purged restored deleted", "purged"),
+    ],
+)
+def test_a_state_is_the_last_that_has_an_effect(said: str, state: str) -> None:
+    entries = [
+        Entry(number, {"state": word, "versions": [{"id": "b3:1", "number": 1}]})
+        for number, word in enumerate(said.split(), 1)
+    ]
+    assert states(entries) == {"b3:1": state}
