@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 
 from art.backend import Backend, Item, LocalBackend
 from art.catalog import STATE, VERSIONS, Log, first_missing
@@ -631,10 +632,7 @@ def check_whole(backend: Backend, index: Index, evidence: Evidence, *, is_own: b
             f"{backend.where} has drafts, which this art does not know; nothing was removed",
             hint="pip install --upgrade art-vcs",
         )
-    numbers = _numbers(backend)
-    records = index.ask(_all_records)
-    if is_own:
-        _check_known(index, numbers, records)
+    numbers = _known_numbers(backend, index) if is_own else _checked_numbers(backend, index)
     for log, found in numbers.items():
         if missing := first_missing(found):
             raise CorruptError(
@@ -653,22 +651,39 @@ def _numbers(backend: Backend) -> dict[Log, set[int]]:
     return numbers
 
 
-def _all_records(index: Index) -> list[Record]:
-    """Return all versions. Raise what is wrong with any document."""
+def _checked_numbers(backend: Backend, index: Index) -> dict[Log, set[int]]:
+    """Return the numbers of all logs. Raise what is wrong with any document."""
+    numbers = _numbers(backend)
+    index.ask(_refresh)
+    return numbers
+
+
+def _refresh(index: Index) -> None:
     index.refresh_all()
     for problem in index.problems:
         raise problem
-    records = index.all()
-    for record in records:
-        if record.state == "damaged":
-            raise CorruptError(f"{record.title}; nothing was removed", hint=REPAIR)
-    return records
+    for record in index.of_state("damaged"):
+        raise CorruptError(f"{record.title}; nothing was removed", hint=REPAIR)
 
 
-def _check_known(index: Index, numbers: dict[Log, set[int]], records: list[Record]) -> None:
+def _known_numbers(backend: Backend, index: Index) -> dict[Log, set[int]]:
+    """Return the same, having seen that the index knows all of it: what it lacks is looked for again,
+    as another process may be putting other documents in the place of a key's."""
+    for _ in range(_ROUNDS):
+        numbers = _checked_numbers(backend, index)
+        try:
+            index.ask(partial(_check_known, numbers))
+        except CorruptError as error:
+            problem = error
+        else:
+            return numbers
+    raise problem
+
+
+def _check_known(numbers: dict[Log, set[int]], index: Index) -> None:
     """Raise CorruptError where the index lacks a document: it is no evidence."""
-    ends = index.ask(lambda index: index.ends())
-    known = {(record.key, record.number) for record in records}
+    ends = index.ends()
+    known = {(record.key, record.number) for record in index.all()}
     for log, found in numbers.items():
         for number in [n for n in found if log.name == VERSIONS and (log.key, n) not in known]:
             raise _unknown(log, number)

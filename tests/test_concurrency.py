@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -311,26 +312,27 @@ except art.NotFoundError:
 
 
 def test_threads_may_share_a_repository(tmp_path: Path) -> None:
-    import threading
-
-    failed: list[BaseException] = []
-
-    def work(repo: art.Repo, number: int) -> None:
-        try:
-            for turn in range(4):
-                (tmp_path / f"{number}-{turn}").write_text(f"{number} {turn}")
-                repo.create("k", tmp_path / f"{number}-{turn}")
-                repo.value("small", f"{number} {turn}")
-                assert repo.history("k")
-        except BaseException as error:
-            failed.append(error)
+    def work(number: int) -> None:
+        for turn in range(4):
+            (tmp_path / f"{number}-{turn}").write_text(f"{number} {turn}")
+            repo.create("k", tmp_path / f"{number}-{turn}")
+            repo.value("small", f"{number} {turn}")
+            assert repo.history("k")
 
     with art.init(tmp_path / "repo") as repo:
-        threads = [threading.Thread(target=work, args=(repo, number)) for number in range(20)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-        assert not failed
+        with ThreadPoolExecutor(20) as threads:
+            for future in [threads.submit(work, number) for number in range(20)]:
+                future.result()
         found = {repo.version(f"k@v{number}").text() for number in range(1, 81)}
         assert len(found) == len(repo.history("small")) == 80
+
+
+def test_processes_save_objects_under_one_key(repo: Repo, tmp_path: Path) -> None:
+    script = """
+repo.save({"process": number, "items": list(range(2000))}, "k")
+repo.save(number, "small", wait=False)
+repo.flush()
+"""
+    run_together(tmp_path / "all", *[script] * 8)
+    assert {repo.version(f"k@v{n}").load()["process"] for n in range(1, 9)} == set(range(8))
+    assert {repo.version(f"small@v{n}").load() for n in range(1, 9)} == set(range(8))
