@@ -31,6 +31,8 @@ class Holder(Protocol):
     def format(self) -> Document: ...
     @property
     def payload(self) -> Payload | None: ...
+    @property
+    def preview(self) -> Document | None: ...
     def read(self) -> bytes: ...
     def text(self) -> str: ...
     def rows(self) -> Table: ...
@@ -129,6 +131,20 @@ def _copy(version: Holder) -> Path:
             return folder.path
         (file,) = folder.path.iterdir()
         return file
+
+
+def preview_or_derived(version: Holder) -> Document | None:
+    """Return the preview of a version; of a text, table or value that stands in the manifest itself, and
+    therefore has none, the one that it would have. None where there is none."""
+    payload = version.payload
+    if version.preview is not None or payload is None or payload.inline is None:
+        return version.preview
+    if version.type == "table":
+        table = version.rows()
+        return shown.of_rows(table.columns, table.rows, table.total_rows)
+    if version.type in ("json", "value"):
+        return shown.of_json(load(version, pickle=False))
+    return shown.of_text(version.text())
 
 
 def preview(

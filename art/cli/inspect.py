@@ -1,5 +1,6 @@
 """`art inspect`: one version, shown as what it is."""
 
+import shutil
 import sys
 from typing import TYPE_CHECKING, Annotated
 
@@ -15,6 +16,8 @@ from art.cli.common import (
     record_document,
     shared,
 )
+from art.errors import CorruptError, NewerFormatError, NotFoundError
+from art.render.plain import escape
 
 if TYPE_CHECKING:
     from art.version import Version
@@ -35,17 +38,26 @@ def command(
     entries: Annotated[
         int, option("--entries", metavar="N", min=1, help="Number of files of a folder to show")
     ] = 200,
+    stats: Annotated[
+        bool, option("--stats", help="Only the statistics of the preview, in full, with plots")
+    ] = False,
+    fetch: Annotated[
+        bool, option("--fetch", help="Content brought here first, where it is only at a remote")
+    ] = False,
     remote: Place = None,
     remote_option: PlaceOptions = None,
 ) -> None:
     """Show a version as what it is, then its manifest
 
-    Markdown as text, tables as tables, pictures in terminals that can, folders as trees.
+    Markdown as text, tables as tables, pictures in terminals that can, folders as trees. Where the
+    content is not here, as in a clone, the preview is shown that was made with the version: head and
+    columns of a table, shape and range of an array, thumbnail of a picture, what an archive holds.
 
     \b
     Examples:
       art inspect sales/report
       art inspect sales/prices@v3 --rows 50 --first-row 1001
+      art inspect sales/prices --stats
       art inspect sales/data@prod --raw
       art inspect sales/data@prod --remote origin
     """
@@ -56,24 +68,54 @@ def command(
     if damage is not None:
         output.say(f"{version.ref} is damaged, and could not be healed: {damage}")
     if output.is_json:
-        output.show("", {**_document(version), "damage": damage})
+        output.show("", {**_document(output, version), "damage": damage})
     elif raw:
         from art.document import dump_plain
         from art.render.plain import escape_lines
 
         sys.stdout.write(escape_lines(dump_plain(version.document).decode()))
+    elif stats:
+        _show_statistics(version)
     else:
         from art.render.terminal import render_version
 
+        if fetch:
+            version.bring()
         render_version(version, sys.stdout, rows=rows, first_row=first_row, entries=entries)
 
 
-def _document(version: "Version") -> dict[str, object]:
+def _show_statistics(version: "Version") -> None:
+    """Print what the preview says. Raise NotFoundError where there is none."""
+    from art.loading import preview_or_derived
+    from art.render import charts, previews
+
+    preview = preview_or_derived(version)
+    if preview is None:
+        raise NotFoundError(
+            f"{version.ref} has no preview: none was made of it, or it cannot be had",
+            hint=f"art inspect {version.ref}",
+        )
+    width = shutil.get_terminal_size().columns
+    print(escape(f"{version.ref}  {version.type}"))
+    for line in previews.full_lines(preview, width=width, ascii=charts.is_ascii(sys.stdout)):
+        print(line)
+    if note := previews.note(preview):
+        print(note)
+
+
+def _document(output: Output, version: "Version") -> dict[str, object]:
     from dataclasses import asdict
+
+    from art.loading import preview_or_derived
 
     document = record_document(version.record)
     document["manifest"] = version.document
     document["notes"] = [entry.document for entry in version.notes]
+    try:
+        document["preview"] = preview_or_derived(version)
+    except (CorruptError, NewerFormatError) as error:  # it is no part of what the version says
+        document["preview"] = None
+        output.say(f"warning: {escape(error.message)}")
     if version.progress is not None:
         document["progress"] = asdict(version.progress)
     return document

@@ -7,6 +7,8 @@ from a repository reaches the terminal as anything but text and checked links.
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import importlib
 import os
 import re
@@ -20,7 +22,7 @@ from typing import TYPE_CHECKING, Any, TextIO
 
 from art import tabledata, tables
 from art.errors import UsageError
-from art.render import pictures
+from art.render import charts, pictures, previews
 from art.render.manifest import manifest_fields
 from art.render.plain import (
     LineReporter,
@@ -40,6 +42,7 @@ if TYPE_CHECKING:
     from rich.text import Text
     from rich.tree import Tree
 
+    from art.model import Document
     from art.tree import Node
     from art.version import Version
 
@@ -65,6 +68,7 @@ def render_version(
 ) -> None:
     """Write title, description, content and manifest of a version.
 
+    Where the content is not here its preview is shown, unless it has none.
     `rows` of a table are shown from `first_row` on, and about `entries` of a folder. Without
     `width` and `color` the stream decides; pictures need colour. The manifest is shown also where
     the content cannot be read; that error is then raised.
@@ -164,11 +168,27 @@ class _Page:
         elif payload.url is not None:
             self.show(_linked(payload.url, payload.url))
             self.note(f"by reference, {size_text(payload.size)}")
+        elif (preview := self.shown(version)) is not None:
+            self.preview(preview)
+            if not version.is_here:
+                self.note("this is the preview: the content is not here, --fetch brings it")
         elif payload.tree is not None and payload.file is None:
             self.show(_tree(version.files, self.entries))
         else:
             self.file(version, payload.file or "")
         self.console.print()
+
+    def shown(self, version: Version) -> Document | None:
+        """Return the preview where it is to be shown in place of the content: where that is elsewhere,
+        or nothing that people read."""
+        payload = version.payload
+        if payload is None or payload.tree is None:
+            return None
+        if not version.is_here:
+            return version.preview
+        is_text = payload.file is not None and _kind(version.type, payload.file) != "text"
+        preview = None if is_text else version.preview
+        return preview if preview and preview["kind"] != "text" else None
 
     def file(self, version: Version, name: str) -> None:
         """Show one file, or the text in a manifest, by the type of the version or its name."""
@@ -183,6 +203,36 @@ class _Page:
         except UsageError as error:
             self.note(error.message)
             self.text(version, "text")
+
+    def preview(self, preview: Document) -> None:
+        """Show a preview: head and columns of a table, the thumbnail of an image, lines of text."""
+        ascii = charts.is_ascii(self.stream)
+        self.lines_of(previews.short_lines(preview, width=self.console.width, ascii=ascii))
+        if preview["kind"] == "table":
+            for columns, rows in (
+                previews.head(preview),
+                previews.columns_summary(preview, ascii=ascii),
+            ):
+                grid, left_out = _grid(columns, rows, self.console.width)
+                self.show(grid)
+                self.left_out(left_out)
+        elif preview["kind"] == "image":
+            self.thumbnail(preview.get("thumbnail") or {})
+        if note := previews.note(preview):
+            self.note(note)
+
+    def lines_of(self, lines: Iterable[str]) -> None:
+        for line in lines:
+            self.show(_text(line))
+
+    def thumbnail(self, thumbnail: Document) -> None:
+        """Show it where pictures can be; one that is none, or damaged, is left out."""
+        if self.console.color_system is None or not thumbnail.get("data"):
+            return
+        with contextlib.suppress(ImportError, ValueError):  # UsageError is one, too
+            data = base64.b64decode(thumbnail["data"])
+            _, picture = pictures.decoded(importlib.import_module("PIL.Image"), data)
+            self.console.print(_image(picture, self.stream, self.console.width))
 
     def progress(self, progress: Any) -> None:
         from rich.progress_bar import ProgressBar
@@ -253,10 +303,14 @@ class _Page:
             self.note(f"from row {self.first_row:,} of {table.total_rows:,}")
         if table.is_cut:
             self.note(f"… {count_text(table.total_rows - len(table.rows), 'more row')}")
-        if left_out:
-            names = ", ".join(escape(name) for name in left_out[:NAMED_COLUMNS])
-            more = ", …" if len(left_out) > NAMED_COLUMNS else ""
-            self.note(f"… {count_text(len(left_out), 'more column')}: {names}{more}")
+        self.left_out(left_out)
+
+    def left_out(self, columns: list[str]) -> None:
+        """Name the columns for which there was no room."""
+        if columns:
+            names = ", ".join(escape(name) for name in columns[:NAMED_COLUMNS])
+            more = ", …" if len(columns) > NAMED_COLUMNS else ""
+            self.note(f"… {count_text(len(columns), 'more column')}: {names}{more}")
 
     def image(self, version: Version) -> None:
         declared = version.format or {}

@@ -116,3 +116,60 @@ def test_resolve_prints_version_and_id(repo: Repo, run: Runner) -> None:
     run("resolve", "data@nope", code=4)
     run("resolve", "data@v9", code=4)
     run("resolve", "data@latest-x", code=2)
+
+
+def test_inspect_shows_the_statistics_of_the_preview(run: Runner) -> None:
+    out = run("inspect", "prices", "--stats").out
+
+    assert out.startswith("prices@v1  table\n2 rows, 2 columns\n")
+    assert "count 2  nulls 0  uniques 2  min 2.5  max 3  mean 2.75" in out
+    assert "payload" not in out
+    assert "no preview" in run("inspect", "job", "--stats", code=4).error
+
+
+def test_values_in_manifests_have_statistics_too(repo: Repo, run: Runner) -> None:
+    repo.save([1.0, 3.0, 2.0], "series")
+
+    assert "3 items" in run("inspect", "series", "--stats").out
+    assert "# Title" in run("inspect", "report", "--stats").out
+    assert run("inspect", "config", "--json").json["preview"]["value"] == {"a": 2, "b": [1, 2]}
+
+
+def test_inspect_as_json_has_the_preview(repo: Repo, run: Runner) -> None:
+    document = run("inspect", "prices", "--json").json
+
+    assert document["preview"]["columns"][1]["mean"] == 2.75
+    assert document["manifest"]["preview"]
+    assert "preview: " in run("inspect", "prices", "--raw").out
+    assert run("inspect", "data", "--json").json["preview"] is None
+
+
+def test_a_damaged_preview_is_not_shown(repo: Repo, run: Runner) -> None:
+    digest = str(repo.version("prices").document["preview"])
+    path = repo.root / ".art" / "previews" / digest[:2] / digest
+    path.chmod(0o600)
+    path.write_bytes(b'{"art":1,"kind":"text","cut":false,"text":"forged"}')
+
+    assert "damaged" in run("inspect", "prices", "--stats", code=8).error
+    result = run("inspect", "prices", "--json")
+    assert result.json["preview"] is None
+    assert "damaged" in result.err
+    assert "2.50" in run("inspect", "prices").out
+
+
+def test_inspect_in_a_clone_shows_the_preview_and_fetches_nothing(
+    repo: Repo, run: Runner, workplace: Path
+) -> None:
+    repo.remotes.add("origin", str(workplace / "shared"))
+    repo.push()
+    run("clone", str(workplace / "shared"), "copy")
+
+    out = run("-C", "copy", "inspect", "prices").out
+
+    assert "the content is not here, --fetch brings it" in out
+    assert "2.75" in out
+    copy = workplace / "copy" / ".art"
+    assert not list((copy / "packs").rglob("*.pack"))
+    assert "2.50" in run("-C", "copy", "inspect", "prices", "--fetch").out
+    assert list((copy / "packs").rglob("*.pack"))
+    assert "2.50" in run("-C", "copy", "inspect", "prices").out
