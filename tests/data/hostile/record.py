@@ -1,0 +1,19 @@
+"""Writes what commands come to over cases of the corpus: `python -m tests.data.hostile.record NAME...`.
+
+It is how things are, not how they should be: for what is new, and read before it is committed.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from pathlib import Path
+
+from tests.support_corpus import CORPUS, dump
+from tests.test_hostile_corpus import NAMES, outcomes_of, refusals
+
+if __name__ == "__main__":
+    for name in sys.argv[1:] or NAMES:
+        with tempfile.TemporaryDirectory() as folder:
+            found = refusals(outcomes_of(name, Path(folder)), Path(folder))
+            (CORPUS / f"{name}.expected.yaml").write_text(dump(found))
