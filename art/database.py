@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from art.errors import ArtError
 
-_SCHEMA_VERSION = 4
+_SCHEMA_VERSION = 5
 _BUSY_SECONDS = 10.0
 _IN_MEMORY = ":memory:"
 _UNUSABLE = ("locked", "readonly", "unable to open", "disk I/O", "full", "denied")

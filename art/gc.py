@@ -26,9 +26,11 @@ from art.index import Index, Record
 from art.layout import Layout
 from art.objects import StoredPayload, layout_directory
 from art.pack import RECORD, Location, pack_name
+from art.previews import parse_name, unnamed
 from art.repack import Places
 from art.reporter import Reporter
 from art.store import Store
+from art.stubs import Unwanted
 from art.transfer import Courier
 from art.tree import Seen
 
@@ -73,6 +75,7 @@ class GcPlan:
     spared: list[str] = field(default_factory=list)
     layouts: dict[str, int] = field(default_factory=dict)
     foul: Foul = field(default_factory=Foul)
+    previews: dict[str, int] = field(default_factory=dict)
     unfinished: list[Record] = field(default_factory=list)
     idle: Idle = field(default_factory=lambda: Idle())
 
@@ -80,7 +83,8 @@ class GcPlan:
     def freed_bytes(self) -> int:
         """How much less there is afterwards, as far as that can be known before."""
         ripe = sum(size for pack, size in self.going.items() if pack in self.ripe)
-        return ripe + sum(self.layouts.values()) - self.needed_bytes
+        others = sum(self.layouts.values()) + sum(self.previews.values())
+        return ripe + others - self.needed_bytes
 
     @property
     def waiting_bytes(self) -> int:
@@ -90,7 +94,8 @@ class GcPlan:
     @property
     def is_empty(self) -> bool:
         """Whether there is nothing to do now."""
-        return not (self.expired or self.going or self.spared or self.layouts or self.unfinished)
+        files = self.going or self.spared or self.layouts or self.previews
+        return not (self.expired or files or self.unfinished)
 
 
 @dataclass(frozen=True)
@@ -179,6 +184,7 @@ class _Roots:
     payloads: dict[str, list[Record]] = field(default_factory=dict)
     expired: list[Record] = field(default_factory=list)
     restorable: int = 0
+    previews: set[str] = field(default_factory=set)
     maybe: set[str] = field(default_factory=set)
 
 
@@ -195,16 +201,16 @@ class Collector:
         reporter: Reporter,
         *,
         grace: float,
-        purged: Callable[[], set[str]],
+        purged: Callable[[], Unwanted],
         is_elsewhere: Callable[[Record], bool] = lambda record: False,
         reread: Callable[[], None] = lambda: None,
         evidence: Callable[[], Evidence] = Evidence,
         is_awaited: Callable[[Record], bool] = lambda record: False,
         sweeps: bool = True,
     ) -> None:
-        """`grace` is how many seconds a deleted version can be restored, `purged` gives the payloads of
-        purged versions. `is_elsewhere` tells which versions a remote has, too: their bytes may go from
-        here, and come again from there. `evidence` says what is known to have been there, `is_awaited`
+        """`grace` is how many seconds a deleted version can be restored, `purged` gives what of
+        purged versions is to be nowhere. `is_elsewhere` tells which versions a remote has, too: their
+        bytes may go from here, and come again from there. `evidence` says what is known to have been there, `is_awaited`
         which versions may lack their bytes without a remote that is known to have them. One that does
         not sweep leaves to others to say which deleted versions cannot be restored any more: the
         numbers of a mirror's logs are the authority's."""
@@ -223,6 +229,7 @@ class Collector:
         self._evidence = evidence
         self._is_awaited = is_awaited
         self._usage = _Usage()
+        self._previews: set[str] = set()  # that versions which stay name
 
     # -- plans -----------------------------------------------------------------------------------
 
@@ -241,15 +248,23 @@ class Collector:
             or (pack not in sight.packs and (not mark.is_gone or self._is_ripe(sight, pack)))
         ]
         plan.idle = self._idle(sight, plan, roots)
-        self._add_purged(plan, sight, self._purged())
+        purged = self._purged()
+        self._add_purged(plan, sight, purged.payloads)
+        plan.previews = unnamed(
+            self._backend,
+            roots.previews,
+            lambda digest, item: digest in purged.previews or self._is_over(sight, item.modified),
+        )
         return self._completed(plan, sight)
 
-    def plan_removal(self, payload: str) -> GcPlan:
-        """Return what removing the bytes of one purged payload would do, and nothing else."""
+    def plan_removal(self, payload: str | None, preview: str | None = None) -> GcPlan:
+        """Return what removing the bytes of one purged payload and its preview would do, and nothing
+        else."""
         self._span = float("inf")  # what could be restored is for gc to sweep
         sight, _ = self._begin()
         plan = GcPlan(self._backend.where)
-        self._add_purged(plan, sight, {payload})
+        self._add_purged(plan, sight, {payload} if payload else set())
+        plan.previews = unnamed(self._backend, self._previews, lambda digest, _: digest == preview)
         return self._completed(plan, sight)
 
     def shared_bytes(self, payload: str) -> int:
@@ -265,6 +280,7 @@ class Collector:
         self._check_whole()
         sight = self._look()
         roots = self._roots(sight)
+        self._previews = roots.previews
         self._usage = self._use(roots, sight)
         return sight, roots
 
@@ -302,6 +318,7 @@ class Collector:
             is_old = sight.now - deleted_at.get(record.id, sight.now) > self._span
             is_deleted = record.state == "deleted"
             if record.is_live or (is_deleted and (not is_old or record.id in pinned)):
+                roots.previews |= {record.preview} if record.preview else set()
                 if record.payload:
                     roots.payloads.setdefault(record.payload, []).append(record)
                     roots.restorable += is_deleted
@@ -426,7 +443,11 @@ class Collector:
         if not self._is_shared:
             return True
         mark = sight.marks.get(pack)
-        return mark is not None and sight.now - mark.modified > max(self._grace, _MARK_SECONDS)
+        return mark is not None and self._is_over(sight, mark.modified)
+
+    def _is_over(self, sight: _Sight, written: float) -> bool:
+        """Whether who relied on something, without a word of it, told the others until now."""
+        return not self._is_shared or sight.now - written > max(self._grace, _MARK_SECONDS)
 
     def _add_purged(self, plan: GcPlan, sight: _Sight, payloads: set[str]) -> None:
         """Add what still holds anything of purged payloads that no other needs."""
@@ -498,7 +519,7 @@ class Collector:
             for pack in plan.going:
                 self._backend.create(f"{MARKS}/{pack}", pack.encode())
         gone = self._gone(plan)
-        freed = self._delete(gone, plan)
+        freed = self._delete(gone, plan) + self._delete_previews(plan)
         self._take_marks_away(plan)
         if plan.foul.after != plan.foul.before:
             self._backend.replace(NAME, plan.foul.after.encode())
@@ -516,15 +537,15 @@ class Collector:
             if now - item.modified > _MARK_SECONDS:
                 self._backend.delete(item.name)
 
-    def remove(self, payload: str) -> tuple[Collected, int]:
-        """Remove now all that only a purged payload has; return what that came to, and how many of its
-        bytes others need."""
+    def remove(self, payload: str | None, preview: str | None = None) -> tuple[Collected, int]:
+        """Remove now all that only a purged payload has, and its preview; return what that came to, and
+        how many of its bytes others need."""
         done: list[Collected] = []
         shared = 0
         for _ in range(_ROUNDS):  # somebody may be using them in between
             self._reread()
-            plan = self.plan_removal(payload)
-            shared = shared if done else self.shared_bytes(payload)
+            plan = self.plan_removal(payload, preview)
+            shared = shared if done or not payload else self.shared_bytes(payload)
             done.append(self.execute(plan))
             if done[-1].packs == len(plan.going):
                 break
@@ -532,6 +553,10 @@ class Collector:
         packs = sum(each.packs for each in done)
         last = done[-1]
         return Collected(last.where, freed, packs, 0, last.waiting, last.waiting_bytes), shared
+
+    def needs_preview(self, digest: str) -> bool:
+        """Whether a version that stays has this preview, as was seen last."""
+        return digest in self._previews
 
     def _move_out(self, plan: GcPlan) -> int:
         """Copy what is needed of the packs that go, and write layouts without them; return the bytes
@@ -571,7 +596,7 @@ class Collector:
 
     def _gone(self, plan: GcPlan) -> set[str]:
         """Return which packs can be deleted, after everything was read again."""
-        if not plan.ripe and not plan.layouts:
+        if not (plan.ripe or plan.layouts or plan.previews):
             return set()
         self._reread()
         self._check_whole()
@@ -582,6 +607,7 @@ class Collector:
                 self._usage.note_chain(payload, stored)
             else:
                 self._check_missing(payload, roots.payloads[payload], roots)
+        self._previews = roots.previews
         return plan.ripe - self._usage.kept_packs
 
     def _delete(self, gone: set[str], plan: GcPlan) -> int:
@@ -606,6 +632,13 @@ class Collector:
                 self._backend.delete(name)
         names = doomed if is_done else set(doomed) - set(last)
         return sum(sight.layouts[name] for name in names) + sum(plan.going[pack] for pack in gone)
+
+    def _delete_previews(self, plan: GcPlan) -> int:
+        """Delete previews that are still named by nothing; return how many bytes that were."""
+        names = [name for name in plan.previews if parse_name(name) not in self._previews]
+        for name in names:
+            self._backend.delete(name)
+        return sum(plan.previews[name] for name in names)
 
     def _take_marks_away(self, plan: GcPlan) -> None:
         """Take marks away of packs that are needed again or gone for long; renew those of packs of

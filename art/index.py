@@ -18,7 +18,16 @@ from art import model
 from art.catalog import NOTES, SETTINGS, STATE, VERSIONS, Catalog, Log
 from art.database import Answer, DamagedError, Database, row_checksum
 from art.errors import REPAIR, ArtError, BusyError, CorruptError, NewerFormatError, NotFoundError
-from art.model import ANONYMOUS, Document, Entry, Manifest, apply_notes, heads, unescape
+from art.model import (
+    ANONYMOUS,
+    Document,
+    Entry,
+    Manifest,
+    apply_notes,
+    heads,
+    preview_of,
+    unescape,
+)
 
 LIVE = "live"
 _SETTLED_NS = 2_000_000_000
@@ -77,6 +86,11 @@ class Record:
     @property
     def partitions(self) -> dict[str, str]:
         return self.about.get("partitions") or {}
+
+    @property
+    def preview(self) -> str | None:
+        """The digest of its preview; of a purged version, that of the one it had."""
+        return self.about.get("preview")
 
     @property
     def was_made_by_run(self) -> bool:
@@ -821,6 +835,8 @@ def _effects(
 def _about(document: Document) -> Document:
     names = ("title", "description", "metadata", "labels", "partitions", "format")
     about = {name: document[name] for name in names if document.get(name)}
+    if preview := preview_of(document):
+        about["preview"] = preview
     return {**about, "run": True} if "run" in document else about
 
 

@@ -21,7 +21,7 @@ from art.purge import Purged, PurgePlan, Purger
 from art.reporter import Reporter
 from art.resolve import Resolver
 from art.store import Store
-from art.stubs import purged_payloads, purged_records, replace_by_stub
+from art.stubs import purged_records, replace_by_stub, unwanted
 from art.sync import Pairing, Selection
 
 
@@ -188,7 +188,7 @@ class Keeping:
             pair.scratch,
             self._reporter(),
             grace=grace,
-            purged=lambda: purged_payloads(pair.local.catalog, pair.index),
+            purged=lambda: unwanted(pair.local.catalog, pair.index),
             reread=lambda: self._fetch_again(Fetcher(pair)),
             evidence=lambda: Evidence.of([Ledger(self._backend, store.id)]),
             sweeps=not self._exchange.is_mirror(store),
@@ -202,7 +202,7 @@ class Keeping:
             self._backend,
             self._reporter(),
             grace=grace,
-            purged=lambda: purged_payloads(self._store.catalog, self._index),
+            purged=lambda: unwanted(self._store.catalog, self._index),
             is_elsewhere=self._is_elsewhere,
             evidence=lambda: Evidence.of(ledgers(self._backend)),
             is_awaited=self._is_awaited,

@@ -205,6 +205,14 @@ class Manifest:
         return cls(id, key, uid, kind, created, check.needed("author", str), payload, document)
 
 
+def preview_of(document: Mapping[str, Any]) -> str | None:
+    """Return the digest of the preview that a manifest names, or that a stub's manifest named; None
+    where that can be none."""
+    purged = document.get("purged")
+    named = (purged if isinstance(purged, dict) else document).get("preview")
+    return named if isinstance(named, str) and re.fullmatch("[0-9a-f]{64}", named) else None
+
+
 _NOT_DESCRIBING = frozenset({"art", "uid", "created", "author", "run", "origin", "preview"})
 
 

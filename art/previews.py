@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Set
 
 from blake3 import blake3
 
-from art.backend import Backend
+from art.backend import Backend, Item
 from art.errors import CorruptError
 
 LIMIT = 64 << 10  # bytes of one preview
@@ -35,9 +36,24 @@ def read(backend: Backend, digest: str) -> bytes:
     """Return a preview. Raise FileNotFoundError where it is not there, CorruptError where it is not what
     its name says."""
     name = preview_name(digest)
+    if parse_name(name) is None:
+        raise FileNotFoundError(name)
     data = backend.read(name, 0, LIMIT + 1)
     if len(data) > LIMIT or blake3(data).hexdigest() != digest:
         raise CorruptError(
             f"{name} is damaged: it is not what its name says", hint="art fsck --repair"
         )
     return data
+
+
+def unnamed(
+    backend: Backend, named: Set[str], is_over: Callable[[str, Item], bool]
+) -> dict[str, int]:
+    """Return the names and sizes of previews that none of `named` is and that `is_over`, by digest and
+    what lies there, says may go."""
+    found = {}
+    for item in backend.walk("previews"):
+        digest = parse_name(item.name)
+        if digest and digest not in named and is_over(digest, item):
+            found[item.name] = item.size
+    return found

@@ -20,7 +20,8 @@ from art.stubs import payload_of, replace_by_stub
 class Purged:
     """What a purge came to. `shared_bytes` of its payload are part of other versions, too, and stay;
     `same` have the whole payload, and keep it. `notes` are the files of what was noted about it, which
-    stay as well: entries are never changed. `problem` says why its bytes are still there, None where
+    stay as well: entries are never changed. With `keeps_preview`, another version has the same preview,
+    which stays. `problem` says why its bytes are still there, None where
     they are not: gc removes them once that is mended."""
 
     record: Record
@@ -29,6 +30,7 @@ class Purged:
     same: list[Record]
     notes: list[str]
     problem: ArtError | None = None
+    keeps_preview: bool = False
 
 
 @dataclass(frozen=True)
@@ -74,22 +76,23 @@ class Purger:
         protected, unless `force`.
         """
         self.check(record, force=force)
-        payload = payload_of(self._catalog, record)
+        payload, preview = payload_of(self._catalog, record), record.preview
         users = self._index.ask(lambda index: index.payload_users(payload or ""))
         same = [r for r in users if r.id != record.id and r.state in ("live", "deleted")]
         notes = self._notes(record)
         self._changes.purge(record, message)
         replace_by_stub(self._backend, self._index, record)
         nothing = Collected(self._backend.where, 0, 0, 0, 0, 0)
-        if payload is None:
+        if payload is None and preview is None:
             return Purged(record, nothing, 0, same, notes)
         if problem is None:
             try:
-                collected, shared = self._collector.remove(payload)
+                collected, shared = self._collector.remove(payload, preview)
             except CorruptError as error:
                 problem = error
             else:
-                return Purged(record, collected, shared, same, notes)
+                stays = preview is not None and self._collector.needs_preview(preview)
+                return Purged(record, collected, shared, same, notes, keeps_preview=stays)
         return Purged(record, nothing, 0, same, notes, problem)
 
     def check(self, record: Record, *, force: bool, going: Container[str] = frozenset()) -> None:

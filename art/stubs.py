@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from dataclasses import dataclass, field
 
 from art import checkpoint
 from art import document as documents
@@ -11,18 +12,17 @@ from art.backend import Backend
 from art.catalog import VERSIONS, Catalog, Log, parse_anonymous
 from art.errors import CorruptError
 from art.index import Index, Record
-from art.model import FORMAT, Document, Manifest
+from art.model import FORMAT, Document, Manifest, preview_of
 
 
 def stub(manifest: Manifest) -> bytes:
     """Return the stub of a manifest: the same, whoever makes it."""
-    return _stub(manifest, purged_payload(manifest))
+    return _stub(manifest, purged_payload(manifest), preview_of(manifest.document))
 
 
-def _stub(version: Manifest | Record, payload: str | None) -> bytes:
-    purged: Document = {"id": version.id}
-    if payload:
-        purged["payload"] = payload
+def _stub(version: Manifest | Record, payload: str | None, preview: str | None) -> bytes:
+    digests = {"payload": payload, "preview": preview}
+    purged = {"id": version.id, **{name: digest for name, digest in digests.items() if digest}}
     document: Document = {
         "art": FORMAT,
         "uid": version.uid,
@@ -54,7 +54,7 @@ def put_stub(backend: Backend, record: Record) -> bool:
         if record.type in ("purged", "damaged") or not record.uid:
             raise
         _delete_checkpoints(backend, record)
-        backend.replace(_name(record), _stub(record, record.payload))
+        backend.replace(_name(record), _stub(record, record.payload, record.preview))
         _delete_checkpoints(backend, record)
         return True
     if manifest is None or manifest.uid != record.uid:
@@ -94,10 +94,21 @@ def purged_records(index: Index) -> list[Record]:
     return [record for record in records if record.type != "purged"]
 
 
-def purged_payloads(catalog: Catalog, index: Index) -> set[str]:
-    """Return the payloads of all purged versions: their bytes are to be nowhere."""
+@dataclass(frozen=True)
+class Unwanted:
+    """The digests of payloads and previews of purged versions: their bytes are to be nowhere."""
+
+    payloads: set[str] = field(default_factory=set)
+    previews: set[str] = field(default_factory=set)
+
+
+def unwanted(catalog: Catalog, index: Index) -> Unwanted:
+    """Return what of all purged versions is to be nowhere."""
     records = index.ask(lambda index: index.of_state("purged"))
-    return {payload for record in records if (payload := payload_of(catalog, record))}
+    return Unwanted(
+        {payload for record in records if (payload := payload_of(catalog, record))},
+        {record.preview for record in records if record.preview},
+    )
 
 
 def payload_of(catalog: Catalog, record: Record) -> str | None:

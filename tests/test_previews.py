@@ -1,0 +1,138 @@
+"""Previews as files of stores: gc, purge, fsck and archives know them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import art
+from art import previews
+from art.repo import Repo
+from tests.support_gc import Place
+
+ROWS = [{"name": f"ana {n}", "sum": n} for n in range(600)]
+
+
+@pytest.fixture
+def repo(tmp_path: Path) -> Iterator[Repo]:
+    with art.init(tmp_path / "repo") as found:
+        yield found
+
+
+@pytest.fixture(params=["memory", "folder"])
+def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
+    found = Place(tmp_path, has_path=request.param == "folder")
+    found.add("a")
+    yield found
+    found.close()
+
+
+def here(repo: Repo) -> set[str]:
+    return {item.name.rpartition("/")[2] for item in repo._backend.walk("previews")}
+
+
+def there(place: Place) -> set[str]:
+    return {item.name.rpartition("/")[2] for item in place.inner.walk("previews")}
+
+
+def make(repo: Repo, key: str, at: int) -> str:
+    """Make a table of its own; return the digest of its preview."""
+    repo.table(key, [{"name": f"secret-{at}", "sum": at}, *ROWS])
+    return str(repo.version(key).manifest.document["preview"])
+
+
+def test_gc_takes_previews_that_no_version_names_which_stays(repo: Repo) -> None:
+    first, second = make(repo, "t", 1), make(repo, "t", 2)
+    repo.delete("t@v1")
+    repo.gc(grace="7d")
+    assert here(repo) == {first, second}
+    size = repo._backend.size(previews.preview_name(first))
+    plan = repo.plan_gc(grace="0s")
+    assert plan.previews == {previews.preview_name(first): size}
+    assert plan.freed_bytes >= (size or 0) > 0
+    repo.gc(grace="0s")
+    assert here(repo) == {second}
+    assert repo.version("t").preview is not None
+    assert repo.plan_gc(grace="0s").is_empty
+
+
+def test_a_preview_that_a_tag_keeps_or_another_version_has_stays(repo: Repo) -> None:
+    first, second = make(repo, "t", 1), make(repo, "t", 2)
+    repo.tag("t@v1", "prod")
+    repo.delete("t@v1", force=True)
+    repo.copy("t@v2", "u")
+    repo.delete("t@v2", force=True)
+    repo.gc(grace="0s")
+    assert here(repo) == {first, second}
+
+
+def test_at_a_remote_only_previews_that_are_old_go(place: Place) -> None:
+    a = place.repos["a"]
+    first, second = make(a, "t", 1), make(a, "t", 2)
+    a.push()
+    young = previews.put(place.inner, b'{"art":1,"kind":"text"}')  # of a push that goes on
+    a.delete("t@v1")
+    a.push()
+    a.gc(remote="origin", grace="0s")
+    assert there(place) == {first, second, young}
+    place.pass_days(2)
+    done = a.gc(remote="origin", grace="0s")
+    assert there(place) == {second}
+    assert done.freed_bytes > 0
+    assert a.plan_gc(remote="origin", grace="0s").previews == {}
+
+
+def test_a_purge_removes_the_preview_at_once_here_and_there(place: Place) -> None:
+    a = place.repos["a"]
+    first, second = make(a, "t", 1), make(a, "t", 2)
+    a.push()
+    clone = place.clone("c")
+    assert clone.version("t@v1").preview is not None
+    (here_done, there_done) = a.purge("t@v1", remote="origin")
+    assert not here_done.keeps_preview
+    assert not there_done.keeps_preview
+    assert here(a) == there(place) == {second}
+    stub = a._store.catalog.manifest("t", 1)
+    assert stub.document["purged"]["preview"] == first
+    clone.fetch()
+    clone.gc()
+    assert first not in here(clone)
+    assert clone.version("t").preview is not None
+    for path in (a.root / ".art").rglob("*"):
+        assert not path.is_file() or b"secret-1" not in path.read_bytes(), path
+
+
+def test_a_preview_of_a_text_goes_with_a_purge_though_there_is_no_payload_in_packs(
+    repo: Repo,
+) -> None:
+    digest = previews.put(repo._backend, b'{"art":1,"kind":"text","head":"x"}')
+    (repo.root / "x.txt").write_text("a text\n" * 3)
+    repo.create("t", repo.root / "x.txt")
+    repo.gc(grace="0s")
+    assert digest not in here(repo)
+    repo.purge("t@v1")
+    assert here(repo) == set()
+
+
+def test_what_another_version_shows_as_well_stays_and_is_told(repo: Repo) -> None:
+    digest = make(repo, "t", 1)
+    repo.copy("t@v1", "u")
+    (done,) = repo.purge("t@v1")
+    assert done.keeps_preview
+    assert here(repo) == {digest}
+    (done,) = repo.purge("u@v1")
+    assert not done.keeps_preview
+    assert here(repo) == set()
+
+
+def test_a_purge_that_others_learn_of_takes_the_preview_with_the_next_gc(place: Place) -> None:
+    a = place.repos["a"]
+    first, second = make(a, "t", 1), make(a, "t", 2)
+    a.push()
+    a.purge("t@v1")
+    a.push()
+    assert first in there(place)
+    a.gc(remote="origin")
+    assert there(place) == {second}
