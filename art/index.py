@@ -768,7 +768,7 @@ class Index:
             if user := live.get((key, *row[2:])):
                 direct.setdefault(row[0], []).append(user)
         moved = {target for (target,) in self._db.execute("SELECT DISTINCT target FROM moves")}
-        return lambda id: self.users(id) if id in moved else direct.get(id, [])
+        return lambda user: self.users(user) if user in moved else direct.get(user, [])
 
     def payload_users(self, payload: str) -> list[Record]:
         """Return all versions that carry a payload."""

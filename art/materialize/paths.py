@@ -50,7 +50,7 @@ class Paths(Folder):
     def source(self, value: Any) -> tuple[Path, Document] | None:
         """Return it itself: what `.artignore` names in a folder is left out then."""
         kind = _kind(value)
-        name = os.path.basename(os.path.abspath(value))
+        name = os.path.basename(os.path.abspath(value))  # noqa: PTH100, PTH119 - resolves no links
         return value, {"name": kind} | ({"folder": name} if kind == "folder" and name else {})
 
     def load(self, folder: Path, format: Document) -> Any:
