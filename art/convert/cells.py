@@ -24,6 +24,9 @@ from uuid import UUID
 
 from art.errors import UsageError
 
+_encode = json.JSONEncoder(
+    ensure_ascii=False, allow_nan=False
+).encode  # `dumps` makes one each time
 _AS_TEXT = (bytes, bytearray, memoryview, date, time, timedelta, Decimal, Fraction, UUID, PurePath)
 
 
@@ -60,6 +63,8 @@ def cell_view(value: Any) -> Any:
 def json_bytes(view: Any, *, indent: int | None = None) -> bytes:
     """Return what JSON has as JSON in UTF-8, on one line unless it is indented."""
     try:
+        if indent is None:
+            return _encode(view).encode()
         return json.dumps(view, ensure_ascii=False, allow_nan=False, indent=indent).encode()
     except UnicodeEncodeError:  # half of a character, which UTF-8 has no form for
         return json.dumps(view, allow_nan=False, indent=indent).encode()

@@ -83,9 +83,11 @@ class _Seen:
         if value is None or (self.texts and value == ""):
             return
         kind = _text_kind(value) if self.texts else _kind(value)
+        if kind == "int" and self.is_exact and len(str(value)) > _DIGITS:
+            self.is_exact = abs(int(value)) <= _EXACT
+        elif kind in self.kinds:
+            return
         self.kinds.add(kind)
-        if kind == "int" and abs(int(value)) > _EXACT:
-            self.is_exact = False
         self.is_open = self.kind != _TEXT
 
     @property
@@ -96,7 +98,7 @@ class _Seen:
 
 
 def _text_kind(text: str) -> str:
-    if _INT.fullmatch(text) and abs(int(text)) < _LONG:
+    if _INT.fullmatch(text) and (len(text) <= _DIGITS or abs(int(text)) < _LONG):
         return "int"
     if _FLOAT.fullmatch(text) and math.isfinite(float(text)):
         mantissa = text.lower().partition("e")[0].replace(".", "").lstrip("-0")

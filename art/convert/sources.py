@@ -78,6 +78,7 @@ def source(version: Version, path: str = "") -> Source:
     title = f"{version.ref}/{path}" if path else version.ref
     if path:
         return Source(version, path, path, _by_name(path), title)
+    version.bring()  # it may be read more than once
     if payload.tree is not None and payload.file is None and version.format.get("materializer"):
         return Source(version, None, "", "object", title)  # files that are one object
     name = payload.file or payload.url or ""

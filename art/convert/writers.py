@@ -71,7 +71,8 @@ def _markdown(rows: Rows, title: str, stream: BinaryIO) -> None:
 
 
 def _in_markdown(text: str) -> str:
-    return "<br>".join(_PLAIN.sub(r"\\\1", line) for line in text.splitlines())
+    escaped = _PLAIN.sub(r"\\\1", text)
+    return escaped if escaped.isprintable() else "<br>".join(escaped.splitlines())
 
 
 def _html(rows: Rows, title: str, stream: BinaryIO) -> None:
