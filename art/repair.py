@@ -28,6 +28,7 @@ from art.layout import Layout
 from art.model import Manifest
 from art.objects import ObjectStore, StoredPayload, layout_directory
 from art.pack import Location, pack_name
+from art.relayout import payloads_from_packs
 from art.repack import NewPack, Places, SamePack
 from art.reporter import Reporter
 from art.salvage import FolderSource, Found, Peer, find_in_packs, is_readable
@@ -77,6 +78,7 @@ class _Rebuild:
     uses: Places
     stay: Places = field(default_factory=Places)
     copied: dict[bytes, Found] = field(default_factory=dict)
+    source: str = ""  # where it is known from what it consists of, if not from here
 
 
 @dataclass(frozen=True)
@@ -130,6 +132,8 @@ class Repairer:
         is_here = self._backend.where == local.where
         self._quarantine = f"quarantine/{stamp}/" + ("" if is_here else f"{self._store.id}/")
         self._kept: list[str] = []
+        self._wanted: list[str] = []  # payloads that something must be done for
+        self._joined: dict[str, StoredPayload] | None = None
 
     # -- plan ------------------------------------------------------------------------------------
 
@@ -289,9 +293,10 @@ class Repairer:
         lost = self._checker.damaged.keys() - plan.work.packs.keys()
         lost = {pack for pack in lost if pack in self._checker.payloads.users}
         stale: list[str] = []
-        for payload in self._touched(plan, lost):
+        self._wanted = self._touched(plan, lost)
+        for payload in self._wanted:
             if not self._checker.inventory.layouts.get(payload):
-                self._plan_absent(plan, payload)
+                self._plan_absent(plan, payload, lost)
             else:
                 stale += self._plan_layouts(plan, payload, lost)
         self._plan_quarantine(plan, stale, lost)
@@ -315,7 +320,7 @@ class Repairer:
             broken_layout(self._backend, parts[2], parts[3]) in plan.work.layouts
         )
 
-    def _plan_absent(self, plan: RepairPlan, payload: str) -> None:
+    def _plan_absent(self, plan: RepairPlan, payload: str, lost: set[str]) -> None:
         """A payload of which nothing is there comes from where it is whole."""
         refs = self._checker.payloads.refs([payload])
         for name, objects, stored in self._whole_payloads(payload):
@@ -323,7 +328,17 @@ class Repairer:
             directory = layout_directory(payload)
             plan.steps.append(Step("payload", directory, name, refs, stored.size))
             return
-        plan.work.unhealed.add(payload)
+        self._plan_rebuild(plan, payload, self._rebuild(payload, [], lost))
+
+    def _plan_rebuild(self, plan: RepairPlan, payload: str, rebuild: _Rebuild | None) -> None:
+        if rebuild is None:
+            plan.work.unhealed.add(payload)
+            return
+        plan.work.rebuilds.append(rebuild)
+        size = sum(found.place.length for found in rebuild.copied.values())
+        refs = self._checker.payloads.refs([payload])
+        source = self._names(rebuild)
+        plan.steps.append(Step("layout", layout_directory(payload), source, refs, size))
 
     def _whole_payloads(self, payload: str) -> Iterator[tuple[str, ObjectStore, StoredPayload]]:
         for peer in self._peers:
@@ -342,14 +357,9 @@ class Repairer:
         sound = [digest for digest, stored in opened.items() if stored.packs().isdisjoint(lost)]
         if not sound:
             rebuild = self._rebuild(payload, list(opened.values()), lost)
+            self._plan_rebuild(plan, payload, rebuild)
             if rebuild is None:
-                plan.work.unhealed.add(payload)
                 return []
-            plan.work.rebuilds.append(rebuild)
-            size = sum(found.place.length for found in rebuild.copied.values())
-            refs = self._checker.payloads.refs([payload])
-            source = self._names(rebuild)
-            plan.steps.append(Step("layout", layout_directory(payload), source, refs, size))
         names = [f"{layout_directory(payload)}/{digest}" for digest in every if digest not in sound]
         return [name for name in names if not self._comes_back(plan, name)]
 
@@ -358,16 +368,19 @@ class Repairer:
         names = [peer.name for peer in self._peers if id(peer.objects) in objects]
         if self._folder and id(self._folder.objects) in objects:
             names.append(self._folder.name)
+        names += [rebuild.source] if rebuild.source and rebuild.source not in names else []
         return ", ".join(names) or _FROM_ITSELF
 
     def _rebuild(self, payload: str, own: list[StoredPayload], lost: set[str]) -> _Rebuild | None:
         """Work out where all chunks of a payload can be had, None where not all can."""
-        others = ((stored, False) for _, _, stored in self._whole_payloads(payload))
-        for stored, is_own in chain(((stored, True) for stored in own), others):
+        others = ((stored, name) for name, _, stored in self._whole_payloads(payload))
+        joined = ((stored, "") for stored in self._from_packs(payload))
+        for stored, source in chain(((stored, "") for stored in own), others, joined):
+            is_own = not source
             uses = _uses(stored)
             if uses is None:
                 continue
-            rebuild = _Rebuild(payload, stored, uses)
+            rebuild = _Rebuild(payload, stored, uses, source=source)
             wanted = set()
             for digest, place in uses:
                 if is_own and place.pack not in lost:
@@ -379,6 +392,13 @@ class Repairer:
             if not self._search(rebuild, wanted, lost):
                 return rebuild
         return None
+
+    def _from_packs(self, payload: str) -> Iterator[StoredPayload]:
+        """Yield a payload out of the packs alone, where its tree is found there; asked for last."""
+        if self._joined is None:
+            self._joined = payloads_from_packs(self._store.objects, self._wanted)
+        if stored := self._joined.get(payload):
+            yield stored
 
     def _search(self, rebuild: _Rebuild, wanted: set[bytes], lost: set[str]) -> set[bytes]:
         """Find chunks wherever they are whole; return those that are nowhere."""

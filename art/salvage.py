@@ -103,9 +103,17 @@ class FolderSource:
     """
 
     def __init__(
-        self, folder: Path, scratch: LocalBackend, chunking: Chunking, reporter: Reporter
+        self,
+        folder: Path,
+        scratch: LocalBackend,
+        chunking: Chunking,
+        reporter: Reporter,
+        *,
+        is_named: bool = True,
     ) -> None:
+        """Where nobody named the folder, it is not taken for a payload: files are looked at by size."""
         self.name = str(folder)
+        self._is_named = is_named
         self._folder = folder
         self._reporter = reporter
         name = f"tmp/repair-{os.urandom(8).hex()}"
@@ -156,7 +164,8 @@ class FolderSource:
         if not self._folder.is_dir():
             return [self._folder]
         files = [path for path in self._folder.iterdir() if path.is_file()]
-        return [self._folder, *(path for path in files if path.stat().st_size == size)]
+        fitting = [path for path in files if path.stat().st_size == size]
+        return [self._folder, *fitting] if self._is_named else fitting
 
     def _matching(self, wanted: Mapping[str, int]) -> Iterator[Path]:
         """Yield one file for each digest."""

@@ -84,7 +84,7 @@ class Upkeep:
             list(self._peers(task.remote)) if is_wrong else [],
             self._backend,
             self._reporter(),
-            self._folder(checker.store, task.folder) if task.folder and is_wrong else None,
+            self._folder(checker.store, task) if is_wrong else None,
             self._replacing if task.remote is None else None,
         )
         return repairer.plan(report), repairer, checker
@@ -212,8 +212,13 @@ class Upkeep:
                     ends = {log: min(end, theirs.get(log, 0)) for log, end in ends.items()}
                 yield Peer(setting.name, store, ends)
 
-    def _folder(self, store: Store, folder: Path) -> FolderSource:
-        return FolderSource(folder, self._backend, store.chunking, self._reporter())
+    def _folder(self, store: Store, task: _Task) -> FolderSource | None:
+        """Return the folder that was named, else the one that the repository is in, for itself."""
+        if task.folder is None and (task.remote is not None or store.is_bare):
+            return None
+        folder = task.folder or Path(self._backend.root).parent
+        named = task.folder is not None
+        return FolderSource(folder, self._backend, store.chunking, self._reporter(), is_named=named)
 
     @contextlib.contextmanager
     def _replacing(self, key: str | None) -> Iterator[None]:

@@ -199,6 +199,7 @@ def test_a_pack_whose_end_is_damaged_gives_up_what_is_whole_in_it(
 def test_what_cannot_be_healed_is_marked_and_stays(repo: Repo, workplace: Path) -> None:
     write(workplace / "data", {"a": random_bytes(100_000, 1), "b": random_bytes(100_000, 2)})
     repo.create("k", "data")
+    shutil.rmtree(workplace / "data")  # it would heal it
     repo.value("other", 1)
     path = max(files_of(workplace, ".pack"), key=lambda path: path.stat().st_size)
     whole = path.read_bytes()
@@ -224,13 +225,27 @@ def test_a_version_that_is_known_to_be_damaged_is_named_until_it_is_healed(
     write(workplace / "data", {"a": random_bytes(100_000, 1), "b": random_bytes(100_000, 2)})
     repo.create("k", "data")
     damage(max(files_of(workplace, ".pack"), key=lambda path: path.stat().st_size), "flip")
+    kept = (workplace / "data").rename(workplace.parent / "kept")
     repo.execute_repair(repo.plan_repair(data=True))
     report = repo.fsck()  # reads no bytes
     assert [(each.kind, each.refs) for each in report.notices] == [("marked", ("k@v1",))]
     assert any("k@v1 is damaged, and" in found.message for found in repo.doctor())
-    assert not repo.execute_repair(repo.plan_repair(data=True, source="data")).left
+    assert not repo.execute_repair(repo.plan_repair(data=True, source=kept)).left
     assert not repo.damaged_versions()
     assert not repo.fsck().notices
+
+
+def test_files_that_lie_in_the_folder_of_the_repository_heal_it(
+    repo: Repo, workplace: Path
+) -> None:
+    write(workplace / "deep" / "data", {"a": random_bytes(100_000, 3), "b": b"b"})
+    repo.create("k", "deep/data")
+    path = max(files_of(workplace, ".pack"), key=lambda path: path.stat().st_size)
+    damage(path, "flip")
+    healed = repo.execute_repair(repo.plan_repair(data=True))
+    assert not healed.left
+    assert any(str(workplace) == step.source for step in healed.steps)
+    assert content(repo, "k")["a"] == random_bytes(100_000, 3)
 
 
 def test_one_version_is_healed_though_another_cannot_be(repo: Repo, workplace: Path) -> None:

@@ -70,7 +70,9 @@ def command(
     Always checks every document and whether packs are there; with --data that every byte is what it
     was. --sample and --max-duration read a part and go on behind it the next time. --repair takes
     what is missing or damaged from other packs, the other remotes (for --remote the repository
-    here), or files; what was damaged is kept in .art/quarantine. Ends with exit code 8 where
+    here), the files in this folder that are as they were, or those --from elsewhere; a layout also
+    from packs alone; what was damaged is kept in .art/quarantine. A sample is made of whole packs,
+    of up to 64 MiB each. Ends with exit code 8 where
     something is or stays damaged.
 
     With --json: `where`, `repository`, `whole`, `problems` and `notices` (each with `kind`, `name`,

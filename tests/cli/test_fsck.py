@@ -99,6 +99,7 @@ def test_repair_says_in_json_what_it_did(stored: Path, run: Runner) -> None:
 def test_what_is_lost_is_shown_as_damaged_until_it_is_back(stored: Path, run: Runner) -> None:
     path = spoil(stored / ".art")
     shutil.rmtree(stored / "remote/packs")
+    kept = (stored / "data").rename(stored.parent / "kept")  # where it was it would be found
     left = run("fsck", "--data", "--repair", code=8)
     assert "damaged  sales/report@v1" in left.out
     assert "1 problem left" in left.out
@@ -107,7 +108,7 @@ def test_what_is_lost_is_shown_as_damaged_until_it_is_back(stored: Path, run: Ru
     assert f"damaged     sales/report@v1: packs/{path.stem[:2]}/" in run("status").out
     assert "damaged" in run("log", "sales/report", "--json").json[0]
     assert "damaged" not in run("log", "rate").out
-    run("fsck", "--data", "--repair", "--from", "data")
+    run("fsck", "--data", "--repair", "--from", str(kept))
     run("fsck", "--data")
     assert "damaged" not in run("ls").out + run("status").out
 
