@@ -387,7 +387,7 @@ def _from_zip(bundle: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
     mode = info.external_attr >> 16
     name = info.filename.rstrip("/")
     node = Node(name, stat.S_IMODE(mode) & 0o777, info.file_size)
-    if info.is_dir():
+    if info.filename.endswith("/"):
         return _Member(name, node._replace(size=0, is_dir=True), None)
     with _parsing():
         stream = bundle.open(info)

@@ -392,7 +392,10 @@ def normal_url(text: str) -> str:
     if is_remote(text):
         return check_url(text)
     folder = local_path(text)
-    return str(folder.resolve() if ".." in folder.parts else folder.expanduser().absolute())
+    try:
+        return str(folder.resolve() if ".." in folder.parts else folder.expanduser().absolute())
+    except (ValueError, RuntimeError) as error:  # NUL in it, or the folder of a user there is not
+        raise UsageError(f"{text!r} is no folder: {error}") from None
 
 
 def _asked_for(

@@ -32,7 +32,7 @@ from art.cli.common import parse_json, parse_metadata, parse_pairs
 from art.cli.fsck import parse_duration, parse_share
 from art.config import span_seconds
 from art.errors import ArtError
-from art.listing import parse_span
+from art.query.literals import parse_span
 from art.ref import Ref, likely_selector
 from art.remote import url as urls
 from art.repo import Repo
@@ -345,12 +345,19 @@ def name(data: bytes) -> None:
 # -- archives --------------------------------------------------------------------------------------
 
 
+_NAMELESS = (  # a zip file with a member without a name
+    "504b0304140000000000f0504b01021403140000000000f09b755d8316dc8c01000000010000000100000000"
+    "0000000000000080010000006100504b050600000000010001002f000000200000000000"
+)
+
+
 def _archives() -> Iterator[bytes]:
     with tempfile.TemporaryDirectory() as folder, _repository(Path(folder)) as repo:
         (Path(folder) / "a").write_bytes(b"good")
         repo.create("k", Path(folder) / "a")
         for ending in (".tar", ".tar.gz", ".zip"):
             yield Path(repo.export(Path(folder) / f"all{ending}", "k").path).read_bytes()
+        yield bytes.fromhex(_NAMELESS)
         content = BytesIO(b"")
         with zipfile.ZipFile(content, "w") as bundle:
             bundle.writestr("a", b"x")
@@ -425,6 +432,8 @@ def pattern(data: bytes) -> None:
     "gs://b?key=secret",
     "/mnt/shared",
     "0filae:///t%p/f",
+    "~a\0/x",
+    "~nobody-of-this-name/x",
     is_typed=True,
 )
 def address(data: bytes) -> None:
