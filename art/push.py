@@ -29,6 +29,7 @@ _LOGS_AT_ONCE = 32
 _BASES = 3  # versions whose chunks are looked for at the remote before a payload is sent
 _GONE = ("swept", "purged")
 _SIZES_LIMIT = 256  # packs that are asked for one by one
+_LOOK_BACK = 64  # versions of a key that are looked at for the payloads of four
 _SAFE_SECONDS = 12 * 3600  # half of what a pack stays at least after it was marked
 _SHOWN = 3  # losses that are told one by one
 _ROUNDS = 20  # in which a number was taken, and nothing could be read at it
@@ -584,7 +585,9 @@ class Pusher:
         """Return the payloads of the newest versions of a key that the remote has."""
         end = self._pair.ledger.end(log)
         bases = []
-        for number in range(end, max(0, end - _BASES), -1):
+        for number in range(end, max(0, end - _LOOK_BACK), -1):  # purged ones give none
+            if len(bases) == _BASES:
+                break
             with contextlib.suppress(CorruptError, NotFoundError):
                 manifest = self._pair.local.catalog.manifest(str(log.key), number)
                 if manifest.payload and manifest.payload.tree:

@@ -132,6 +132,7 @@ class Repairer:
         is_here = self._backend.where == local.where
         self._quarantine = f"quarantine/{stamp}/" + ("" if is_here else f"{self._store.id}/")
         self._kept: list[str] = []
+        self._put: set[str] = set()  # layouts under names that they had before, perhaps damaged
         self._wanted: list[str] = []  # payloads that something must be done for
         self._joined: dict[str, StoredPayload] | None = None
 
@@ -475,7 +476,8 @@ class Repairer:
                 self._bring(payload, objects)
             self._rebuild_all(work.rebuilds)
             for name in work.quarantined:
-                self._move(name)
+                if name not in self._put:  # that was kept, and is whole now
+                    self._move(name)
         finally:
             self._reporter.finish()
         return Repaired(plan.report, plan.steps, plan.left, list(self._kept))
@@ -530,6 +532,7 @@ class Repairer:
         """Write the packs that are needed, then the layouts, of which later ones extend earlier ones
         as they did before."""
         moved = self._copy({d: found for each in rebuilds for d, found in each.copied.items()})
+        self._put.add(name)
         roots: dict[str, Layout] = {}
         for rebuild in rebuilds:
             old = rebuild.template.root.digest
@@ -576,8 +579,7 @@ class Repairer:
         name = f"{layout_directory(rebuild.payload)}/{blake3(data).hexdigest()}"
         made = Layout(data, name, name.rpartition("/")[2])
         self._verify(StoredPayload(self._backend, [made, root] if root else [made]), rebuild)
-        if not self._backend.create(name, data) and self._backend.read(name) != data:
-            self._backend.replace(name, data)  # its name says what it must be
+        self._put_layout(name, data)
         return made
 
     def _place(self, rebuild: _Rebuild, moved: Places, digest: bytes) -> Location:

@@ -55,6 +55,19 @@ def test_layouts_come_back_from_packs_alone(
     assert repo.plan_gc().is_empty
 
 
+def test_what_gets_the_same_layout_again_keeps_it(repo: Repo, workplace: Path) -> None:
+    fill(workplace / "data", 3, 1)
+    repo.create("k", "data")
+    break_layouts(workplace, "cut")
+    repo.execute_repair(repo.plan_repair())
+    break_layouts(workplace, "cut")  # of a layout that is written as it was
+    done = repo.execute_repair(repo.plan_repair())
+    assert [step.kind for step in done.steps] == ["layout", "quarantine"]
+    (kept,) = (repo.root / ".art" / name for name in done.quarantined)
+    assert kept.stat().st_size == 20
+    assert not repo.fsck(data=True).problems
+
+
 def test_a_pack_that_is_lost_as_well_is_told(repo: Repo, workplace: Path) -> None:
     fill(workplace / "data", 3, 1)
     repo.create("k", "data")
