@@ -10,6 +10,7 @@
 A tour of the code, from the outside in. Imports go down only.
 
 cli         words → one call of Repo → render; the only part that knows Typer
+compat      the calls of Prefect, ClearML and ZenML for artifacts, on `Repo`
 render      values → text; `render.terminal` alone knows rich
 repo        `Repo`, the facade: puts the parts below together, does nothing itself
 version     `Version`: one version of an artifact, to look at and to take out

@@ -22,12 +22,14 @@ _open: dict[tuple[int, str], Repo] = {}
 _lock = threading.Lock()
 
 
-def repository() -> Repo:
-    """Return the repository that the calls work on. It stays open, for all threads of this process."""
-    place = (os.getpid(), os.path.abspath(os.environ.get("ART_DIR") or "."))  # noqa: PTH100 - often
+def repository(path: str | None = None) -> Repo:
+    """Return the repository that the calls work on, or that in `path`. It stays open, for all threads of
+    this process."""
+    start = path or os.environ.get("ART_DIR") or "."
+    place = (os.getpid(), os.path.abspath(start))  # noqa: PTH100 - it is asked for often
     with _lock:
         if place not in _open:
-            _open[place] = art.open()
+            _open[place] = art.open(start)
         return _open[place]
 
 
@@ -58,6 +60,11 @@ def key_of(name: str) -> str:
 def title_of(name: str) -> str | None:
     """Return the title by which a version keeps its name where its key cannot."""
     return None if key_of(name) == name else name
+
+
+def label_of(tag: str) -> str:
+    """Return the label for a tag of another system: without spaces and commas."""
+    return re.sub(r"[\s,]+", "-", str(tag).strip())
 
 
 def name_of(version: Version, prefix: str = "") -> str:
