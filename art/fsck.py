@@ -15,9 +15,18 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from art import previews
 from art.backend import LocalBackend
 from art.errors import CorruptError, DeniedError, NotFoundError
-from art.inventory import Held, Inventory, Known, Problem, take_inventory
+from art.inventory import (
+    LIVE,
+    RESTORABLE,
+    Held,
+    Inventory,
+    Known,
+    Problem,
+    take_inventory,
+)
 from art.layout import Layout
 from art.model import now
 from art.objects import StoredPayload, layout_directory
@@ -195,10 +204,13 @@ class Checker:
         self._refuse_unknown()
         self._check_payloads()
         self._check_trailers()
+        shown = self._check_previews()
         coverage = None
         try:
             if extent.reads:
+                before = self._memory.cursor
                 coverage = self._read_packs(extent)
+                self._read_previews(shown, extent, before)
             self._tell_packs()
             if extent.reads:
                 self._check_trees(extent)
@@ -307,6 +319,26 @@ class Checker:
                 return pack, None
         return pack, error
 
+    def _check_previews(self) -> dict[str, tuple[str, ...]]:
+        """Return the previews that are there and can be read, with the versions that show them."""
+        held_by: dict[str, list[Held]] = {}
+        for held in self.inventory.versions:
+            if held.preview and held.state in (LIVE, RESTORABLE):
+                held_by.setdefault(held.preview, []).append(held)
+        shown = {}
+        for digest, versions in sorted(held_by.items()):
+            size, refs = self.inventory.previews.get(digest), tuple(each.ref for each in versions)
+            self.inventory.count("previews", size is not None)
+            if size is None:
+                self.inventory.count("missing_previews")  # which is no damage
+            elif size > previews.LIMIT:
+                name = previews.preview_name(digest)
+                message = f"{name} is damaged: no preview has {size} bytes"
+                self._problem(Problem("preview", name, message, refs))
+            else:
+                shown[digest] = refs
+        return shown
+
     def _count_unreferenced(self) -> None:
         """Count what no version needs. It is no damage: a crash leaves it, or it awaits gc."""
         if not self._is_whole:
@@ -348,6 +380,37 @@ class Checker:
                     memory.cursor = found.pack
         verified = sum(size for pack, size in sizes.items() if pack <= memory.cursor)
         return Coverage(verified, total, memory.since)
+
+    def _read_previews(
+        self, shown: dict[str, tuple[str, ...]], extent: Extent, before: str
+    ) -> None:
+        """Read previews: all, or those whose digests lie among those of the packs that were read."""
+        after = self._memory.cursor
+        if not extent.is_part or not after:
+            digests = list(shown)
+        else:
+            is_last = after >= max(self._sizes(), default="")
+            begin = before if before < after else ""
+            digests = [d for d in shown if begin < d and (d <= after or is_last)]
+        with ThreadPoolExecutor(_THREADS, "previews") as threads:
+            for digest, error in ahead(threads, self._preview, digests, 4 * _THREADS):
+                self.inventory.count("read_previews")
+                if error:
+                    name = previews.preview_name(digest)
+                    self._problem(Problem("preview", name, error, shown[digest]))
+
+    def _preview(self, digest: str) -> tuple[str, str | None]:
+        error: str | None = None
+        for _ in range(2):  # it may have been damaged on its way
+            try:
+                previews.read(self.store.backend, digest)
+            except FileNotFoundError:
+                return digest, None
+            except CorruptError as problem:
+                error = problem.message
+            else:
+                return digest, None
+        return digest, error
 
     def _scrub(self, pack: str) -> Scrubbed:
         return scrub_pack(self.store.backend, pack)

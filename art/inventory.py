@@ -21,8 +21,9 @@ from art import document as documents
 from art.backend import Backend
 from art.catalog import STATE, VERSIONS, Log, parse_anonymous, parse_number
 from art.errors import ArtError, CorruptError, NewerFormatError
-from art.model import Document, Entry, Manifest, check_progress, heads, is_uid, unescape
+from art.model import Document, Entry, Manifest, check_progress, heads, is_uid, preview_of, unescape
 from art.pack import pack_name
+from art.previews import parse_name as parse_preview
 from art.repack import ahead
 from art.reporter import Reporter
 
@@ -73,6 +74,7 @@ class Held(NamedTuple):
     state: str
     tree: str | None
     size: int
+    preview: str | None = None
 
     @property
     def ref(self) -> str:
@@ -99,7 +101,7 @@ class Known:
 
 @dataclass
 class Inventory:
-    """What was found. `sizes` and `layouts` are of all packs and layouts that lie there."""
+    """What was found. `sizes`, `layouts` and `previews`, with their sizes, are all that lie there."""
 
     versions: list[Held] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -107,6 +109,7 @@ class Inventory:
     counts: dict[str, int] = field(default_factory=dict)
     sizes: dict[str, int] = field(default_factory=dict)
     layouts: dict[str, list[str]] = field(default_factory=dict)
+    previews: dict[str, int] = field(default_factory=dict)
     purged: set[str] = field(default_factory=set)
     """The ids of versions that logs say were purged."""
 
@@ -457,7 +460,8 @@ class _Taker:
                 self._notice("unknown", f"progress/{name}", "is not art's; it is left alone")
             elif uid in versions:
                 uids.append(uid)
-        for uid, error in self._map(self._progress_value, uids):
+        values = self._map(partial(self._checked, "progress", check_progress_of), uids)
+        for uid, error in values:
             self.found.count("progress")
             if error:
                 self._say(f"progress/{uid}.yaml", error, (versions[uid].ref,))
@@ -466,10 +470,12 @@ class _Taker:
                 name = f"progress/{uid}.yaml"
                 self._problem("document", name, f"{name} is missing", (versions[uid].ref,))
 
-    def _progress_value(self, uid: str) -> tuple[str, ArtError | None]:
-        name = f"progress/{uid}.yaml"
+    def _checked(
+        self, directory: str, check: Callable[[str, bytes, str], None], uid: str
+    ) -> tuple[str, ArtError | None]:
+        name = f"{directory}/{uid}.yaml"
         try:
-            self._twice(lambda: check_progress_of(uid, self._content(name), name))
+            self._twice(lambda: check(uid, self._content(name), name))
         except ArtError as error:
             return uid, error
         return uid, None
@@ -483,9 +489,29 @@ class _Taker:
         for item in self._backend.walk("tmp"):
             self.found.count("temporary_files")
             self.found.count("temporary_bytes", item.size)
+        self._runs()
+
+    def _runs(self) -> None:
+        """Check the records of runs."""
+        uids = []
+        for name in self._backend.names("runs"):
+            uid = name.removesuffix(".yaml")
+            if is_uid(uid) and name.endswith(".yaml"):
+                uids.append(uid)
+            else:
+                self._notice("unknown", f"runs/{name}", "is not art's; it is left alone")
+        for uid, error in self._map(partial(self._checked, "runs", check_run_of), sorted(uids)):
+            self.found.count("runs")
+            if error:
+                self._say(f"runs/{uid}.yaml", error, ())
 
     def objects(self) -> None:
-        """List layouts, then packs: whoever writes, writes packs first."""
+        """List previews, layouts, then packs: whoever writes, writes packs first."""
+        for item in self._backend.walk("previews"):
+            if digest := parse_preview(item.name):
+                self.found.previews[digest] = item.size
+            else:
+                self._notice("unknown", item.name, "is not art's; it is left alone")
         for item in self._backend.walk("layouts"):
             match = _LAYOUT.fullmatch(item.name)
             if match:
@@ -528,6 +554,15 @@ def check_progress_of(uid: str, data: bytes, name: str) -> None:
         raise CorruptError(f"{name} is damaged: it is about something else")
 
 
+def check_run_of(uid: str, data: bytes, name: str) -> None:
+    """Raise CorruptError where this is not the record of the run with this uid."""
+    document: Document = documents.decode(data, name)
+    if document.get("uid") != uid:
+        raise CorruptError(f"{name} is damaged: it is about something else")
+    if document.get("status") not in ("completed", "failed"):
+        raise CorruptError(f"{name} is damaged: it does not say how the run ended")
+
+
 def _first_file(directory: str) -> str:
     return "v00000001.yaml" if directory.startswith("manifests/") else "00000001.yaml"
 
@@ -549,4 +584,6 @@ def _held(manifest: Manifest, number: int | None, states: dict[str, str]) -> Hel
     state = "purged" if manifest.is_stub else states.get(manifest.id, LIVE)
     tree = payload.tree if payload else None
     size = payload.size if payload and payload.size else 0
-    return Held(manifest.key, number, manifest.id, manifest.uid, manifest.type, state, tree, size)
+    preview = preview_of(manifest.document)
+    names = manifest.key, number, manifest.id, manifest.uid, manifest.type
+    return Held(*names, state, tree, size, preview)

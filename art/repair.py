@@ -16,14 +16,14 @@ from itertools import chain
 
 from blake3 import blake3
 
-from art import checkpoint
+from art import checkpoint, previews
 from art import document as documents
 from art import layout as layouts
 from art.backend import Backend, LocalBackend
 from art.catalog import Log, parse_anonymous
 from art.errors import ArtError, CorruptError, NotFoundError
 from art.fsck import Checker, Report
-from art.inventory import Problem, check_progress_of
+from art.inventory import Problem, check_progress_of, check_run_of
 from art.layout import Layout
 from art.model import Manifest
 from art.objects import ObjectStore, StoredPayload, layout_directory
@@ -44,8 +44,8 @@ _FROM_ITSELF = "what is whole here"
 @dataclass(frozen=True)
 class Step:
     """One thing that is done: `kind` is `create` or `replace` (a document), `checkpoint`, `pack` and
-    `same` (the same pack or layout again), `payload` (brought again), `layout` (a new one, with what is
-    missing in new packs) or `quarantine`. `source` says where what is whole comes from."""
+    `same` (the same pack, layout or preview again), `payload` (brought again), `layout` (a new one, with
+    what is missing in new packs) or `quarantine`. `source` says where what is whole comes from."""
 
     kind: str
     name: str
@@ -60,7 +60,7 @@ class _Work:
 
     contents: dict[str, bytes] = field(default_factory=dict)
     packs: dict[str, Peer] = field(default_factory=dict)
-    layouts: dict[str, bytes] = field(default_factory=dict)
+    layouts: dict[str, bytes] = field(default_factory=dict)  # and previews
     payloads: dict[str, ObjectStore] = field(default_factory=dict)
     unhealed: set[str] = field(default_factory=set)
     rebuilds: list[_Rebuild] = field(default_factory=list)
@@ -149,6 +149,8 @@ class Repairer:
                 self._plan_checkpoint(plan, problem)
             elif problem.kind in ("entry", "log", "tree", "duplicate", "twin"):
                 plan.left.append(problem)
+            elif problem.kind == "preview":
+                self._plan_preview(plan, problem)
         self._plan_packs(plan)
         self._plan_same_layouts(plan)
         self._plan_payloads(plan)
@@ -254,6 +256,18 @@ class Repairer:
                 return None
             contents.append(data)
         return contents
+
+    def _plan_preview(self, plan: RepairPlan, problem: Problem) -> None:
+        """Take a preview from where it lies whole; one that is nowhere is not shown any more."""
+        name = problem.name
+        for peer in self._peers:
+            with contextlib.suppress(FileNotFoundError, ArtError):
+                data = previews.read(peer.store.backend, name.rpartition("/")[2])
+                plan.work.layouts[name] = data
+                plan.steps.append(Step("same", name, peer.name, problem.refs, len(data)))
+                return
+        plan.steps.append(Step("quarantine", name, "", problem.refs))
+        plan.work.quarantined.append(name)
 
     def _plan_packs(self, plan: RepairPlan) -> None:
         """Take packs from where the same lie whole."""
@@ -518,6 +532,7 @@ class Repairer:
         if not self._backend.create(name, data) and self._backend.read(name) != data:
             self._keep(name)
             self._backend.replace(name, data)
+        self._put.add(name)
 
     def _bring(self, payload: str, objects: ObjectStore) -> None:
         directory = f"sync/{self._store.id}"
@@ -625,7 +640,8 @@ def _parse(name: str, data: bytes) -> None:
     elif name.startswith("anonymous/"):
         parse_anonymous(file, data)
     else:
-        check_progress_of(file, data, name)
+        check = check_run_of if name.startswith("runs/") else check_progress_of
+        check(file, data, name)
 
 
 def _same(backend: Backend, name: str) -> bytes | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +11,8 @@ import pytest
 
 import art
 from art import previews
+from art.errors import CorruptError
+from art.model import new_uid
 from art.repo import Repo
 from tests.support_gc import Place
 
@@ -136,3 +140,132 @@ def test_a_purge_that_others_learn_of_takes_the_preview_with_the_next_gc(place: 
     assert first in there(place)
     a.gc(remote="origin")
     assert there(place) == {second}
+
+
+# -- checks ------------------------------------------------------------------------------------------
+
+
+def spoil(repo: Repo, digest: str, data: bytes = b"{}") -> Path:
+    path = repo.root / ".art" / previews.preview_name(digest)
+    path.write_bytes(data)
+    return path
+
+
+def test_a_preview_that_is_not_what_its_name_says_is_damage(repo: Repo) -> None:
+    first, second = make(repo, "t", 1), make(repo, "t", 2)
+    assert repo.fsck(data=True).is_whole
+    spoil(repo, first)
+    assert repo.fsck().is_whole  # the structure: names and sizes
+    (problem,) = repo.fsck(data=True).problems
+    assert (problem.kind, problem.refs) == ("preview", ("t@v1",))
+    assert first in problem.name
+    with pytest.raises(CorruptError):
+        _ = repo.version("t@v1").preview
+    repo.delete("t@v1")
+    repo.gc(grace="0s")
+    assert repo.fsck(data=True).is_whole
+    assert here(repo) == {second}
+
+
+def test_a_preview_larger_than_any_is_damage_that_is_not_read(repo: Repo) -> None:
+    digest = make(repo, "t", 1)
+    with spoil(repo, digest).open("wb") as file:
+        file.truncate(10 << 30)
+    (problem,) = repo.fsck().problems
+    assert "10737418240 bytes" in problem.message
+    with pytest.raises(CorruptError):
+        _ = repo.version("t").preview
+
+
+def test_a_missing_preview_is_no_damage(repo: Repo) -> None:
+    (repo.root / ".art" / previews.preview_name(make(repo, "t", 1))).unlink()
+    report = repo.fsck(data=True)
+    assert report.is_whole
+    assert report.counts["missing_previews"] == 1
+    assert repo.version("t").preview is None
+
+
+def test_in_parts_every_preview_is_read_once(repo: Repo) -> None:
+    digests = [make(repo, f"t{at}", at) for at in range(8)]
+    read, found = 0, set()
+    for digest in digests:
+        spoil(repo, digest)
+    for _ in range(30):
+        report = repo.fsck(sample=0.1)
+        read += report.counts.get("read_previews", 0)
+        found |= {problem.name for problem in report.problems}
+        if report.coverage and report.coverage.is_complete:
+            break
+    assert found == {previews.preview_name(digest) for digest in digests}
+    assert read == len(digests)
+
+
+def test_a_damaged_preview_is_taken_from_a_peer_or_out_of_the_way(
+    repo: Repo, tmp_path: Path
+) -> None:
+    first, second = make(repo, "t", 1), make(repo, "t", 2)
+    (tmp_path / "remote").mkdir()
+    repo.remotes.add("origin", str(tmp_path / "remote"))
+    repo.push()
+    (tmp_path / "remote" / previews.preview_name(second)).unlink()
+    spoil(repo, first)
+    spoil(repo, second)
+    done = repo.execute_repair(repo.plan_repair(data=True))
+    assert not done.left
+    assert len(done.quarantined) == 2
+    assert here(repo) == {first}
+    assert repo.version("t@v1").preview is not None
+    assert repo.version("t@v2").preview is None
+    assert repo.fsck(data=True).is_whole
+    path = tmp_path / "remote" / previews.preview_name(first)
+    path.write_bytes(b"{}")
+    (problem,) = repo.fsck(remote="origin", data=True).problems
+    assert problem.refs == ("t@v1",)
+    repo.execute_repair(repo.plan_repair(remote="origin", data=True))
+    assert repo.fsck(remote="origin", data=True).is_whole
+    assert path.read_bytes() == repo._backend.read(previews.preview_name(first))
+
+
+def test_records_of_runs_are_checked_as_documents(repo: Repo, tmp_path: Path) -> None:
+    with repo.run("etl") as run:
+        repo.save(1, "n")
+    path = repo.root / ".art" / "runs" / f"{run.id}.yaml"
+    report = repo.fsck()
+    assert report.is_whole
+    assert report.counts["runs"] == 1
+    data = path.read_bytes()
+    (path.parent / f"{new_uid()}.yaml").write_bytes(data)
+    (path.parent / "notes.txt").write_text("mine")
+    path.write_bytes(data.replace(b"completed", b"completes"))
+    report = repo.fsck()
+    assert {problem.kind for problem in report.problems} == {"document"}
+    assert len(report.problems) == 2
+    assert "runs/notes.txt" in {notice.name for notice in report.notices}
+
+
+@pytest.mark.parametrize("kind", ["link", "folder", "pipe"])
+def test_what_is_no_file_is_no_preview_and_harms_nobody(
+    repo: Repo, tmp_path: Path, kind: str
+) -> None:
+    digest = make(repo, "t", 1)
+    (tmp_path / "elsewhere").write_text("mine")
+    path = repo.root / ".art" / previews.preview_name(digest)
+    path.unlink()
+    if kind == "link":
+        path.symlink_to(tmp_path / "elsewhere")
+    elif kind == "folder":
+        path.mkdir()
+    else:
+        os.mkfifo(path)
+    repo.fsck(data=True)
+    with contextlib.suppress(CorruptError):
+        assert repo.version("t").preview is None
+    repo.delete("t@v1")
+    repo.gc(grace="0s")
+    assert (tmp_path / "elsewhere").read_text() == "mine"
+
+
+@pytest.mark.parametrize("named", ["../../../etc/passwd", "f" * 63, "F" * 64, "", "x" * 5000])
+def test_a_manifest_that_names_what_can_be_no_preview_shows_none(repo: Repo, named: str) -> None:
+    with pytest.raises(FileNotFoundError):
+        previews.read(repo._backend, named)
