@@ -547,7 +547,6 @@ class Repairer:
         """Write the packs that are needed, then the layouts, of which later ones extend earlier ones
         as they did before."""
         moved = self._copy({d: found for each in rebuilds for d, found in each.copied.items()})
-        self._put.add(name)
         roots: dict[str, Layout] = {}
         for rebuild in rebuilds:
             old = rebuild.template.root.digest
