@@ -584,7 +584,7 @@ class Pusher:
     def _bases(self, log: Log) -> list[str]:
         """Return the payloads of the newest versions of a key that the remote has."""
         end = self._pair.ledger.end(log)
-        bases = []
+        bases: list[str] = []
         for number in range(end, max(0, end - _LOOK_BACK), -1):  # purged ones give none
             if len(bases) == _BASES:
                 break
