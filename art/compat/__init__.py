@@ -49,6 +49,7 @@ def key_of(name: str) -> str:
     plain = unicodedata.normalize("NFKD", str(name))
     plain = "".join(each for each in plain if not unicodedata.combining(each))
     parts = [re.sub("[^A-Za-z0-9._-]+", "-", part).strip("-._") for part in plain.split("/")]
+    parts = [re.sub(r"\.yaml$", "-yaml", part) for part in parts]  # such a key cannot be
     if not all(parts):
         raise UsageError(
             f"{name!r} cannot be the name of an artifact: nothing of it can be part of a key",

@@ -18,6 +18,8 @@ PICKLES = (".pkl", ".pickle")
 # What art keeps by itself: the extension that means that, and the others by kind of object.
 _OWN = {"dict": ".json", "frame": ".parquet", "array": ".npy", "picture": ".png", "text": ".txt"}
 
+_PNG = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")  # modes of pictures that PNG has
+
 
 @dataclass(frozen=True)
 class Written:
@@ -52,8 +54,11 @@ def normal(extension: str) -> str:
     return "." + extension.lower().lstrip(".")
 
 
-def is_own(kind: str | None, extension: str) -> bool:
+def is_own(value: Any, extension: str) -> bool:
     """Whether an extension means what art does by itself."""
+    kind = kind_of(value)
+    if kind == "picture" and value.mode not in _PNG:
+        return False  # art stores it as TIFF
     return kind is not None and _OWN[kind] == extension
 
 

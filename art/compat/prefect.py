@@ -114,8 +114,8 @@ class ArtifactResponse:
     task_run_id: UUID | None
 
     @classmethod
-    def of(cls, version: Version) -> Self:
-        """Return the view of a version."""
+    def of(cls, version: Version, data: Any) -> Self:
+        """Return the view of a version, and of its content as it is shown."""
         created = datetime.fromisoformat(version.created.replace("Z", "+00:00"))
         updated = version.progress.updated if version.progress else version.created
         flow_run, task_run = _runs(version)
@@ -126,7 +126,7 @@ class ArtifactResponse:
             version.key,
             version.type,
             version.description,
-            _data(version),
+            data,
             version.metadata or None,
             flow_run,
             task_run,
@@ -203,11 +203,18 @@ class Artifact:
         made: Version = repository().save(self.data, self.key, **about).version
         return made
 
-    def _create(self) -> ArtifactResponse:
+    def _saved(self) -> Version:
         about = {"description": self.description, "metadata": self.metadata_, "always": True}
         if self.type is not None:
             about["type"] = self.type
-        return ArtifactResponse.of(self._save(**about))
+        return self._save(**about)
+
+    def _uid(self) -> UUID:
+        return UUID(self._saved().manifest.uid)
+
+    def _create(self) -> ArtifactResponse:
+        # What was just made is not read: it would be an input of the run.
+        return ArtifactResponse.of(self._saved(), self._formatted())
 
     def _formatted(self) -> Any:
         return _json(self.data)
@@ -236,9 +243,10 @@ class Artifact:
             raise UsageError("a key is needed to get an artifact", hint='Artifact.get("KEY")')
         repo = repository()
         try:
-            return ArtifactResponse.of(repo.version(key))
+            version = repo.version(key)
         except NotFoundError:
             return None
+        return ArtifactResponse.of(version, _data(version))
 
     @classmethod
     @_either
@@ -380,9 +388,7 @@ def create_link_artifact(
     _sync: bool | None = None,
 ) -> UUID:
     """Make a version of a link and return its uid."""
-    return (
-        LinkArtifact(link=link, link_text=link_text, key=key, description=description)._create().id
-    )
+    return LinkArtifact(link=link, link_text=link_text, key=key, description=description)._uid()
 
 
 @_either
@@ -394,7 +400,7 @@ def create_markdown_artifact(
     _sync: bool | None = None,
 ) -> UUID:
     """Make a version of a text in markdown, kept as it is, and return its uid."""
-    return MarkdownArtifact(markdown=markdown, key=key, description=description)._create().id
+    return MarkdownArtifact(markdown=markdown, key=key, description=description)._uid()
 
 
 @_either
@@ -406,7 +412,7 @@ def create_table_artifact(
     _sync: bool | None = None,
 ) -> UUID:
     """Make a version of a table and return its uid. NaN, times and Decimals are kept."""
-    return TableArtifact(table=table, key=key, description=description)._create().id
+    return TableArtifact(table=table, key=key, description=description)._uid()
 
 
 @_either
@@ -418,7 +424,7 @@ def create_progress_artifact(
     _sync: bool | None = None,
 ) -> UUID:
     """Make a progress in percent and return its uid. Raise UsageError for NaN."""
-    return ProgressArtifact(progress=progress, key=key, description=description)._create().id
+    return ProgressArtifact(progress=progress, key=key, description=description)._uid()
 
 
 @_either
@@ -430,7 +436,7 @@ def create_image_artifact(
     _sync: bool | None = None,
 ) -> UUID:
     """Make a version of an image at a URL and return its uid."""
-    return ImageArtifact(image_url=image_url, key=key, description=description)._create().id
+    return ImageArtifact(image_url=image_url, key=key, description=description)._uid()
 
 
 @_either

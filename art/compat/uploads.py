@@ -93,8 +93,8 @@ class Upload:
             )
 
     def _value(self, value: Any) -> Published:
-        kind, extension = extensions.kind_of(value), self.extension
-        if kind == "dict" and self.sorts:
+        extension = self.extension
+        if type(value) is dict and self.sorts:
             value = _sorted(value)
         if extension in extensions.PICKLES:
             if not self.pickles:
@@ -103,7 +103,7 @@ class Upload:
                     hint="auto_pickle=True says so",
                 )
             return self._saved(value, materializer="pickle")
-        if extension is None or extensions.is_own(kind, extension):
+        if extension is None or extensions.is_own(value, extension):
             if extension == ".json":
                 _check_json(value, self.name)
             return self._saved(value)

@@ -155,6 +155,15 @@ def test_what_cannot_be_done_for_a_task_is_said(there: Repo) -> None:
         Task.init("p", "t", output_uri="s3://bucket")
 
 
+def test_a_name_may_look_like_that_of_a_file(there: Repo, task: Task) -> None:
+    for name in ("config.yaml", "runs/über alles.csv"):
+        task.upload_artifact(name, {"a": 1})
+    assert sorted(task.artifacts) == ["config.yaml", "runs/über alles.csv"]
+    assert there.keys() == [
+        "my-project/the-task/config-yaml", "my-project/the-task/runs/uber-alles.csv",
+    ]  # fmt: skip
+
+
 def test_two_names_of_one_key_are_not_mixed_up(there: Repo, task: Task) -> None:
     task.upload_artifact("local file", 1)
     with pytest.raises(ConflictError, match="'local-file' and 'local file'"):
@@ -354,6 +363,10 @@ def test_a_picture_is_written_as_its_extension_says(task: Task) -> None:
     with pillow.open(copy) as opened:
         assert opened.format == "JPEG"
     assert found.get().size == (40, 30)
+    for mode in ("F", "CMYK"):
+        with pytest.raises(UsageError, match=r"cannot be written as \.png"):
+            uploaded(task, pillow.new(mode, (4, 4)), extension_name=".png")
+    assert uploaded(task, picture, extension_name=".png").get().tobytes() == picture.tobytes()
     with pytest.raises(UsageError, match="no extension for a picture"):
         uploaded(task, picture, extension_name=".csv")
     with pytest.raises(UsageError, match="cannot be written"):

@@ -392,6 +392,22 @@ def test_artifacts_say_which_flow_and_task_made_them(there: Repo) -> None:
     assert [record(there, each["id"])["status"] for each in (run, step)] == 2 * ["completed"]
 
 
+def test_what_a_flow_has_read_is_its_input_and_what_it_made_is_none(there: Repo) -> None:
+    create_markdown_artifact("# before", key="before")
+
+    @flow
+    def main() -> None:
+        create_table_artifact([[1]], key="table")
+        Artifact(key="data", data=[1]).create()
+        assert seen("before").data == "# before"
+        create_link_artifact("https://x.io", key="link")
+        create_markdown_artifact("# after", key="after")
+
+    main()
+    assert there.version("data").inputs == []
+    assert [each["key"] for each in there.version("after").inputs] == ["before"]
+
+
 def test_a_run_from_outside_is_the_one_that_artifacts_name(
     there: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
