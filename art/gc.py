@@ -210,10 +210,10 @@ class Collector:
     ) -> None:
         """`grace` is how many seconds a deleted version can be restored, `purged` gives what of
         purged versions is to be nowhere. `is_elsewhere` tells which versions a remote has, too: their
-        bytes may go from here, and come again from there. `evidence` says what is known to have been there, `is_awaited`
-        which versions may lack their bytes without a remote that is known to have them. One that does
-        not sweep leaves to others to say which deleted versions cannot be restored any more: the
-        numbers of a mirror's logs are the authority's."""
+        bytes may go from here, and come again from there. `evidence` says what is known to have been
+        there, `is_awaited` which versions may lack their bytes without a remote that is known to have
+        them. One that does not sweep leaves to others to say which deleted versions cannot be
+        restored any more: the numbers of a mirror's logs are the authority's."""
         self._objects = store.objects
         self._backend = store.backend
         self._is_shared = store.is_bare

@@ -201,14 +201,10 @@ def split(parts: Iterable[bytes], name: str) -> Iterator[list[bytes]]:
         lines = (rest + part).split(b"\n")
         rest = lines.pop()
         if len(rest) > LINE_LIMIT:
-            raise CorruptError(
-                f"{name} is damaged: a line is too long", hint=REPAIR
-            )
+            raise CorruptError(f"{name} is damaged: a line is too long", hint=REPAIR)
         yield lines
     if rest:
-        raise CorruptError(
-            f"{name} is damaged: it ends within a line", hint=REPAIR
-        )
+        raise CorruptError(f"{name} is damaged: it ends within a line", hint=REPAIR)
 
 
 class Order:
@@ -229,9 +225,7 @@ class Order:
             is_sorted = order > self._last
             what = f"lies below {above[-1]!r}" if is_sorted else "is out of order"
             path = order.removesuffix("/")
-            raise CorruptError(
-                f"{self._name} is damaged: {path!r} {what}", hint=REPAIR
-            )
+            raise CorruptError(f"{self._name} is damaged: {path!r} {what}", hint=REPAIR)
         if not order.endswith("/"):
             above.append(order)
         self._last = order

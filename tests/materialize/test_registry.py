@@ -146,7 +146,11 @@ def test_a_name_is_of_one_class_only() -> None:
         register(Value())
 
 
-@pytest.mark.parametrize("what", [Animals, object(), Materializer(), "animals", None], ids=str)
+@pytest.mark.parametrize(
+    "what",
+    [Animals, object(), Materializer(), "animals", None],
+    ids=["class", "object", "base", "text", "none"],
+)
 def test_what_is_no_materializer_is_not_registered(what: Any) -> None:
     with pytest.raises(UsageError, match="is no materializer"):
         register(what)
