@@ -16,7 +16,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -24,6 +24,7 @@ from typing import BinaryIO
 
 from art import document as documents
 from art.backend import LocalBackend
+from art.beside import check_beside, is_beside, names_beside, read_beside
 from art.catalog import NOTES, VERSIONS, Log, manifest_name, parse_anonymous
 from art.checkout import Got, write_archive
 from art.errors import ArtError, ConflictError, CorruptError, NotFoundError, UsageError
@@ -42,6 +43,7 @@ _LINK_LIMIT = 1 << 16
 _LIKE_VERSION = re.compile(r"(?<![^/])(?=v[0-9]+(/|$))")
 _IN_FOLDER = re.compile(r"(_anonymous/[^/]+|(?:[^/]+/)+?v[0-9]+)/(.+)", re.DOTALL)
 _GZIP, _ZIP = b"\x1f\x8b", b"PK"
+_SHOWN = 200  # letters of what an archive says, in messages
 _HEADER_LIMIT = 1 << 20  # of what a tar file says about one member
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # others take memory as they please
 _UNREADABLE = (
@@ -113,6 +115,7 @@ class Exporter:
         self._backend = backend
         self._bring = bring
         self._keys: set[str | None] = set()
+        self._given: set[str] = set()  # previews and records of runs that were written
         self.left: list[str] = []
         """Deleted versions of which the archive has no files, as they are nowhere any more."""
         self.damaged: dict[str, ArtError] = {}
@@ -186,7 +189,7 @@ class Exporter:
             for number, item in enumerate(read_tail(self._backend, log, 0), 1):
                 yield _document(f".art/{log.file(number)}", item.data)
         for record in records:
-            yield from self._progress(record)
+            yield from self._beside(record)
 
     def _single(self, record: Record) -> Iterator[Item]:
         log = Log(record.key, NOTES)
@@ -199,13 +202,19 @@ class Exporter:
         for number, item in enumerate(read_tail(self._backend, log, 0), 1):
             if documents.decode(item.data, log.file(number)).get("id") == record.id:
                 yield _document(f"{PART}{log.file(number)}", item.data)
-        yield from self._progress(record)
+        yield from self._beside(record)
         yield from self._files(record)
 
     def _copied(self, name: str, place: str = ".art/") -> Item:
         return _document(f"{place}{name}", self._backend.read(name, 0, documents.READ_LIMIT))
 
-    def _progress(self, record: Record) -> Iterator[Item]:
+    def _beside(self, record: Record) -> Iterator[Item]:
+        """Yield what is not in the manifest of a version, and not in its payload."""
+        names = [] if record.state in _NO_FILES else names_beside(self._manifest(record).document)
+        for name in [each for each in names if each not in self._given]:
+            with suppress(FileNotFoundError, CorruptError):  # it may be missing
+                yield _document(f".art/{name}", read_beside(self._backend, name))
+                self._given.add(name)
         if record.type == "progress" and self._store.catalog.progress(record.uid):
             yield self._copied(f"progress/{record.uid}.yaml")
 
@@ -308,7 +317,7 @@ def _members(path: Path) -> Iterator[Iterator[_Member]]:
     except FileNotFoundError:
         raise NotFoundError(f"there is no {str(path)!r}") from None
     except _UNREADABLE as error:
-        raise CorruptError(f"{path} cannot be read as an archive: {error}") from error
+        raise CorruptError(f"{path} cannot be read as an archive: {str(error)[:_SHOWN]}") from error
 
 
 @contextmanager
@@ -376,14 +385,14 @@ def _tar_member(tar: tarfile.TarFile, info: tarfile.TarInfo) -> _Member:
         return _Member(info.name, node._replace(size=0, is_dir=True), None)
     if info.isreg():
         return _Member(info.name, node, tar.extractfile(info))  # type: ignore[arg-type]
-    raise CorruptError(f"{info.name!r} in the archive is no file, folder or link")
+    raise CorruptError(f"{info.name[:_SHOWN]!r} in the archive is no file, folder or link")
 
 
 def _from_zip(bundle: zipfile.ZipFile, info: zipfile.ZipInfo) -> _Member:
     if info.flag_bits & 1:
-        raise CorruptError(f"{info.filename!r} in the archive is encrypted")
+        raise CorruptError(f"{info.filename[:_SHOWN]!r} in the archive is encrypted")
     if info.compress_type not in _METHODS:
-        raise CorruptError(f"{info.filename!r} in the archive is not packed with deflate")
+        raise CorruptError(f"{info.filename[:_SHOWN]!r} in the archive is not packed with deflate")
     mode = info.external_attr >> 16
     name = info.filename.rstrip("/")
     node = Node(name, stat.S_IMODE(mode) & 0o777, info.file_size)
@@ -417,7 +426,7 @@ class _Members:
         """Return the content of the next member, a document, and go on."""
         member = self.take()
         if member.stream is None:
-            raise CorruptError(f"{member.name!r} in the archive is no file")
+            raise CorruptError(f"{member.name[:_SHOWN]!r} in the archive is no file")
         data = member.stream.read(documents.READ_LIMIT)
         self.advance()
         return data
@@ -515,7 +524,7 @@ class Importer:
     ) -> tuple[str | None, Iterable[Manifest]]:
         """Take in a key: its documents, which come first, and its files. Return key and manifests."""
         is_part = members.take().name.startswith(PART)
-        group = _read_documents(members, is_part=is_part)
+        group = _read_documents(members, self._take_beside, is_part=is_part)
         manifests = group.manifests()
         self._payloads(members, manifests)
         self._empty(manifests)
@@ -546,7 +555,9 @@ class Importer:
             elif payload and payload.tree and rest.startswith("files/"):
                 base = self._payload(members, folder, payload.tree, base)
             else:
-                raise CorruptError(f"{members.next.name!r} in the archive belongs to no version")
+                raise CorruptError(
+                    f"{members.next.name[:_SHOWN]!r} in the archive belongs to no version"
+                )
 
     def _payload(
         self, members: _Members, folder: str, tree: str, base: StoredPayload | None
@@ -636,8 +647,15 @@ class Importer:
             if not ours or theirs["sequence"] > ours["sequence"]:
                 self._store.catalog.write_progress(theirs)
 
+    def _take_beside(self, name: str, data: bytes) -> None:
+        """Take in a preview, or the record of a run, at once: there may be many."""
+        check_beside(name, data)
+        self._backend.create(name, data)
 
-def _read_documents(members: _Members, *, is_part: bool) -> _Group:
+
+def _read_documents(
+    members: _Members, take_beside: Callable[[str, bytes], None], *, is_part: bool
+) -> _Group:
     """Read the documents of the next key. Single versions are a group each."""
     place = PART if is_part else ".art/"
     group: _Group | None = None
@@ -646,6 +664,9 @@ def _read_documents(members: _Members, *, is_part: bool) -> _Group:
         if name.startswith(".art/progress/") and group is not None:
             uid = name.removeprefix(".art/progress/").removesuffix(".yaml")
             group.progress[uid] = members.document()
+            continue
+        if group is not None and is_beside(name.removeprefix(".art/")):
+            take_beside(name.removeprefix(".art/"), members.document())
             continue
         if name.startswith(PART) != is_part:
             break
@@ -660,7 +681,7 @@ def _read_documents(members: _Members, *, is_part: bool) -> _Group:
         else:
             group.keyless[log] = data
     if group is None:
-        raise CorruptError(f"{members.take().name!r} in the archive is out of place")
+        raise CorruptError(f"{members.take().name[:_SHOWN]!r} in the archive is out of place")
     return group
 
 
@@ -674,5 +695,5 @@ def _located(name: str) -> tuple[str | None, Log | str, int]:
         return None, name.removeprefix("anonymous/").removesuffix(".yaml"), 0
     located = Log.of(name)
     if located is None:
-        raise CorruptError(f"{name!r} in the archive is the name of no document")
+        raise CorruptError(f"{name[:_SHOWN]!r} in the archive is the name of no document")
     return located[0].key, *located

@@ -56,7 +56,10 @@ def local_path(text: str) -> Path:
         return Path(text)
     from urllib.request import url2pathname
 
-    parts = urlsplit(text)
+    try:
+        parts = urlsplit(text)
+    except ValueError as error:
+        raise UsageError(f"{redact(text)!r} is not a URL: {error}") from None
     if parts.netloc not in ("", "localhost"):
         raise UsageError(f"{redact(text)} names another machine", hint="file:///path/to/folder")
     return Path(url2pathname(parts.path))

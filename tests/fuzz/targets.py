@@ -434,6 +434,7 @@ def pattern(data: bytes) -> None:
     "0filae:///t%p/f",
     "~a\0/x",
     "~nobody-of-this-name/x",
+    "file://[/x",
     is_typed=True,
 )
 def address(data: bytes) -> None:
