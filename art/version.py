@@ -556,6 +556,11 @@ class Version:
             self._stored = self._store.objects.stored(tree)
         return tree is None or self._stored is not None
 
+    @property
+    def may_be_fetched(self) -> bool:
+        """Whether the payload is not here, and there is a remote that may have it."""
+        return not self.is_here and self._elsewhere() is not None
+
     def _payload(self) -> StoredPayload:
         """Return the payload, brought here first where it is at a remote only."""
         if not self.is_here and (elsewhere := self._elsewhere()):

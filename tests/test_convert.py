@@ -291,6 +291,15 @@ def test_arrays_of_at_most_two_dimensions_as_tables(repo):
         made(cube, "csv")
 
 
+@pytest.mark.parametrize("shape", [(10**15, 0), (0, 10**15), (1, 200_000)])
+def test_arrays_that_would_be_endless_lists_are_refused(repo, workplace, shape):
+    numpy = pytest.importorskip("numpy")
+    numpy.save(workplace / "a.npy", numpy.zeros(shape, "int8"))
+
+    with pytest.raises(UsageError):
+        made(repo.create("k", "a.npy").version, "csv")
+
+
 def test_a_file_of_numpy_that_is_none(repo, workplace):
     pytest.importorskip("numpy")
     (workplace / "bad.npy").write_bytes(b"not an array")

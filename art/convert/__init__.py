@@ -7,6 +7,9 @@ two dimensions as those; markdown as html; values as json.
     writers     rows into a file of a form
 
 Rows are read and written one after another; a frame of pandas and an array are held in memory, as is JSON.
+
+Nothing in them runs: a page has neither scripts nor anything from elsewhere, and in xlsx cells that begin
+with `=` are texts. In csv they stay as they are, because csv has no way to say so.
 """
 
 from __future__ import annotations

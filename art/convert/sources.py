@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 FORMS = ("csv", "json", "parquet", "md", "html", "xlsx")
 _MARKDOWN = (".md", ".markdown")
 SLICE = 1 << 14  # rows of a frame or an array that become Python objects at once
+_EMPTY = 1 << 20  # lists that an array without elements may be
 _FRAMES = ("pandas", "pandas-series")
 
 
@@ -55,11 +57,14 @@ class Source:
         assert isinstance(materializer, Stream)
         with self.open() as stream:
             try:
-                return materializer.read(stream, {})
+                array = materializer.read(stream, {})
             except CorruptError as error:
                 if self.version.format.get("materializer"):
                     raise
                 raise UsageError(f"{self.name}: {error.message}") from None
+        if math.prod(max(1, side) for side in array.shape) > max(array.size, _EMPTY):
+            raise UsageError(f"{self.title} is an array of {array.shape}, which holds nothing")
+        return array
 
     def refused(self, form: str) -> UsageError:
         return UsageError(
@@ -226,6 +231,9 @@ def _array(source: Source) -> Rows:
             hint=f"art get {source.title} --as json",
         )
     array = array.reshape(-1, 1) if array.ndim < 2 else array
+    if array.shape[1] > tables.COLUMN_LIMIT:
+        columns = f"{array.shape[1]:,} columns, a table at most {tables.COLUMN_LIMIT:,}"
+        raise UsageError(f"{source.title} has {columns}")
 
     def again() -> Iterator[Sequence[Any]]:
         step = max(1, SLICE // max(1, array.shape[1]))

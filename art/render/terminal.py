@@ -21,7 +21,7 @@ from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TextIO
 
 from art import tabledata, tables
-from art.errors import UsageError
+from art.errors import CorruptError, NewerFormatError, UsageError
 from art.render import charts, pictures, previews
 from art.render.manifest import manifest_fields
 from art.render.plain import (
@@ -170,8 +170,10 @@ class _Page:
             self.note(f"by reference, {size_text(payload.size)}")
         elif (preview := self.shown(version)) is not None:
             self.preview(preview)
-            if not version.is_here:
+            if version.may_be_fetched:
                 self.note("this is the preview: the content is not here, --fetch brings it")
+            elif not version.is_here:
+                version.bring()  # which says that it is lost
         elif payload.tree is not None and payload.file is None:
             self.show(_tree(version.files, self.entries))
         else:
@@ -185,10 +187,18 @@ class _Page:
         if payload is None or payload.tree is None:
             return None
         if not version.is_here:
-            return version.preview
+            return self.kept_preview(version)
         is_text = payload.file is not None and _kind(version.type, payload.file) != "text"
-        preview = None if is_text else version.preview
+        preview = None if is_text else self.kept_preview(version)
         return preview if preview and preview["kind"] != "text" else None
+
+    def kept_preview(self, version: Version) -> Document | None:
+        """Return the preview, None where there is none that can be shown."""
+        try:
+            return version.preview
+        except (CorruptError, NewerFormatError) as error:
+            self.note(error.message)
+            return None
 
     def file(self, version: Version, name: str) -> None:
         """Show one file, or the text in a manifest, by the type of the version or its name."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shutil
+import zipfile
 from pathlib import Path
 
 import pytest
@@ -162,6 +164,7 @@ def test_inspect_in_a_clone_shows_the_preview_and_fetches_nothing(
 ) -> None:
     repo.remotes.add("origin", str(workplace / "shared"))
     repo.push()
+    assert "2.50" in run("inspect", "prices", "--remote", "origin").out
     run("clone", str(workplace / "shared"), "copy")
 
     out = run("-C", "copy", "inspect", "prices").out
@@ -173,3 +176,30 @@ def test_inspect_in_a_clone_shows_the_preview_and_fetches_nothing(
     assert "2.50" in run("-C", "copy", "inspect", "prices", "--fetch").out
     assert list((copy / "packs").rglob("*.pack"))
     assert "2.50" in run("-C", "copy", "inspect", "prices").out
+
+
+def test_inspect_of_what_is_lost_shows_the_preview_and_says_so(repo: Repo, run: Runner) -> None:
+    shutil.rmtree(repo.root / ".art" / "packs")
+    shutil.rmtree(repo.root / ".art" / "layouts")
+
+    result = run("inspect", "prices@v1", code=8)
+
+    assert "2.75" in result.out
+    assert "--fetch" not in result.out
+    assert "payload" in result.out
+    assert "is not in this repository" in result.error
+
+
+def test_what_is_no_text_is_read_where_its_preview_is_damaged(
+    repo: Repo, run: Runner, workplace: Path
+) -> None:
+    with zipfile.ZipFile(workplace / "x.zip", "w") as archive:
+        archive.writestr("inside.txt", "text")
+    repo.create("zip", "x.zip")
+    digest = str(repo.version("zip").document["preview"])
+    path = repo.root / ".art" / "previews" / digest[:2] / digest
+    assert "inside.txt" in run("inspect", "zip").out
+    path.chmod(0o600)
+    path.write_bytes(b"forged")
+
+    assert "damaged" in run("inspect", "zip").out

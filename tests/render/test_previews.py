@@ -205,6 +205,7 @@ def test_a_thumbnail_is_shown_where_pictures_can_be(repo, workplace, monkeypatch
     images.new("RGB", (64, 64), (255, 0, 0)).save(workplace / "red.png")
     version = repo.image("k", "red.png").version
     monkeypatch.setattr(type(version), "is_here", False)
+    monkeypatch.setattr(type(version), "may_be_fetched", True)
     stream = io.StringIO()
 
     render_version(version, stream, width=80, color=True)
