@@ -411,9 +411,16 @@ class Task:
         key, about = self._about(name, metadata)
         if isinstance(preview, str):
             about["description"] = preview
-        upload = Upload(self._repo, key, name, about, preview is not False)
-        upload.extension = extensions.normal(extension_name) if extension_name else None
-        upload.pickles, upload.sorts = auto_pickle is True, sort_keys
+        upload = Upload(
+            repo=self._repo,
+            key=key,
+            name=name,
+            about=about,
+            shows=preview is not False,
+            extension=extensions.normal(extension_name) if extension_name else None,
+            pickles=auto_pickle is True,
+            sorts=sort_keys,
+        )
         if serialization_function is not None:
             data = serialization_function(artifact_object)
             self._repeated(retries, upload.data, data)

@@ -7,6 +7,7 @@ import io
 import os
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,18 +24,19 @@ _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{0,9}")
 _ROOTS = ("/", "./", "../", "~", ".\\", "..\\")
 
 
+@dataclass(frozen=True, kw_only=True)
 class Upload:
-    """One upload: which version is made of what kind of thing."""
+    """One upload: what is said of the version, and how an object becomes one. `shows` asks for a preview,
+    `extension` for a format; `pickles` permits that, `sorts` puts mappings in the order of their keys."""
 
-    def __init__(self, repo: Repo, key: str, name: str, about: dict[str, Any], shows: bool) -> None:
-        self.repo = repo
-        self.key = key
-        self.name = name
-        self.about = about
-        self.shows = shows
-        self.extension: str | None = None
-        self.pickles = False
-        self.sorts = True
+    repo: Repo
+    key: str
+    name: str
+    about: dict[str, Any]
+    shows: bool
+    extension: str | None
+    pickles: bool
+    sorts: bool
 
     def data(self, data: Any) -> Published:
         """Store what a serialization function gave."""

@@ -17,7 +17,7 @@ from uuid import UUID
 
 import pytest
 
-from art import ConflictError, DeniedError, NotFoundError, UsageError, document
+from art import BusyError, ConflictError, DeniedError, NotFoundError, UsageError, document
 from art.compat.clearml import Artifact, Task
 from art.repo import Repo
 
@@ -504,6 +504,28 @@ def test_uploading_again_makes_a_version_where_something_changed(there: Repo, ta
         uploaded(task, value)
     assert [each.number for each in there.history("my-project/the-task/it")] == [2, 1]
     assert task.artifacts["it"].get() == 2
+
+
+def test_what_is_busy_is_tried_again_as_often_as_is_said(
+    task: Task, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = [2]
+    save = Repo.save
+
+    def busy(*arguments: Any, **options: Any) -> Any:
+        if left[0]:
+            left[0] -= 1
+            raise BusyError("another process holds it")
+        return save(*arguments, **options)
+
+    monkeypatch.setattr(Repo, "save", busy)
+    monkeypatch.setattr("art.compat.clearml._PAUSE", 0)
+    assert uploaded(task, [1], retries=2).get() == [1]
+    left[0] = 1
+    with pytest.raises(BusyError):
+        uploaded(task, [2])
+    with pytest.raises(UsageError):
+        uploaded(task, Unknown(1), retries=5)
 
 
 # -- registered --------------------------------------------------------------------------------------
