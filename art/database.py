@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import sqlite3
 import threading
 import zlib
@@ -16,8 +17,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from art.errors import ArtError
+from art.model import glob_pattern
 
-_SCHEMA_VERSION = 5
+_SCHEMA_VERSION = 6
+_PAGE_SIZE = 8192  # what is said of a version fits into one
 _BUSY_SECONDS = 10.0
 _IN_MEMORY = ":memory:"
 _UNUSABLE = ("locked", "readonly", "unable to open", "disk I/O", "full", "denied")
@@ -29,16 +32,18 @@ CREATE TABLE directories (name TEXT PRIMARY KEY, modified INTEGER) WITHOUT ROWID
 CREATE TABLE versions (
     key_id INTEGER, number INTEGER, id TEXT, uid TEXT, type TEXT, created TEXT, author TEXT,
     size INTEGER, files INTEGER, payload TEXT, title TEXT, about TEXT, tags TEXT, state TEXT,
-    base TEXT, crc INTEGER, PRIMARY KEY (key_id, number, uid)) WITHOUT ROWID;
+    base TEXT, exact TEXT, crc INTEGER, PRIMARY KEY (key_id, number, uid)) WITHOUT ROWID;
 CREATE INDEX versions_by_id ON versions (id);
 CREATE INDEX damaged_versions ON versions (key_id) WHERE state = 'damaged';
 CREATE TABLE inputs (input TEXT, key_id INTEGER, number INTEGER, uid TEXT, crc INTEGER);
 CREATE INDEX inputs_by_input ON inputs (input);
+CREATE INDEX inputs_by_version ON inputs (key_id, number, uid);
 CREATE TABLE entries (
     key_id INTEGER, log TEXT, number INTEGER, document TEXT, crc INTEGER,
     PRIMARY KEY (key_id, log, number)) WITHOUT ROWID;
 CREATE TABLE moves (target TEXT, id TEXT, key_id INTEGER, entry INTEGER, crc INTEGER);
 CREATE INDEX moves_by_target ON moves (target);
+CREATE INDEX moves_by_id ON moves (id);
 CREATE TABLE named (
     key_id INTEGER, number INTEGER, id TEXT, log TEXT, entry INTEGER, crc INTEGER);
 CREATE INDEX named_by_number ON named (key_id, number);
@@ -175,7 +180,9 @@ class Database:
         try:
             # Durability is not needed, the files are the truth; a killed process is harmless.
             connection.execute("PRAGMA synchronous=OFF")
+            connection.execute(f"PRAGMA page_size={_PAGE_SIZE}")  # of a file that is new
             connection.execute("PRAGMA secure_delete=ON")  # what was purged is nowhere
+            connection.create_function("matches_key", 2, _matches_key, deterministic=True)
             connection.execute(
                 f"PRAGMA journal_mode={'MEMORY' if path == _IN_MEMORY else 'TRUNCATE'}"
             )
@@ -226,6 +233,11 @@ def _is_unusable(error: Exception) -> bool:
 
 def _schema_version(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _matches_key(glob: str, key: str | None) -> bool:
+    """Whether a key matches a glob, for SQL, whose own globs know no segments."""
+    return key is not None and re.fullmatch(glob_pattern(glob), key) is not None
 
 
 def row_checksum(row: tuple[Any, ...]) -> int:

@@ -20,6 +20,7 @@ class ArtError(Exception):
 
 
 REPAIR = "art fsck --repair"
+_BEFORE, _WIDTH = 50, 100  # characters of a query that are shown, at most
 
 
 def repair_at(remote: str) -> str:
@@ -32,6 +33,23 @@ class UsageError(ArtError, ValueError):
 
     kind = "usage"
     exit_code = 2
+
+
+class QueryError(UsageError):
+    """A query is not understood, or asks for what cannot be. `at` is the place of the character."""
+
+    def __init__(self, problem: str, text: str, at: int, *, hint: str | None = None) -> None:
+        super().__init__(f"{problem}, at character {at + 1} of the query", hint=hint)
+        self.text = text
+        self.at = at
+
+    @property
+    def excerpt(self) -> tuple[str, str]:
+        """The query, or what of it is around the character, and a line with a caret below it."""
+        start = max(0, self.at - _BEFORE)
+        shown = self.text[start : start + _WIDTH]
+        line = "".join(letter if letter.isprintable() else "?" for letter in shown)
+        return line, " " * (self.at - start) + "^"
 
 
 class PartialError(ArtError):

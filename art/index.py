@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from art import catalog as catalogs
 from art import model
@@ -29,14 +31,22 @@ from art.model import (
     unescape,
 )
 
+if TYPE_CHECKING:
+    from art.query.tree import Field
+    from art.sql import Selection
+
 LIVE = "live"
 _SETTLED_NS = 2_000_000_000
 _KEYLESS = 0
 _LOST_LIMIT = 1000
 _LOST = "NOT EXISTS (SELECT 1 FROM versions v WHERE v.id = named.id AND v.key_id = named.key_id)"
-_COLUMNS = (
-    "number, id, uid, type, created, author, size, files, payload, title, about, tags, state, base"
+_COLUMNS = (  # `base` and `exact` are empty where they are what `about` is
+    "number, id, uid, type, created, author, size, files, payload, title, about, tags, state, base, "
+    "exact"
 )
+_NO_TAGS = "[]"
+_NOT_TOLD = ("inline", "size", "files")  # of a payload: what is large, or has a column
+_LARGEST = sys.float_info.max
 
 
 @dataclass(frozen=True)
@@ -96,6 +106,17 @@ class Record:
     def was_made_by_run(self) -> bool:
         """Whether its manifest says of which run it came."""
         return "run" in self.about
+
+
+@dataclass(frozen=True)
+class Group:
+    """The versions that have a value in common. `size` is the sum of their sizes, in bytes, also where
+    they share content; `newest` is the time of the newest."""
+
+    value: Any
+    count: int
+    size: int
+    newest: str
 
 
 @dataclass(frozen=True)
@@ -381,7 +402,7 @@ class Index:
 
     def _put(self, manifest: Manifest, number: int | None) -> None:
         payload = manifest.payload
-        about = json.dumps(_about(manifest.document), separators=(",", ":"))
+        about, exact = _json(_about(manifest.document))
         values = (
             -1 if number is None else number,
             manifest.id,
@@ -394,9 +415,10 @@ class Index:
             payload.tree if payload else None,
             manifest.title,
             about,
-            "",
+            _NO_TAGS,
             "purged" if manifest.is_stub else LIVE,
-            about,
+            "",
+            exact,
         )
         key_id = self._put_row(manifest.key, values)
         for entry in manifest.inputs:
@@ -416,9 +438,10 @@ class Index:
             None,
             error.message,
             "{}",
-            "",
+            _NO_TAGS,
             "damaged",
-            "{}",
+            "",
+            "",
         )
         self._put_row(key, values)
 
@@ -426,7 +449,7 @@ class Index:
         """Put a version; its checksum covers the key too. Return the key's id."""
         key_id = _KEYLESS if key is None else self._key_id(key)
         self._db.execute(
-            f"INSERT OR REPLACE INTO versions (key_id, {_COLUMNS}, crc) VALUES ({','.join('?' * 16)})",
+            f"INSERT OR REPLACE INTO versions (key_id, {_COLUMNS}, crc) VALUES ({','.join('?' * 17)})",
             (key_id, *values, row_checksum((key, *values))),
         )
         return key_id
@@ -462,7 +485,8 @@ class Index:
         touched = set(tags) | set(states) | set(notes)
         rows = self._db.execute(
             f"SELECT {_COLUMNS}, crc FROM versions WHERE key_id = ? "
-            "AND (tags != '' OR state != 'live' OR about != base OR id IN (SELECT value FROM json_each(?)))",
+            f"AND (tags != '{_NO_TAGS}' OR state != 'live' OR base != '' "
+            "OR id IN (SELECT value FROM json_each(?)))",
             (key_id, json.dumps(sorted(touched))),
         )
         for *values, crc in rows:
@@ -470,11 +494,13 @@ class Index:
                 raise DamagedError
             if values[12] == "damaged":
                 continue
-            id, base = values[1], json.loads(values[13])
-            about = apply_notes(base, notes.get(id, []))
+            id, base = values[1], values[13] or values[14] or values[10]
+            about = json.loads(base)
+            about = apply_notes(about, notes[id]) if id in notes else about
             values[9] = about.get("title")
-            values[10] = json.dumps(about, separators=(",", ":")) if id in notes else values[13]
-            values[11] = "\n".join(sorted(tags.get(id, [])))
+            values[10], values[14] = _json(about)
+            values[13] = base if id in notes else ""
+            values[11] = json.dumps(sorted(tags.get(id, [])))
             if values[12] != "purged":
                 values[12] = states.get(id, LIVE)
             self._put_row(key, tuple(values))
@@ -608,6 +634,39 @@ class Index:
             f"{where} AND (state = 'live' OR NOT :live) ORDER BY {order} LIMIT :limit",
             {"key": key, "live": live, "limit": -1 if limit is None else limit},
         )
+
+    def selected(self, selection: Selection) -> list[Record]:
+        """Return the versions that a query asks for, in its order."""
+        from art.sql import ordered
+
+        found = ordered(selection)
+        return self._records(found.text, found.values)
+
+    def count(self, selection: Selection) -> int:
+        """Return how many versions a query asks for; order and limit do not count."""
+        from art.sql import where
+
+        found = where(selection)
+        rows = self._db.execute(f"SELECT count(*) FROM versions WHERE {found.text}", found.values)
+        return int(rows[0][0])
+
+    def groups(self, selection: Selection, field: Field) -> list[Group]:
+        """Return the versions that a query asks for, by a field; with lists, by each of their members."""
+        from art.sql import groups
+
+        found = groups(selection, field)
+        rows = self._db.execute(found.text, found.values)
+        return [
+            Group(_json_value(kind, value), count, ((large or 0) << 20) + (small or 0), newest)
+            for kind, value, count, large, small, newest in rows
+        ]
+
+    def partition_names(self) -> set[str]:
+        """Return the names of all partitions that versions are of."""
+        rows = self._db.execute(
+            "SELECT DISTINCT j.key FROM versions, json_each(versions.about, '$.partitions') j"
+        )
+        return {name for (name,) in rows}
 
     def latest(self) -> list[Record]:
         """Return the highest live version of every key, and what is damaged, by key."""
@@ -778,7 +837,7 @@ class Index:
         row = self._db.execute("SELECT id FROM keys WHERE key = ?", (key,)).fetchone()
         return row[0] if row else -1
 
-    def _records(self, where: str, values: dict[str, Any]) -> list[Record]:
+    def _records(self, where: str, values: dict[str, Any] | tuple[Any, ...]) -> list[Record]:
         rows = self._db.execute(
             f"SELECT (SELECT key FROM keys WHERE keys.id = key_id), {_COLUMNS}, crc "
             f"FROM versions WHERE {where}",
@@ -833,15 +892,46 @@ def _effects(
 
 
 def _about(document: Document) -> Document:
-    names = ("title", "description", "metadata", "labels", "partitions", "format")
+    names = ("title", "description", "metadata", "labels", "partitions", "format", "origin")
     about = {name: document[name] for name in names if document.get(name)}
     if preview := preview_of(document):
         about["preview"] = preview
-    return {**about, "run": True} if "run" in document else about
+    payload = document.get("payload") or {}
+    if told := {name: payload[name] for name in payload if name not in _NOT_TOLD}:
+        about["payload"] = told
+    return {**about, "run": document["run"] or True} if "run" in document else about
+
+
+def _json(about: Document) -> tuple[str, str]:
+    """Return a document as JSON that SQLite reads, and, where it has numbers which JSON cannot have, as
+    it is, else nothing: in the first NaN is null, and infinity the largest number."""
+    try:
+        return json.dumps(about, separators=(",", ":"), allow_nan=False), ""
+    except ValueError:
+        exact = json.dumps(about, separators=(",", ":"))
+        return json.dumps(_finite(about), separators=(",", ":")), exact
+
+
+def _json_value(kind: str | None, value: Any) -> Any:
+    """Return what SQLite gives of a value in JSON, as it was there."""
+    if kind in ("array", "object"):
+        return json.loads(value)
+    return kind == "true" if kind in ("true", "false") else value
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {name: _finite(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_finite(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else math.copysign(_LARGEST, value)
+    return value
 
 
 def _record(row: list[Any]) -> Record:
-    key, number, *facts, about, tags, state, _ = row  # facts: id … title, in the order of Record
+    key, number, *facts, about, tags, state, _, exact = row  # facts: id … title, as in Record
     values = [key, None if key is None else number, *facts]
-    values += [json.loads(about) if about != "{}" else {}, tags.split("\n") if tags else [], state]
+    values += [json.loads(exact or about) if about != "{}" else {}]
+    values += [json.loads(tags) if tags != _NO_TAGS else [], state]
     return Record(*values)

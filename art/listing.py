@@ -1,39 +1,51 @@
-"""Which versions a listing shows, and in what order."""
+"""Which versions a listing shows, in what order, and how many of each kind there are."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime, timedelta, timezone
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timezone
 from typing import Any
 
 from art.errors import UsageError
-from art.index import Index, Record
-from art.model import glob_pattern
+from art.index import Group, Index, Record
+from art.query.fields import FIELDS, parse_field
+from art.query.literals import parse_span, time_text
+from art.query.references import bind, check_partitions
+from art.query.syntax import parse
+from art.query.tree import (
+    EQUAL,
+    LIKE,
+    And,
+    Field,
+    Kind,
+    Node,
+    Operand,
+    Or,
+    Period,
+    Query,
+    Test,
+    Value,
+)
+from art.sql import Order, Selection
 
-SORTS: dict[str, Callable[[Record], Any]] = {
-    "key": lambda record: (record.key or "", -(record.number or 0), record.created),
-    "created": lambda record: record.created,
-    "size": lambda record: record.size or 0,
-    "files": lambda record: record.files or 0,
-    "type": lambda record: (record.type, record.key or ""),
-    "author": lambda record: (record.author, record.key or ""),
-    "number": lambda record: record.number or 0,
-    "title": lambda record: (record.title or "", record.key or ""),
-}
-_NEWEST_FIRST = ("created", "size", "files", "number")
-_SPAN = re.compile(r"([0-9]{1,6})\s*([smhdwy])")
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
+SORTS = ("key", "created", "size", "files", "type", "author", "number", "title")
+GROUP_SORTS = ("key", "count", "size", "created")
+_DESCENDING = ("created", "size", "files", "number")  # the newest and the largest first
+Resolve = Callable[
+    [str], Iterable[str]
+]  # from a reference to the ids of the versions that it means
 
 
 @dataclass(frozen=True)
 class Filter:
     """What `listing` shows: by default the latest live version of each key, by key.
 
-    `since` and `until` are times (`2026-11-21`, with a time, or a span such as `7d` before now).
-    Several tags, or types, mean any of them; several labels or partitions mean all of them, and the
-    latest version of a key is then the latest that has them.
+    `where` is a query in the language of docs/where.md. `since` and `until` are times (`2026-11-21`,
+    with a time, or a span such as `7d` before now). Several tags, or types, mean any of them; several
+    labels or partitions mean all of them. With labels, partitions or a query the latest version of a
+    key is the latest that matches; with `all` every version is meant. `sort` is one of `SORTS` or
+    another field of a query, with `:asc` or `:desc` behind it.
     """
 
     all: bool = False
@@ -45,73 +57,181 @@ class Filter:
     partitions: Mapping[str, str] = field(default_factory=dict)
     since: str | None = None
     until: str | None = None
+    where: str | None = None
     sort: str = "key"
     reverse: bool = False
     limit: int | None = None
+    offset: int = 0
 
 
-def select(index: Index, patterns: tuple[str, ...], filter: Filter) -> list[Record]:
-    """Return the versions that match, in order. Raise UsageError for what is not understood."""
-    if filter.sort not in SORTS:
-        raise UsageError(f"{filter.sort!r} is no order", hint=f"known: {', '.join(SORTS)}")
-    matches = _matcher(patterns, filter)
+@dataclass(frozen=True)
+class Wanted:
+    """What a listing is to show, understood. `fields` are those to look up before it is asked for."""
+
+    selection: Selection
+    query: Query | None
+    fields: tuple[Field, ...] = ()
+
+
+def understand(patterns: tuple[str, ...], filter: Filter, resolve: Resolve) -> Wanted:
+    """Return what a filter means. Raise UsageError for what is not understood."""
+    if filter.offset < 0 or (filter.limit or 0) < 0:
+        raise UsageError("limit and offset are numbers of at least 0")
+    query = understand_query(filter.where, resolve) if filter.where is not None else None
+    orders = _orders(filter.sort, is_reverse=filter.reverse)
+    parts = [*_scope(filter, query), *_parts(patterns, filter)]
+    selection = Selection(
+        And(tuple(parts)),
+        keyless=filter.anonymous,
+        newest=_wants_newest_match(filter),
+        orders=orders,
+        limit=filter.limit,
+        offset=filter.offset,
+    )
+    return Wanted(selection, query, (orders[0].field,))
+
+
+def understand_query(text: str, resolve: Resolve) -> Query:
+    """Return a query, its references resolved. Raise QueryError."""
+    return bind(parse(text), resolve)
+
+
+def select(index: Index, wanted: Wanted) -> list[Record]:
+    """Return the versions that are wanted, in order. Raise UsageError for an unknown partition."""
+    _refresh(index, wanted)
+    return index.selected(wanted.selection)
+
+
+def count(index: Index, wanted: Wanted) -> int:
+    """Return how many versions `select` would return."""
+    _refresh(index, wanted)
+    number = index.count(wanted.selection)
+    number = max(0, number - wanted.selection.offset)
+    limit = wanted.selection.limit
+    return number if limit is None else min(number, limit)
+
+
+def group(
+    index: Index, by: str, patterns: tuple[str, ...], filter: Filter, resolve: Resolve
+) -> list[Group]:
+    """Return how many versions that match there are, not only the latest of each key, by a field. A
+    version is counted for each of its labels or tags."""
+    sort, direction = _split_sort(filter.sort)
+    if sort not in GROUP_SORTS:
+        raise UsageError(f"{sort!r} is no order of groups", hint=f"known: {', '.join(GROUP_SORTS)}")
+    whole = replace(filter, all=True, sort="key", limit=None, offset=0)
+    wanted = understand(patterns, whole, resolve)
+    field = _known_field(by.replace(":", ".", 1) if by.startswith("partition:") else by)
+    if field.kind in (Kind.REFERENCES, Kind.FLAG, Kind.AGE):
+        raise UsageError(f"versions cannot be grouped by {field.name}")
+    _refresh(index, replace(wanted, fields=(field,)))
+    found = sorted(index.groups(wanted.selection, field), key=lambda one: _rank(one.value))
+    if sort != "key":
+        found.sort(key=_GROUP_ORDERS[sort], reverse=direction != "asc")
+    if filter.reverse or (sort == "key" and direction == "desc"):
+        found.reverse()
+    end = None if filter.limit is None else filter.offset + filter.limit
+    return found[filter.offset : end]
+
+
+_GROUP_ORDERS: Mapping[str, Callable[[Group], Any]] = {
+    "count": lambda group: group.count,
+    "size": lambda group: group.size,
+    "created": lambda group: group.newest,
+}
+
+
+def _rank(value: Any) -> tuple[int, Any]:
+    """Return what sorts values of all types: numbers, texts, others, and last what is missing."""
+    if value is None:
+        return 3, 0
+    if isinstance(value, (int, float)):
+        return 0, value
+    return (1, value) if isinstance(value, str) else (2, str(value))
+
+
+def _refresh(index: Index, wanted: Wanted) -> None:
     index.refresh_all()
-    found = [record for record in _candidates(index, filter) if matches(record)]
-    if _wants_newest_match(filter):
-        found = _newest_of_each(found)
-    descending = (filter.sort in _NEWEST_FIRST) != filter.reverse
-    found.sort(key=SORTS[filter.sort], reverse=descending)
-    return found[: filter.limit] if filter.limit is not None else found
+    if wanted.query is not None:
+        check_partitions(wanted.query.fields, wanted.query.text, index.partition_names)
+    for named in wanted.fields:
+        check_partitions([named], named.name, index.partition_names)
 
 
-def _candidates(index: Index, filter: Filter) -> list[Record]:
-    if filter.anonymous:
-        records = index.versions(None)
-    elif filter.all or filter.deleted or filter.tags or filter.labels or filter.partitions:
-        records = index.everything()
-    else:
-        return index.latest()
+def _scope(filter: Filter, query: Query | None) -> list[Node]:
+    """Return in which states versions are shown, and whether only the latest of each key."""
+    scope: list[Node]
+    names_state = query is not None and any(field.name == "state" for field in query.fields)
     if filter.deleted:
-        return [record for record in records if record.state == "deleted"]
-    return [record for record in records if record.is_live or record.state == "damaged"]
+        scope = [_test("state", EQUAL, "deleted")]
+    elif names_state:
+        scope = []
+    elif query is not None:
+        scope = [_test("state", EQUAL, "live")]
+    else:
+        scope = [_test("state", EQUAL, "live", "damaged")]
+    several = filter.all or filter.anonymous or filter.deleted or filter.tags
+    if query is not None:
+        scope.append(query.node)
+    elif not (several or filter.labels or filter.partitions):
+        scope = [Or((_test("latest", EQUAL, True), _test("state", EQUAL, "damaged")))]
+    return scope
 
 
 def _wants_newest_match(filter: Filter) -> bool:
     several = filter.all or filter.anonymous or filter.deleted or filter.tags
-    return bool(filter.labels or filter.partitions) and not several
+    return bool(filter.labels or filter.partitions or filter.where is not None) and not several
 
 
-def _newest_of_each(records: list[Record]) -> list[Record]:
-    newest: dict[str | None, Record] = {}
-    for record in records:
-        before = newest.get(record.key)
-        if before is None or (record.number or 0) > (before.number or 0):
-            newest[record.key] = record
-    return list(newest.values())
+def _parts(patterns: tuple[str, ...], filter: Filter) -> list[Node]:
+    """Return what the words of a filter but its query ask for."""
+    name = "id" if filter.anonymous else "key"
+    parts: list[Node] = []
+    if patterns:
+        parts.append(Or(tuple(_test(name, LIKE, text.rstrip("/")) for text in patterns)))
+    if filter.types:
+        parts.append(_test("type", EQUAL, *filter.types))
+    if filter.tags:
+        parts.append(_test("tag", EQUAL, *filter.tags))
+    parts += [_test("label", EQUAL, label) for label in filter.labels]
+    for name, value in filter.partitions.items():
+        of = Field("partition", Kind.ANY, ("partitions", name))
+        parts.append(Test(of, EQUAL, (Value(value),)))
+    if since := _time(filter.since):
+        parts.append(_test("created", ">=", Period(since)))
+    if until := _time(filter.until):
+        parts.append(_test("created", "<=", Period(until)))
+    return parts
 
 
-def _matcher(patterns: tuple[str, ...], filter: Filter) -> Callable[[Record], bool]:
-    globs = [re.compile(glob_pattern(pattern.rstrip("/"))) for pattern in patterns]
-    since, until = _time(filter.since), _time(filter.until)
-
-    def matches(record: Record) -> bool:
-        return (
-            (not globs or any(glob.fullmatch(record.key or record.id) for glob in globs))
-            and (not filter.types or record.type in filter.types)
-            and (not filter.tags or not set(filter.tags).isdisjoint(record.tags))
-            and (not filter.labels or set(filter.labels) <= set(record.labels))
-            and (not filter.partitions or filter.partitions.items() <= record.partitions.items())
-            and (since is None or record.created >= since)
-            and (until is None or record.created <= until)
-        )
-
-    return matches
+def _test(name: str, operator: str, *operands: Operand) -> Test:
+    return Test(Field(name, FIELDS[name]), operator, operands)
 
 
-def parse_span(text: str) -> timedelta | None:
-    """Return the span that a text such as `12h` or `30d` means, None where it is none."""
-    found = _SPAN.fullmatch(text)
-    return timedelta(seconds=int(found[1]) * _UNITS[found[2]]) if found else None
+def _orders(sort: str, *, is_reverse: bool) -> tuple[Order, ...]:
+    """Return the order that is asked for, and then by key and number, the newest first."""
+    name, direction = _split_sort(sort)
+    field = _known_field(name)
+    if field.kind in (Kind.TEXTS, Kind.REFERENCES):
+        raise UsageError(f"versions cannot be sorted by {name}", hint=f"known: {', '.join(SORTS)}")
+    descending = direction == "desc" or (not direction and name in _DESCENDING)
+    ties = [("key", False), ("number", True), ("created", False)]
+    orders = [(field, descending)]
+    orders += [(_known_field(name), way) for name, way in ties if name != field.name]
+    return tuple(Order(field, descending=way != is_reverse) for field, way in orders)
+
+
+def _split_sort(sort: str) -> tuple[str, str]:
+    """Return the field and `asc`, `desc` or nothing."""
+    name, _, direction = sort.rpartition(":")
+    return (name, direction) if name and direction in ("asc", "desc") else (sort, "")
+
+
+def _known_field(name: str) -> Field:
+    try:
+        return parse_field(name)
+    except UsageError:
+        raise UsageError(f"{name!r} is no order", hint=f"known: {', '.join(SORTS)}") from None
 
 
 def _time(text: str | None) -> str | None:
@@ -124,9 +244,7 @@ def _time(text: str | None) -> str | None:
             when = datetime.fromisoformat(text.replace("Z", "+00:00"))
         else:
             when = datetime.now(timezone.utc) - span
-        return (
-            when.astimezone(timezone.utc).replace(tzinfo=None).isoformat("T", "microseconds") + "Z"
-        )
+        return time_text(when)
     except (ValueError, OverflowError):  # in the year 0, or 10000, is no time either
         raise UsageError(
             f"{text!r} is no time", hint="use 2026-11-21, 2026-11-21T08:30, or a span: 12h, 7d"

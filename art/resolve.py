@@ -16,7 +16,7 @@ from art.evidence import published_number
 from art.index import LIVE, Index, Record
 from art.model import Entry, Manifest
 from art.place import RENUMBERED
-from art.ref import Ref, likely_selector
+from art.ref import Ref, likely_selector, names_key
 from art.store import Store
 
 _MOVES_FOLLOWED = 16
@@ -48,6 +48,22 @@ class Resolver:
                 hint=f"leave out /{ref.path}",
             )
         return self._index.ask(lambda _: self._find(ref, deleted))
+
+    def ids(self, text: str) -> list[str]:
+        """Return the ids of the versions that `KEY` (all of them) or `KEY@SELECTOR` (one) means, in any
+        state. Raise NotFoundError or UsageError."""
+        ref = Ref.parse(text)
+        if not names_key(text):
+            return [self.record(ref, deleted=True).id]
+
+        def ask(index: Index) -> list[str]:
+            index.refresh(ref.key)
+            return [record.id for record in index.versions(ref.key) if record.id]
+
+        found = self._index.ask(ask)
+        if not found:
+            raise self._index.ask(lambda _: self.no_key(ref.key))
+        return found
 
     def latest(self, key: str) -> Record | None:
         """Return a key's latest version, None where it has none. No other key is looked at."""

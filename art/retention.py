@@ -12,7 +12,7 @@ from typing import Any
 
 from art.errors import UsageError
 from art.index import Record
-from art.listing import parse_span
+from art.query.literals import parse_span
 
 _MAX_COUNT = 10**6
 _YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")

@@ -371,7 +371,7 @@ FILTERS: list[tuple[tuple[str, ...], Filter, list[str]]] = [
     ((), Filter(sort="size"), ["b/d/e@v1", "a@v2", "b/c@v1"]),
     ((), Filter(sort="created", reverse=True), ["a@v2", "b/c@v1", "b/d/e@v1"]),
     ((), Filter(sort="key", reverse=True), ["b/d/e@v1", "b/c@v1", "a@v2"]),
-    ((), Filter(sort="title"), ["a@v2", "b/d/e@v1", "b/c@v1"]),
+    ((), Filter(sort="title"), ["b/d/e@v1", "b/c@v1", "a@v2"]),
     ((), Filter(sort="number", limit=1), ["a@v2"]),
 ]
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from art import listing
 from art.catalog import STATE
 from art.errors import NotFoundError, UsageError
-from art.index import Index, Record
+from art.index import Group, Index, Record
 from art.listing import Filter
 from art.model import check_key
 from art.ref import Ref, names_key
@@ -42,7 +42,55 @@ class Looking(Base):
         `patterns` are globs over keys; `*` stays within a segment, `**` does not. A version whose
         manifest is damaged is in the list with the state `damaged`.
         """
-        found = self._index.ask(lambda index: listing.select(index, patterns, filter or Filter()))
+        wanted = listing.understand(patterns, filter or Filter(), self._resolver.ids)
+        found = self._index.ask(lambda index: listing.select(index, wanted))
+        if not found:
+            self._refuse_unknown(patterns)
+        return found
+
+    def query(
+        self,
+        where: str | None = None,
+        *,
+        sort: str = "key",
+        limit: int | None = None,
+        offset: int = 0,
+    ) -> list[Record]:
+        """Return every version of a key that matches a query, as `type = table and size > 1M`, or all:
+        live ones, unless it asks for a `state`. docs/where.md says what can be asked for.
+
+        `sort` is a field, with `:asc` or `:desc` behind it. Raise QueryError.
+        """
+        wanted = Filter(all=True, where=where, sort=sort, limit=limit, offset=offset)
+        return self.listing(filter=wanted)
+
+    def count(self, where: str | None = None, *patterns: str, filter: Filter | None = None) -> int:
+        """Return how many versions `query` would find, or `listing` with a filter. Raise QueryError."""
+        chosen = filter or Filter(all=True)
+        if where is not None:
+            chosen = replace(chosen, where=where)
+        wanted = listing.understand(patterns, chosen, self._resolver.ids)
+        found = self._index.ask(lambda index: listing.count(index, wanted))
+        if not found:
+            self._refuse_unknown(patterns)
+        return found
+
+    def groups(
+        self, by: str, *patterns: str, where: str | None = None, filter: Filter | None = None
+    ) -> list[Group]:
+        """Return count, size and newest of the versions that have a value of a field in common: `key`,
+        `type`, `label`, `partition.region`, `metadata.model` …; not only of the latest of each key.
+
+        A version is counted for each of its labels or tags. Raise QueryError.
+        """
+        chosen = filter or Filter()
+        if where is not None:
+            chosen = replace(chosen, where=where)
+
+        def ask(index: Index) -> list[Group]:
+            return listing.group(index, by, patterns, chosen, self._resolver.ids)
+
+        found = self._index.ask(ask)
         if not found:
             self._refuse_unknown(patterns)
         return found

@@ -1,0 +1,396 @@
+"""Queries as SQL over the tables of the index. What came from a user is bound, never part of the text.
+
+A condition is true, false or null, which `Not` takes for false: a comparison with what is missing is
+false, and its opposite true.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from art.query.tree import (
+    CONTAINS,
+    ENDS,
+    EQUAL,
+    LIKE,
+    STARTS,
+    And,
+    Field,
+    IsNull,
+    Kind,
+    Node,
+    Not,
+    Operand,
+    Or,
+    Period,
+    Reference,
+    Test,
+    Value,
+)
+
+Bound = str | int | float
+_LATEST = (
+    "(versions.key_id != 0 AND versions.number = (SELECT v.number FROM versions v "
+    "WHERE v.key_id = versions.key_id AND v.state = 'live' ORDER BY v.number DESC LIMIT 1))"
+)
+_VERSION = "(versions.key_id, versions.number, versions.uid)"
+_NUMBERED = "(versions.key_id, versions.number)"
+_INPUTS = "(SELECT inputs.key_id, inputs.number, inputs.uid FROM inputs"
+_KEY = "(SELECT keys.key FROM keys WHERE keys.id = versions.key_id)"
+_COLUMNS = {
+    "key": _KEY,
+    "number": "nullif(versions.number, -1)",
+    "id": "versions.id",
+    "type": "versions.type",
+    "state": "versions.state",
+    "size": "versions.size",
+    "files": "versions.files",
+    "created": "versions.created",
+    "age": "versions.created",
+    "author": "versions.author",
+    "title": "versions.title",
+    "description": "json_extract(versions.about, '$.description')",
+    "latest": _LATEST,
+}
+_NEVER_NULL = ("key", "id", "type", "state", "created", "age", "author", "latest")
+_LISTS = {
+    "tag": "json_each(versions.tags)",
+    "label": "json_each(versions.about, '$.labels')",
+}
+# `made` tells what was made of the first ones from these themselves; a version that was moved has two ids.
+_SAME = (
+    "WITH RECURSIVE same(id) AS (SELECT value FROM json_each(?) UNION "
+    "SELECT moves.id FROM same JOIN moves ON moves.target = same.id) SELECT id FROM same"
+)
+_BELOW = (
+    "WITH RECURSIVE below(id, made) AS (SELECT value, 0 FROM json_each(?) UNION "
+    "SELECT moves.id, below.made FROM below JOIN moves ON moves.target = below.id UNION "
+    "SELECT v.id, 1 FROM below JOIN inputs i ON i.input = below.id "
+    "JOIN versions v ON (v.key_id, v.number, v.uid) = (i.key_id, i.number, i.uid)) "
+    "SELECT id FROM below WHERE made"
+)
+_ABOVE = (
+    "WITH RECURSIVE above(id, made) AS (SELECT value, 0 FROM json_each(?) UNION "
+    "SELECT moves.target, above.made FROM above JOIN moves ON moves.id = above.id UNION "
+    "SELECT i.input, 1 FROM above JOIN versions v ON v.id = above.id "
+    "JOIN inputs i ON (i.key_id, i.number, i.uid) = (v.key_id, v.number, v.uid)) "
+    "SELECT id FROM above WHERE made"
+)
+
+
+@dataclass(frozen=True)
+class Sql:
+    """A piece of SQL and the values that are bound to its question marks, in order."""
+
+    text: str
+    values: tuple[Bound, ...] = ()
+
+
+@dataclass(frozen=True)
+class Order:
+    """What rows are sorted by. What has no value comes last."""
+
+    field: Field
+    descending: bool = False
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which versions are meant, of keys or the keyless ones, and in what order.
+
+    `newest` leaves the highest number of each key. The first order counts most.
+    """
+
+    condition: Node
+    keyless: bool = False
+    newest: bool = False
+    orders: tuple[Order, ...] = ()
+    limit: int | None = None
+    offset: int = 0
+
+
+def where(selection: Selection) -> Sql:
+    """Return the condition that rows of `versions` meet; order and limit are not in it."""
+    found = condition(selection.condition)
+    scope = "versions.key_id = 0" if selection.keyless else "versions.key_id != 0"
+    if not selection.newest or selection.keyless:
+        return Sql(f"{scope} AND {found.text}", found.values)
+    return Sql(
+        f"{_NUMBERED} IN (SELECT versions.key_id, max(versions.number) FROM versions "
+        f"WHERE {scope} AND {found.text} GROUP BY versions.key_id)",
+        found.values,
+    )
+
+
+def ordered(selection: Selection) -> Sql:
+    """Return the condition with order and limit."""
+    found = where(selection)
+    text, values = found.text, [*found.values]
+    terms: list[str] = []
+    for order in selection.orders:
+        value = value_of(order.field)
+        way = " DESC" if order.descending else ""
+        if order.field.name in _NEVER_NULL:
+            terms.append(value.text + way)
+        else:
+            terms.append(f"{value.text} IS NULL, {value.text}{way}")
+            values += value.values * 2
+    if terms:
+        text += f" ORDER BY {', '.join(terms)}"
+    if selection.limit is not None or selection.offset:
+        text += " LIMIT ? OFFSET ?"
+        values += [-1 if selection.limit is None else selection.limit, selection.offset]
+    return Sql(text, tuple(values))
+
+
+def groups(selection: Selection, field: Field) -> Sql:
+    """Return the statement that counts by a field: JSON type and value, number of versions, their size
+    in parts of 1 MiB and what is left, time of the newest."""
+    found = where(selection)
+    if field.name in _LISTS:
+        source, kind, value = f"versions LEFT JOIN {_LISTS[field.name]} j", "j.type", Sql("j.value")
+    else:
+        source, value = "versions", value_of(field)
+        kind = "json_type(versions.about, ?)" if field.path else "'text'"
+    more = (_path(field),) if field.path else ()
+    return Sql(
+        f"SELECT {kind} AS kind, {value.text} AS value, count(*), "
+        "sum(versions.size >> 20), sum(versions.size & 1048575), max(versions.created) "
+        f"FROM {source} WHERE {found.text} GROUP BY kind, value",
+        (*more, *value.values, *found.values),
+    )
+
+
+def value_of(field: Field) -> Sql:
+    """Return the value of a field, to sort or group by."""
+    if field.path:
+        return Sql("json_extract(versions.about, ?)", (_path(field),))
+    return Sql(_COLUMNS[field.name])
+
+
+def condition(node: Node) -> Sql:
+    """Return a tree as a condition over `versions`."""
+    if isinstance(node, And):
+        return _joined([condition(part) for part in node.parts], "AND")
+    if isinstance(node, Or):
+        return _joined([condition(part) for part in node.parts], "OR")
+    if isinstance(node, Not):
+        part = condition(node.part)
+        return Sql(f"NOT ifnull({part.text}, 0)", part.values)
+    if isinstance(node, IsNull):
+        return _is_null(node.field)
+    return _TESTS[node.field.kind](node)
+
+
+def _joined(parts: Sequence[Sql], word: str) -> Sql:
+    """Return parts joined as a tree of little depth, which SQLite limits."""
+    if not parts:
+        return Sql("1" if word == "AND" else "0")
+    if len(parts) == 1:
+        return parts[0]
+    middle = len(parts) // 2
+    left, right = _joined(parts[:middle], word), _joined(parts[middle:], word)
+    return Sql(f"({left.text} {word} {right.text})", left.values + right.values)
+
+
+def _is_null(field: Field) -> Sql:
+    if field.path:
+        return Sql("ifnull(json_type(versions.about, ?), 'null') = 'null'", (_path(field),))
+    if field.name in _LISTS:
+        return Sql(f"NOT EXISTS (SELECT 1 FROM {_LISTS[field.name]})")
+    if field.kind is Kind.REFERENCES:
+        return Sql(f"{_VERSION} NOT IN {_INPUTS})")
+    return Sql(f"{_COLUMNS[field.name]} IS NULL")
+
+
+def _path(field: Field) -> str:
+    """Return where in the JSON a value stands; names are escaped as they are there."""
+    return "$." + ".".join(json.dumps(part) for part in field.path)
+
+
+# -- tests by kind of field --------------------------------------------------------------------------
+
+
+def _text(test: Test) -> Sql:
+    return _compared(_COLUMNS[test.field.name], test.operator, test.operands)
+
+
+def _key(test: Test) -> Sql:
+    if test.operator == LIKE:
+        found = Sql("matches_key(?, keys.key)", (str(test.operands[0]),))
+    else:
+        found = _compared("keys.key", test.operator, test.operands)
+    return Sql(f"versions.key_id IN (SELECT keys.id FROM keys WHERE {found.text})", found.values)
+
+
+def _id(test: Test) -> Sql:
+    """Whether an id begins so, which the index of ids finds."""
+    if test.operator != EQUAL:
+        return _text(test)
+    spans = [
+        Sql("(versions.id >= ? AND versions.id < ?)", (str(one), f"{one}g"))
+        for one in test.operands
+    ]
+    return _joined(spans, "OR")
+
+
+def _created(test: Test) -> Sql:
+    """Whether a time is within or beside a period."""
+    found = []
+    for period in test.operands:
+        assert isinstance(period, Period)
+        text, values = _AGAINST_PERIODS[test.operator, period.end is None]
+        bounds = {"start": period.start, "end": period.end or ""}
+        found.append(Sql(text, tuple(bounds[name] for name in values)))
+    return _joined(found, "OR")
+
+
+_AGAINST_PERIODS = {  # by operator, and whether it is one instant
+    (EQUAL, True): ("versions.created = ?", ("start",)),
+    (EQUAL, False): ("(versions.created >= ? AND versions.created < ?)", ("start", "end")),
+    ("<", True): ("versions.created < ?", ("start",)),
+    ("<", False): ("versions.created < ?", ("start",)),
+    ("<=", True): ("versions.created <= ?", ("start",)),
+    ("<=", False): ("versions.created < ?", ("end",)),
+    (">", True): ("versions.created > ?", ("start",)),
+    (">", False): ("versions.created >= ?", ("end",)),
+    (">=", True): ("versions.created >= ?", ("start",)),
+    (">=", False): ("versions.created >= ?", ("start",)),
+}
+_OLDER = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
+
+
+def _age(test: Test) -> Sql:
+    """What is older was created before."""
+    return _created(Test(test.field, _OLDER[test.operator], test.operands))
+
+
+def _flag(test: Test) -> Sql:
+    return Sql(f"{_COLUMNS[test.field.name]} = ?", (int(bool(test.operands[0])),))
+
+
+def _texts(test: Test) -> Sql:
+    found = _compared("j.value", test.operator, test.operands)
+    return Sql(
+        f"EXISTS (SELECT 1 FROM {_LISTS[test.field.name]} j WHERE {found.text})", found.values
+    )
+
+
+def _references(test: Test) -> Sql:
+    ids = [id for one in test.operands if isinstance(one, Reference) for id in one.ids]
+    bound = (json.dumps(ids),)
+    if test.field.name == "input":
+        return Sql(f"{_VERSION} IN {_INPUTS} WHERE inputs.input IN ({_SAME}))", bound)
+    reach = _BELOW if test.field.name == "ancestor" else _ABOVE
+    return Sql(f"versions.id IN ({reach})", bound)
+
+
+def _any(test: Test) -> Sql:
+    """Whether a JSON value, or a member where it is a list, is as wanted, by the type that it has."""
+    path = _path(test.field)
+    values = [one for one in test.operands if isinstance(one, Value)]
+    type, value = "json_type(versions.about, ?)", "json_extract(versions.about, ?)"
+    cases, bound = _cases(value, (path,), test.operator, values)
+    inner, inner_bound = _cases("j.value", (), test.operator, values)
+    member = f"SELECT 1 FROM json_each(versions.about, ?) j WHERE CASE j.type {inner} ELSE 0 END"
+    return Sql(
+        f"CASE {type} {cases} WHEN 'array' THEN EXISTS ({member}) ELSE 0 END",
+        (path, *bound, path, *inner_bound),
+    )
+
+
+def _cases(
+    value: str, place: tuple[Bound, ...], operator: str, wanted: Sequence[Value]
+) -> tuple[str, tuple[Bound, ...]]:
+    """Return the branches of a CASE over the type of a JSON value, and what is bound in them."""
+    numbers = [one.number for one in wanted if one.number is not None]
+    by_type: dict[str, Sql] = {"text": _text_value(value, place, operator, wanted[0], wanted)}
+    if numbers and operator not in (LIKE, CONTAINS, STARTS, ENDS):
+        number = _compared(value, operator, numbers, place)
+        by_type |= {"integer": number, "real": number}
+    if operator == EQUAL:
+        by_type |= {
+            "true" if one.flag else "false": Sql("1") for one in wanted if one.flag is not None
+        }
+    text = " ".join(f"WHEN '{type}' THEN {test.text}" for type, test in by_type.items())
+    return text, tuple(one for test in by_type.values() for one in test.values)
+
+
+def _text_value(
+    value: str, place: tuple[Bound, ...], operator: str, first: Value, wanted: Sequence[Value]
+) -> Sql:
+    """Compare a text; by size with a number only where it is written as one, as numbers in partitions
+    and in `--meta k=v` are."""
+    if first.number is None or operator not in ("<", "<=", ">", ">="):
+        return _compared(value, operator, [one.text for one in wanted], place)
+    return (
+        Sql(  # the CAST makes SQLite read the text as a number; what is none is above all numbers
+            f"({value} {operator} CAST(? AS NUMERIC) AND {value} <= CAST(9e999 AS REAL))",
+            (*place, first.number, *place),
+        )
+    )
+
+
+_TESTS: dict[Kind, Callable[[Test], Sql]] = {
+    Kind.TEXT: _text,
+    Kind.KEY: _key,
+    Kind.ID: _id,
+    Kind.STATE: _text,
+    Kind.NUMBER: _text,
+    Kind.TIME: _created,
+    Kind.AGE: _age,
+    Kind.FLAG: _flag,
+    Kind.TEXTS: _texts,
+    Kind.REFERENCES: _references,
+    Kind.ANY: _any,
+}
+
+
+# -- comparisons -------------------------------------------------------------------------------------
+
+
+def _compared(
+    value: str, operator: str, operands: Sequence[Operand], place: tuple[Bound, ...] = ()
+) -> Sql:
+    """Compare an expression, which has `place` bound in it, with texts or numbers; `=` with any."""
+    first = operands[0]
+    assert isinstance(first, (str, int, float))
+    if operator == EQUAL and len(operands) > 1:
+        return Sql(f"{value} IN (SELECT value FROM json_each(?))", (*place, json.dumps(operands)))
+    if operator in _FORMS:
+        return Sql(_FORMS[operator].format(value), (*place, first))
+    if operator == LIKE:
+        return Sql(f"{value} GLOB ?", (*place, glob(str(first))))
+    if operator == STARTS:
+        return Sql(f"substr({value}, 1, length(?)) = ?", (*place, first, first))
+    assert operator == ENDS
+    if not first:
+        return Sql(f"{value} IS NOT NULL", place)
+    return Sql(f"substr({value}, -length(?)) = ?", (*place, first, first))
+
+
+_FORMS = {EQUAL: "{} = ?", CONTAINS: "instr({}, ?) > 0"}
+_FORMS |= {operator: f"{{}} {operator} ?" for operator in ("<", "<=", ">", ">=")}
+_GLOB_PART = re.compile(r"\*+|\?|\[(!?)([^\]]+)\]|\[", re.DOTALL)
+
+
+def glob(text: str) -> str:
+    """Return a glob as SQLite writes them: `[^a]` in place of `[!a]`; `**` is `*`."""
+    return _GLOB_PART.sub(_glob_part, text)
+
+
+def _glob_part(match: re.Match[str]) -> str:
+    part = match.group()
+    if part[0] == "*" or part == "?":
+        return part[0]
+    if part == "[":
+        return "[[]"
+    negation, members = match.groups()
+    if members.startswith("^"):  # there a member, in SQLite a negation in the first place
+        members = members.lstrip("^") + "^"
+    if members == "^" and not negation:
+        return "^"
+    return f"[{'^' if negation else ''}{members}]"
