@@ -19,6 +19,7 @@ from blake3 import blake3
 from art import checkpoint, model
 from art import document as documents
 from art.backend import Backend
+from art.beside import check_run_of
 from art.catalog import STATE, VERSIONS, Log, parse_anonymous, parse_number
 from art.errors import ArtError, CorruptError, NewerFormatError
 from art.model import Document, Entry, Manifest, check_progress, heads, is_uid, preview_of, unescape
@@ -552,15 +553,6 @@ def check_progress_of(uid: str, data: bytes, name: str) -> None:
     check_progress(document, name)
     if document["uid"] != uid:
         raise CorruptError(f"{name} is damaged: it is about something else")
-
-
-def check_run_of(uid: str, data: bytes, name: str) -> None:
-    """Raise CorruptError where this is not the record of the run with this uid."""
-    document: Document = documents.decode(data, name)
-    if document.get("uid") != uid:
-        raise CorruptError(f"{name} is damaged: it is about something else")
-    if document.get("status") not in ("completed", "failed"):
-        raise CorruptError(f"{name} is damaged: it does not say how the run ended")
 
 
 def _first_file(directory: str) -> str:

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
+from art import beside, previews, reference
+from art import document as documents
 from art import preview as shown
-from art import previews, reference
 from art.backend import Backend
 from art.errors import DeniedError, StorageError, UsageError
 from art.materialize import Folder, Stream, named
@@ -154,8 +155,23 @@ def preview(
     try:
         data: bytes | None = previews.read(backend, digest)
     except FileNotFoundError:
-        data = elsewhere(digest)
+        data = elsewhere(previews.preview_name(digest))
         if data is not None:
             with contextlib.suppress(DeniedError, StorageError):  # a disk that is only read, say
                 previews.put(backend, data)
     return shown.parse(data) if data is not None else None
+
+
+def run_record(
+    backend: Backend, uid: str, elsewhere: Callable[[str], bytes | None]
+) -> Document | None:
+    """Return the record of a run that is here, or elsewhere: it is kept here then."""
+    name = beside.run_name(uid)
+    try:
+        data: bytes | None = beside.read_beside(backend, name)
+    except FileNotFoundError:
+        data = elsewhere(name)
+        if data is not None:
+            with contextlib.suppress(DeniedError, StorageError):
+                backend.create(name, data)
+    return documents.decode(data, name) if data is not None else None

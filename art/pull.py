@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
-from art import previews
+from art.beside import read_beside
 from art.errors import (
     REPAIR,
     ArtError,
@@ -175,12 +175,13 @@ class Supply:
             raise self._missing(record)
         return found
 
-    def preview(self, digest: str) -> bytes | None:
-        """Return a preview from the first remote that has it, None where none has or can be asked."""
+    def beside(self, name: str) -> bytes | None:
+        """Return a preview, or the record of a run, from the first remote that has it, None where none has
+        or can be asked."""
 
         def ask(pair: Pairing) -> bytes | None:
             with contextlib.suppress(FileNotFoundError):
-                return previews.read(pair.remote.backend, digest)
+                return read_beside(pair.remote.backend, name)
             return None
 
         try:

@@ -10,8 +10,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 
-from art import checkpoint, previews
+from art import checkpoint
 from art import document as documents
+from art.beside import names_beside, read_beside
 from art.catalog import STATE, VERSIONS, Log, parse_anonymous
 from art.errors import ArtError, ConflictError, CorruptError, NotFoundError, UnavailableError
 from art.fetch import Fetcher, ProgressRank, progress_rank, take_progress
@@ -145,7 +146,7 @@ class Pusher:
             self._prepare(work, self._ship, payload=payload)
             self._secure(work)
             self._note_begun(work)
-            self._put_previews(work)
+            self._put_beside(work)
             self._publish_gone(work)
             self._publish_keyless(work)
             self._publish_all([*work.versions, *self._named_logs(work)], work)
@@ -695,7 +696,7 @@ class Pusher:
         again = _Work()
         self._add_log(again, log, self._pair.ledger.end(log))
         self._prepare(again, self._ship, payload=self._payload)
-        self._put_previews(again)
+        self._put_beside(again)
         if log.name != VERSIONS:
             self._hold_back(again, [log])
         work.ready |= again.ready
@@ -788,19 +789,18 @@ class Pusher:
         with self._lock:
             return self._pair.index.ask(lambda index: index.versions(key))
 
-    def _put_previews(self, work: _Work) -> None:
-        """Bring previews before the manifests that name them. One that is not here may be missing
-        there, too (FORMAT §8.1)."""
+    def _put_beside(self, work: _Work) -> None:
+        """Bring previews, and records of runs, before the manifests that name them. What is not here may
+        be missing there, too (FORMAT §8.1)."""
 
-        def put(digest: str) -> None:
+        def put(name: str) -> None:
             with contextlib.suppress(FileNotFoundError, CorruptError):
-                data = previews.read(self._pair.backend, digest)
-                self._remote.create(previews.preview_name(digest), data)
+                self._remote.create(name, read_beside(self._pair.backend, name))
 
         manifests = [m for found in work.versions.values() for _, m in found] + work.keyless
         ready = [m for m in manifests if m.uid in work.ready and not m.is_stub]
-        named = {m.document["preview"] for m in ready if "preview" in m.document}
-        self._all([partial(put, digest) for digest in sorted(named)])
+        named = {name for manifest in ready for name in names_beside(manifest.document)}
+        self._all([partial(put, name) for name in sorted(named)])
 
     def _purge_all(self, selection: Selection) -> None:
         """Replace manifests that are stubs here and were met at the remote as they were before."""

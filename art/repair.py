@@ -20,10 +20,11 @@ from art import checkpoint, previews
 from art import document as documents
 from art import layout as layouts
 from art.backend import Backend, LocalBackend
+from art.beside import check_run_of
 from art.catalog import Log, parse_anonymous
 from art.errors import ArtError, CorruptError, NotFoundError
 from art.fsck import Checker, Report
-from art.inventory import Problem, check_progress_of, check_run_of
+from art.inventory import Problem, check_progress_of
 from art.layout import Layout
 from art.model import Manifest
 from art.objects import ObjectStore, StoredPayload, layout_directory

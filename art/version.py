@@ -28,7 +28,7 @@ from art.errors import (
 )
 from art.index import Index, Record
 from art.memory import NoMemory
-from art.model import Document, Entry, Manifest, Payload, glob_pattern
+from art.model import Document, Entry, Manifest, Payload, glob_pattern, is_uid, preview_of
 from art.objects import StoredPayload
 from art.place import GC_LOCK
 from art.reporter import Reporter
@@ -72,8 +72,8 @@ class Elsewhere(Protocol):
     def peek(self, record: Record) -> StoredPayload:
         """Return it to read parts of it where it is. Raise NotFoundError where it is nowhere."""
 
-    def preview(self, digest: str) -> bytes | None:
-        """Return a preview, verified; None where no remote has it."""
+    def beside(self, name: str) -> bytes | None:
+        """Return a preview, or the record of a run, verified; None where no remote has it."""
 
 
 class Version:
@@ -181,6 +181,20 @@ class Version:
     @property
     def run(self) -> Document | None:
         return self.manifest.document.get("run")
+
+    @property
+    def run_record(self) -> Document | None:
+        """How the run that made it ended, and all that it read and made; None as long as it goes on, or
+        where that is neither here nor at a remote."""
+        id = (self.run or {}).get("id")
+        if not is_uid(id):
+            return None
+        from art.loading import run_record
+
+        elsewhere = self._elsewhere()
+        return run_record(
+            self._store.backend, str(id), elsewhere.beside if elsewhere else lambda _: None
+        )
 
     @property
     def format(self) -> Document:
@@ -329,7 +343,7 @@ class Version:
     def preview(self) -> Document | None:
         """What was noted of the content when it was saved: head and statistics of a table, shape and
         range of an array … None where nothing was, or it cannot be had. The payload is not read."""
-        digest = self.manifest.document.get("preview")
+        digest = preview_of(self.manifest.document)
         if not digest or self.manifest.is_stub:
             return None
         from art.loading import preview
@@ -337,7 +351,7 @@ class Version:
         self.guard()
         elsewhere = self._elsewhere()
         return preview(
-            self._store.backend, str(digest), elsewhere.preview if elsewhere else lambda _: None
+            self._store.backend, digest, elsewhere.beside if elsewhere else lambda _: None
         )
 
     # -- taking out ------------------------------------------------------------------------------

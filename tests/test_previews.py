@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -269,3 +271,108 @@ def test_what_is_no_file_is_no_preview_and_harms_nobody(
 def test_a_manifest_that_names_what_can_be_no_preview_shows_none(repo: Repo, named: str) -> None:
     with pytest.raises(FileNotFoundError):
         previews.read(repo._backend, named)
+
+
+# -- transfers and archives --------------------------------------------------------------------------
+
+
+def test_the_record_of_a_run_goes_with_the_versions_that_name_it(place: Place) -> None:
+    a = place.repos["a"]
+    with a.run("etl", params={"rate": 2}) as run:
+        make(a, "t", 1)
+        assert a.version("t").run_record is None  # it goes on
+    with a.run("other"):
+        pass  # which no version names
+    name = f"runs/{run.id}.yaml"
+    a.push()
+    assert [item.name for item in place.inner.walk("runs")] == [name]
+    clone = place.clone("c")
+    assert list(clone._backend.walk("runs")) == []
+    record = clone.version("t").run_record
+    assert record is not None
+    assert (record["status"], record["params"]) == ("completed", {"rate": 2})
+    assert clone._backend.read(name) == a._backend.read(name)
+    assert clone.fsck().counts["runs"] == 1
+    assert a.fsck(remote="origin").is_whole
+
+
+def test_it_is_there_before_the_manifest_and_nothing_to_push_asks_no_more(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    try:
+        a = place.add("a")
+        with a.run("etl"):
+            make(a, "t", 1)
+        place.watched.calls.clear()
+        a.push()
+        created = [name for what, name in place.watched.calls if what == "create"]
+        (manifest,) = [at for at, name in enumerate(created) if name.startswith("manifests/")]
+        beside = [name for name in created[:manifest] if name.startswith(("runs/", "previews/"))]
+        assert len(beside) == 2
+        place.watched.calls.clear()
+        a.push()
+        assert len(place.watched.calls) <= 2
+    finally:
+        place.close()
+
+
+def test_a_damaged_record_is_not_sent_nor_shown(place: Place) -> None:
+    a = place.repos["a"]
+    with a.run("etl") as run:
+        make(a, "t", 1)
+    path = a.root / ".art" / "runs" / f"{run.id}.yaml"
+    path.write_bytes(path.read_bytes().replace(b"etl", b"elt"))
+    assert not a.push().left
+    assert list(place.inner.walk("runs")) == []
+    with pytest.raises(CorruptError):
+        _ = a.version("t").run_record
+
+
+@pytest.mark.parametrize("name", ["all.tar", "all.tar.gz", "all.zip"])
+@pytest.mark.parametrize("is_part", [False, True])
+def test_previews_and_runs_are_in_archives(
+    repo: Repo, tmp_path: Path, name: str, is_part: bool
+) -> None:
+    with repo.run("etl") as run:
+        first, second = make(repo, "t", 1), make(repo, "t", 2)
+        third = make(repo, "u", 3)
+    repo.copy("t@v2", "w")
+    repo.export(tmp_path / name, *(["t@v2", "u@v1"] if is_part else []), all=not is_part)
+    with art.init(tmp_path / "other") as other:
+        other.import_archive(tmp_path / name)
+        assert here(other) == {second, third} if is_part else {first, second, third}
+        assert other.version("u").preview == repo.version("u").preview
+        record = other.version("u").run_record
+        assert record is not None
+        assert record["uid"] == run.id
+        assert other.fsck(data=True).is_whole
+
+
+@pytest.mark.parametrize("which", ["previews", "runs"])
+def test_what_an_archive_has_in_their_place_is_refused(
+    repo: Repo, tmp_path: Path, which: str
+) -> None:
+    with repo.run("etl"):
+        make(repo, "t", 1)
+    repo.export(tmp_path / "all.tar", all=True)
+    with (
+        tarfile.open(tmp_path / "all.tar") as old,
+        tarfile.open(tmp_path / "bad.tar", "w") as new,
+    ):
+        for info in old:
+            file = old.extractfile(info)
+            data = file.read() if file else b""
+            if info.name.startswith(f".art/{which}/"):
+                data = data.replace(b"art", b"tra")
+            new.addfile(info, io.BytesIO(data))
+    with art.init(tmp_path / "other") as other:
+        with pytest.raises(CorruptError):
+            other.import_archive(tmp_path / "bad.tar")
+        assert list(other._backend.walk(which)) == []
+
+
+def test_what_du_tells_has_previews_and_runs(repo: Repo) -> None:
+    before = repo.du().other_bytes
+    with repo.run("etl") as run:
+        digest = make(repo, "t", 1)
+    sizes = [repo._backend.size(n) for n in (previews.preview_name(digest), f"runs/{run.id}.yaml")]
+    assert repo.du().other_bytes - before > sum(size or 0 for size in sizes)
