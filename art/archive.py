@@ -16,7 +16,7 @@ import tarfile
 import zipfile
 import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -121,6 +121,7 @@ class Exporter:
         self.damaged: dict[str, ArtError] = {}
         """Versions and keys that the archive has nothing of, or no files, and why."""
         self._is_careful = False
+        self._is_trying = False
 
     def weigh(self, keys: list[str | None], single: list[Record]) -> tuple[int, int]:
         """Return how many files `write` would write, and how many bytes those are, unpacked: every
@@ -146,11 +147,13 @@ class Exporter:
                 raise
         self._is_careful = True  # looks at all of a version before it begins to write it
         self.left.clear()
+        self._given.clear()
         return write_archive(self._items(keys, single), target, kind)
 
     def _checked(self, name: str, make: Callable[[], Iterator[Item]]) -> Iterator[Item]:
         """Yield some items, none of them where one is damaged and that was met before."""
         if self._is_careful:
+            self._is_trying = True
             try:
                 for node, content, _ in make():
                     for _part in content.content(node) if node.is_file else ():
@@ -158,6 +161,8 @@ class Exporter:
             except (CorruptError, NotFoundError) as error:
                 self.damaged[name] = error
                 return
+            finally:
+                self._is_trying = False
         yield from make()
 
     def _items(self, keys: list[str | None], single: list[Record]) -> Iterator[Item]:
@@ -212,9 +217,13 @@ class Exporter:
         """Yield what is not in the manifest of a version, and not in its payload."""
         names = [] if record.state in _NO_FILES else names_beside(self._manifest(record).document)
         for name in [each for each in names if each not in self._given]:
-            with suppress(FileNotFoundError, CorruptError):  # it may be missing
-                yield _document(f".art/{name}", read_beside(self._backend, name))
+            try:
+                data = read_beside(self._backend, name)
+            except (FileNotFoundError, CorruptError):
+                continue  # it may be missing
+            if not self._is_trying:
                 self._given.add(name)
+            yield _document(f".art/{name}", data)
         if record.type == "progress" and self._store.catalog.progress(record.uid):
             yield self._copied(f"progress/{record.uid}.yaml")
 
