@@ -661,6 +661,16 @@ class Index:
             for kind, value, count, large, small, newest in rows
         ]
 
+    def is_used(self, field: Field) -> bool:
+        """Whether any version says something of a field in a path."""
+        from art.sql import value_of
+
+        value = value_of(field)
+        rows = self._db.execute(
+            f"SELECT 1 FROM versions WHERE {value.text} IS NOT NULL LIMIT 1", value.values
+        )
+        return bool(rows)
+
     def partition_names(self) -> set[str]:
         """Return the names of all partitions that versions are of."""
         rows = self._db.execute(

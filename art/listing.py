@@ -153,9 +153,10 @@ def _rank(value: Any) -> tuple[int, Any]:
 def _refresh(index: Index, wanted: Wanted) -> None:
     index.refresh_all()
     if wanted.query is not None:
-        check_partitions(wanted.query.fields, wanted.query.text, index.partition_names)
+        fields, text = wanted.query.fields, wanted.query.text
+        check_partitions(fields, text, index.is_used, index.partition_names)
     for named in wanted.fields:
-        check_partitions([named], named.name, index.partition_names)
+        check_partitions([named], named.name, index.is_used, index.partition_names)
 
 
 def _scope(filter: Filter, query: Query | None) -> list[Node]:

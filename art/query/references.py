@@ -37,12 +37,16 @@ def bind(query: Query, resolve: Callable[[str], Iterable[str]]) -> Query:
     return replace(query, node=bound(query.node))
 
 
-def check_partitions(fields: Iterable[Field], text: str, names: Callable[[], set[str]]) -> None:
-    """Raise QueryError where a bare name is that of no partition; `names` tells those there are."""
-    bare = [field for field in fields if field.is_bare]
-    known = names() if bare else set()
-    for field in bare:
-        if field.path[-1] not in known:
+def check_partitions(
+    fields: Iterable[Field],
+    text: str,
+    is_used: Callable[[Field], bool],
+    names: Callable[[], set[str]],
+) -> None:
+    """Raise QueryError where a bare name is that of no partition. `is_used` tells whether a version has
+    the field, `names`, which takes longer, all partitions there are."""
+    for field in fields:
+        if field.is_bare and not is_used(field):
             name = field.path[-1]
-            hint = known_fields(name, tuple(sorted(known)))
+            hint = known_fields(name, tuple(sorted(names())))
             raise QueryError(f"there is no field or partition {name!r}", text, field.at, hint=hint)
