@@ -6,9 +6,11 @@ it, around two remotes that are collected meanwhile.
 
 from __future__ import annotations
 
+import io
 import os
 import random
 import tempfile
+import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -20,6 +22,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 import art
 from art.backend import Backend
 from art.errors import ArtError, CorruptError, StorageError, UnavailableError
+from art.model import preview_of
 from art.repo import Repo
 from art.sync import Fetched, Pushed, Superseded
 from tests.support import lay_out
@@ -60,6 +63,22 @@ meanwhile = st.lists(
     st.sampled_from(["create", "delete", "restore", "purge", "tag", "untag", "note", "move", "gc"]),
     max_size=3,
 )
+
+
+def _zipped(name: str, data: bytes) -> bytes:
+    """Return an archive whose listing names this file."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as bundle:
+        bundle.writestr(zipfile.ZipInfo(name), data)
+    return file.getvalue()
+
+
+def previews_of(backend: Backend) -> list[str]:
+    return [item.name for item in backend.walk("previews")]
+
+
+def holds_preview(backend: Backend, digest: str | None) -> bool:
+    return any(name.rpartition("/")[2] == digest for name in previews_of(backend))
 
 
 class Machine(RuleBasedStateMachine):
@@ -119,6 +138,9 @@ class Machine(RuleBasedStateMachine):
         stored = sum(item.size for item in self.world.inner.walk("packs"))
         assert stored <= 2 * needed + 200_000
         self.what_is_purged_is_nowhere()
+        for backend in self.world.stores():
+            named = {m.document.get("preview") for m in read_all(backend)[0].values()}
+            assert {name.rpartition("/")[2] for name in previews_of(backend)} <= named
 
     def what_is_purged_is_nowhere(self) -> None:
         """Every byte that only purged versions had is gone from wherever it is known that they are."""
@@ -128,6 +150,11 @@ class Machine(RuleBasedStateMachine):
             for tree in purged - kept:
                 needle = self.needles[tree]
                 assert needle in needed or not holds(backend, needle), (backend.where, tree)
+            manifests = read_all(backend)[0].values()
+            shown = {preview_of(m.document) for m in manifests if not m.is_stub}
+            for stub in [m for m in manifests if m.is_stub]:
+                preview = preview_of(stub.document)
+                assert preview in shown or not holds_preview(backend, preview), backend.where
 
     def collected(self, client: str) -> Backend:
         self.fetch(client)
@@ -151,6 +178,7 @@ class Machine(RuleBasedStateMachine):
             self.collect()
         assert not list(self.world.inner.walk("packs"))
         assert not list(self.world.inner.walk("layouts"))
+        assert not previews_of(self.world.inner)
         for name in ("a", "b"):
             self.fetch(name)
             with self.world.by(name) as repo:
@@ -174,9 +202,12 @@ class Machine(RuleBasedStateMachine):
         content |= _COMMON if has_common else {}
         own = random.Random(1000 + self.count * is_new).randbytes(_NEEDLE)
         content["own"] = own
+        if len(content) == 1 and is_new:  # a file, which has a preview
+            content = {"own.zip": _zipped(f"own-{self.count}", own)}
         folder = lay_out(self.world.root / f"data-{self.count}", content)
         with self.world.by(client) as repo:
-            made = repo.create(key, folder).version
+            made = repo.create(key, folder / "own.zip" if "own.zip" in content else folder).version
+        assert ("preview" in made.document) == ("own.zip" in content)
         assert made.payload
         assert made.payload.tree
         self.contents[made.payload.tree] = content
@@ -268,7 +299,8 @@ class Machine(RuleBasedStateMachine):
                 if version.id in self.world.live():
                     raise
                 return
-        found = {p.relative_to(target).as_posix(): p.read_bytes() for p in target.rglob("*")}
+        files = [target] if target.is_file() else list(target.rglob("*"))
+        found = {(path.name if path != target else "own.zip"): path.read_bytes() for path in files}
         assert found == self.contents[version.payload.tree]
 
     # -- what is said of them --------------------------------------------------------------------

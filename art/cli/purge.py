@@ -147,6 +147,8 @@ def _show(output: Output, plan: "PurgePlan", done: list[list["Purged"]], *, purg
         if here.shared_bytes:
             size = size_text(here.shared_bytes)
             output.say(f"{size} of {here.record.ref} are part of other versions, too, and stay")
+        if here.keeps_preview:
+            output.say(f"the preview of {here.record.ref} is another version's, too, and stays")
         for name in here.notes:
             output.say(f"{name} stays, and shows what was noted: entries are never changed")
         freed = max(0, sum(each.collected.freed_bytes for each in stores))
