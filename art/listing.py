@@ -153,10 +153,14 @@ def _rank(value: Any) -> tuple[int, Any]:
 def _refresh(index: Index, wanted: Wanted) -> None:
     index.refresh_all()
     if wanted.query is not None:
-        fields, text = wanted.query.fields, wanted.query.text
-        check_partitions(fields, text, index.is_used, index.partition_names)
+        check(index, wanted.query)
     for named in wanted.fields:
         check_partitions([named], named.name, index.is_used, index.partition_names)
+
+
+def check(index: Index, query: Query) -> None:
+    """Raise QueryError where a query has a name that is neither a field nor a partition of any version."""
+    check_partitions(query.fields, query.text, index.is_used, index.partition_names)
 
 
 def _scope(filter: Filter, query: Query | None) -> list[Node]:

@@ -21,8 +21,10 @@ from art.changes import Changes
 from art.errors import REPAIR, ArtError, CorruptError, PartialError, UsageError
 from art.index import Index, Record
 from art.model import glob_pattern
+from art.query.tree import EQUAL, And, Field, Kind, Query, Test
 from art.retention import Decision, Policy, decide
 from art.settings import Settings, parse
+from art.sql import Selection
 from art.store import Store
 from art.stubs import put_stub
 
@@ -35,7 +37,8 @@ STATES = {None: DELETED, "artifact": SWEPT, "metadata": PURGED}  # by what goes 
 @dataclass(frozen=True)
 class Request:
     """What is asked for. `policy` None takes that of each key's settings, `state` is what the versions
-    come to: deleted, swept (only their bytes may go) or purged (only their manifests go)."""
+    come to: deleted, swept (only their bytes may go) or purged (only their manifests go). Of `where` the
+    references are resolved."""
 
     now: datetime
     patterns: tuple[str, ...] = ()
@@ -43,6 +46,7 @@ class Request:
     anonymous: bool = False
     force: bool = False
     state: str = DELETED
+    where: Query | None = None
 
 
 @dataclass(frozen=True)
@@ -132,7 +136,7 @@ class Pruner:
     def _groups(self, index: Index, request: Request) -> Iterator[_Group]:
         if request.anonymous:
             assert request.policy
-            yield _Group(_live(index, None), request.policy, Settings(None))
+            yield _Group(_live(index, None, request.where), request.policy, Settings(None))
             return
         globs = [re.compile(glob_pattern(text.rstrip("/"))) for text in request.patterns]
         for key in index.keys():  # noqa: SIM118 - it is no mapping
@@ -143,7 +147,7 @@ class Pruner:
             settings = parse(key, index.log(key, SETTINGS))
             policy = request.policy or settings.retention
             if policy and policy.has_rules:
-                yield _Group(_live(index, key), policy, settings)
+                yield _Group(_live(index, key, request.where), policy, settings)
 
     def _referrer(self, users: Users, groups: list[_Group]) -> Callable[[Record], str | None]:
         """Return what tells whether a version is the input of another one, or known to a run."""
@@ -244,8 +248,14 @@ def _check(request: Request) -> None:
         )
 
 
-def _live(index: Index, key: str | None) -> list[Record]:
-    return index.versions(key, live=True)
+def _live(index: Index, key: str | None, where: Query | None) -> list[Record]:
+    """Return the live versions of a key, or the keyless ones, that a query matches."""
+    if where is None:
+        return index.versions(key, live=True)
+    parts = [where.node, Test(Field("state", Kind.STATE), EQUAL, ("live",))]
+    if key is not None:
+        parts.append(Test(Field("key", Kind.KEY), EQUAL, (key,)))
+    return index.selected(Selection(And(tuple(parts)), keyless=key is None))
 
 
 def _ids_in(value: Any) -> Iterator[str]:

@@ -15,7 +15,7 @@ from types import ModuleType
 import typer
 
 from art.cli.common import EndedError, grouped_help, root
-from art.errors import ArtError, DeniedError, StorageError, UsageError
+from art.errors import ArtError, DeniedError, QueryError, StorageError, UsageError
 
 COMMANDS = {
     "Start": ["init", "clone", "demo"],
@@ -195,6 +195,8 @@ def _fail(words: list[str], error: ArtError) -> int:
             print(_as_json(error), file=sys.stderr)
         else:
             print(f"error: {_printable(error.message)}", file=sys.stderr)
+            if isinstance(error, QueryError):
+                print(*(f"  {line}" for line in error.excerpt), sep="\n", file=sys.stderr)
             if error.hint:
                 print(f"hint: {_printable(error.hint)}", file=sys.stderr)
     except BrokenPipeError:
@@ -216,6 +218,8 @@ def _as_json(error: ArtError) -> str:
         "hint": error.hint,
         "exit_code": error.exit_code,
     }
+    if isinstance(error, QueryError):
+        fields |= {"query": error.text, "at": error.at}
     return json.dumps({"error": fields})
 
 

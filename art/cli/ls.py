@@ -14,7 +14,17 @@ from art.cli.common import (
     parse_pairs,
     shared,
 )
-from art.cli.rows import Columns, Form, Number, parse_columns, show_rows
+from art.cli.rows import (
+    Columns,
+    Form,
+    Number,
+    Where,
+    parse_columns,
+    show_count,
+    show_groups,
+    show_rows,
+)
+from art.errors import UsageError
 from art.listing import Filter
 
 Texts = list[str] | None
@@ -38,7 +48,8 @@ Sort = Annotated[
     option(
         "--sort",
         metavar="ORDER",
-        help="Order: key, created, size, files, type, author, number or title",
+        help="Order: key, created, size, files, type, author, number, title, metadata.NAME …, with :asc "
+        "or :desc",
     ),
 ]
 Reverse = Annotated[bool, option("-r", "--reverse", help="Reverse order")]
@@ -52,6 +63,17 @@ Since = Annotated[
     str | None, option("--since", metavar="TIME", help="Made then or later: 2026-11-21 or 7d")
 ]
 Until = Annotated[str | None, option("--until", metavar="TIME", help="Made then or before")]
+Offset = Annotated[int, option("--offset", metavar="N", min=0, help="Leave out so many first")]
+Count = Annotated[bool, option("--count", help="Only how many there are")]
+GroupBy = Annotated[
+    str | None,
+    option(
+        "--group-by",
+        metavar="FIELD",
+        help="Count, size and newest of all versions by key, type, author, label, tag, "
+        "partition:NAME or metadata.NAME",
+    ),
+]
 
 
 @shared
@@ -70,6 +92,10 @@ def command(
     partition: Partition = None,
     since: Since = None,
     until: Until = None,
+    where: Where = None,
+    offset: Offset = 0,
+    count: Count = False,
+    group_by: GroupBy = None,
     columns: Columns = None,
     format: Form = None,
     remote: Place = None,
@@ -77,8 +103,9 @@ def command(
 ) -> None:
     """List artifacts, the latest version of each
 
-    With --label or --partition, the latest version of each that has them. The columns rows, columns,
-    width, height, shape and dtype say of tables, pictures and arrays what their manifests do.
+    With --label, --partition or --where, the latest version of each that has or is that. The columns
+    rows, columns, width, height, shape and dtype say of tables, pictures and arrays what their manifests
+    do.
 
     \b
     Examples:
@@ -86,9 +113,14 @@ def command(
       art ls 'sales/*' --tag prod
       art ls -a --since 7d -o csv --columns ref,size,metadata.rows
       art ls --type table --columns key,version,rows,columns
+      art ls --where 'type = model and metadata.acc >= 0.9' --sort metadata.acc:desc --limit 5
+      art ls --where 'ancestor = raw@v3 and created > now-7d' --count
+      art ls --group-by label
       art ls -o ids | xargs -n1 art inspect
       art ls 'sales/*' --remote s3://bucket/repo
     """
+    if count and group_by:
+        raise UsageError("cannot use both --count and --group-by")
     chosen = parse_columns(columns, _ANONYMOUS if anonymous else _DEFAULT)
     wanted = Filter(
         all=all,
@@ -100,10 +132,18 @@ def command(
         partitions=parse_pairs(partition, "-p"),
         since=since,
         until=until,
+        where=where,
         sort=sort,
         reverse=reverse,
         limit=number,
+        offset=offset,
     )
     repo = open_place(output, remote, remote_option, *(patterns or ()))
-    rows = repo.listing(*(patterns or ()), filter=wanted)
-    show_rows(output, repo, rows, format, chosen)
+    if count:
+        show_count(output, repo.count(None, *(patterns or ()), filter=wanted))
+    elif group_by:
+        groups = repo.groups(group_by, *(patterns or ()), filter=wanted)
+        show_groups(output, groups, group_by, format)
+    else:
+        rows = repo.listing(*(patterns or ()), filter=wanted)
+        show_rows(output, repo, rows, format, chosen)

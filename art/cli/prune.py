@@ -20,6 +20,7 @@ from art.cli.common import (
     set_jobs,
     shared,
 )
+from art.cli.rows import Where
 from art.errors import PartialError, UsageError
 from art.render import plain
 from art.render.plain import count_text
@@ -71,6 +72,7 @@ def command(
     older_than: Annotated[
         str | None, _span("--older-than", "Only what is older may go, such as 30d")
     ] = None,
+    where: Where = None,
     anonymous: Annotated[
         bool, option("--anonymous", help="Keyless versions in place of those of keys")
     ] = False,
@@ -116,14 +118,16 @@ def command(
 
     Without a rule here, the rules in each key's settings hold. A version stays where any rule keeps
     it; days, weeks and months are those of UTC. The newest of a key stays unless --keep-last is 0,
-    and so does what a version that stays was made from. First all of them are shown, with the rule
-    that decides. restore brings them back until gc frees their bytes.
+    and so does what a version that stays was made from. With --where the rules are applied to the
+    versions that match, as if there were no others. First all of them are shown, with the rule that
+    decides. restore brings them back until gc frees their bytes.
 
     \b
     Examples:
       art prune sales/report --keep-last 10 --keep-within 30d --dry-run
       art prune 'tmp/**' --keep-last 0 --older-than 7d --yes
       art prune --keep-daily 7 --keep-weekly 4 --keep-monthly 12
+      art prune --where 'metadata.acc < 0.5 and age > 7d' --keep-last 0
       art prune --anonymous --unreferenced --yes
     """
     if only_artifact and only_metadata:
@@ -146,6 +150,7 @@ def command(
     plan = repo.plan_prune(
         *(keys or ()),
         policy=_policy(rules, keep_tagged=keep_tagged),
+        where=where,
         anonymous=anonymous,
         only=only,
         force=force,

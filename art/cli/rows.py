@@ -11,7 +11,7 @@ from art.errors import ArtError, UsageError
 from art.render import plain
 
 if TYPE_CHECKING:
-    from art.index import Record
+    from art.index import Group, Record
     from art.repo import Repo
 
 COLUMNS = [
@@ -33,7 +33,19 @@ class Format(str, Enum):
     IDS = "ids"
 
 
-Number = Annotated[int | None, option("-n", "--number", metavar="N", min=0, help="At most so many")]
+Number = Annotated[
+    int | None, option("-n", "--number", "--limit", metavar="N", min=0, help="At most so many")
+]
+Where = Annotated[
+    str | None,
+    option(
+        "--where",
+        metavar="QUERY",
+        help="Only what a query matches, as 'type = table and size > 1M'; fields: key number id type state "
+        "size files created age author title description tag label latest input ancestor descendant "
+        "metadata.NAME run.NAME format.NAME payload.NAME origin.NAME and names of partitions",
+    ),
+]
 Columns = Annotated[
     str | None,
     option("--columns", metavar="A,B", help=f"Columns: {' '.join(COLUMNS)} metadata.NAME"),
@@ -74,6 +86,39 @@ def show_rows(
         sys.stdout.write(plain.csv_text(columns, cells))
     else:
         sys.stdout.write(_table(repo, rows, columns))
+
+
+def show_count(output: Output, count: int) -> None:
+    """Print how many there are."""
+    output.show(str(count), {"count": count})
+
+
+def show_groups(output: Output, groups: Sequence["Group"], by: str, format: Format | None) -> None:
+    """Print groups of versions in the form that was asked for."""
+    format = format or (Format.JSON if output.is_json else Format.TABLE)
+    names = ["value", "count", "size", "newest"]
+    documents = [{"by": by, **{name: getattr(one, name) for name in names}} for one in groups]
+    if format is Format.IDS:
+        raise UsageError("groups have no ids", hint="use -o table, json, jsonl or csv")
+    if format is Format.JSON:
+        sys.stdout.writelines(stream_json(documents))
+    elif format is Format.JSONL:
+        sys.stdout.writelines(plain.json_text(document) + "\n" for document in documents)
+    elif format is Format.CSV:
+        rows = [[document[name] for name in names] for document in documents]
+        sys.stdout.write(plain.csv_text([by, *names[1:]], rows))
+    else:
+        cells = [
+            [
+                "-" if one.value is None else _text(one.value),
+                f"{one.count:,}",
+                plain.size_text(one.size),
+                plain.age_text(one.newest) if one.newest else "-",
+            ]
+            for one in groups
+        ]
+        header = [by.upper(), "VERSIONS", "SIZE", "NEWEST"]
+        sys.stdout.write(plain.listing_text(header, cells, right=(1, 2), keep=(0,)))
 
 
 def parse_columns(text: str | None, default: Sequence[str]) -> Sequence[str]:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from art import listing
 from art.errors import ConflictError, NothingToDoError, UsageError
 from art.model import check_key, check_tag
 from art.ref import Ref, names_key
@@ -234,13 +235,15 @@ class Changing(Objects):
         self,
         *patterns: str,
         policy: Policy | None = None,
+        where: str | None = None,
         anonymous: bool = False,
         only: str | None = None,
         force: bool = False,
     ) -> PrunePlan:
         """Decide which live versions of the keys that match go by a policy, or by those in the keys'
         settings; of keyless versions with `anonymous`. What live versions that stay were made from
-        stays, and so do protected keys, unless `force`.
+        stays, and so do protected keys, unless `force`. With a query, as in `Repo.query`, the policy is
+        applied to what matches, as if there were no other versions.
 
         They are to be deleted; with `only="artifact"` only their bytes go, with `only="metadata"` only
         what is said of them, and neither can be undone.
@@ -254,7 +257,10 @@ class Changing(Objects):
         self._index.ask(lambda index: index.refresh_all())
         self._refuse_unknown(patterns)
         now = datetime.now(timezone.utc)
-        request = Request(now, patterns, policy, anonymous, force, STATES[only])
+        query = None if where is None else listing.understand_query(where, self._resolver.ids)
+        if query is not None:
+            self._index.ask(lambda index: listing.check(index, query))
+        request = Request(now, patterns, policy, anonymous, force, STATES[only], query)
         return self._pruner().plan(request)
 
     def execute_prune(
