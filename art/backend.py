@@ -325,8 +325,9 @@ class LocalBackend:
         Clocks jump: where there are locks, a file whose writer lives stays, however old it looks.
         """
         count = 0
-        limit = time.time() - _STALE_SECONDS
-        for item in list(self.walk("tmp")):
+        found = list(self.walk("tmp"))
+        limit = self.clock() / 1e9 - _STALE_SECONDS if found else 0.0
+        for item in found:
             path = self._at(item.name)
             if item.modified < limit and not _is_being_written(path):
                 with contextlib.suppress(FileNotFoundError):

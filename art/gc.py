@@ -532,6 +532,9 @@ class Collector:
         """Delete what killed transfers left in `tmp/` of a shared store, when it is a day old."""
         if not self._is_shared:
             return
+        if isinstance(self._backend, LocalBackend):
+            self._backend.sweep_temporary()
+            return
         now = self._backend.clock() / 1e9
         for item in list(self._backend.walk("tmp")):
             if now - item.modified > _MARK_SECONDS:
