@@ -119,7 +119,10 @@ class ObjectStore:
         size = self.backend.size(name)
         if size is None:
             return False
-        trailer = self.backend.read(name, max(0, size - packs.TRAILER_SIZE), packs.TRAILER_SIZE)
+        try:
+            trailer = self.backend.read(name, max(0, size - packs.TRAILER_SIZE), packs.TRAILER_SIZE)
+        except FileNotFoundError:  # gc took it in between
+            return False
         packs.parse_trailer(trailer, size, name)
         return True
 
