@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import io
 import itertools
 import os
 import threading
 import time
+import zipfile
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -189,6 +191,14 @@ def put(repo: Repo, key: str | None, seed: int, size: int = 5000, **files: bytes
     content = {"x": random_bytes(size, seed), **files}
     folder = lay_out(repo.root.parent / f"data-{next(_COUNTER)}", content)
     return repo.create(key, folder).version.id
+
+
+def zipped(name: str, data: bytes) -> bytes:
+    """Return an archive, whose listing names this file."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as bundle:
+        bundle.writestr(zipfile.ZipInfo(name), data)
+    return file.getvalue()
 
 
 def sizes(repo: Repo) -> dict[str, int]:

@@ -30,7 +30,7 @@ from art.repo import Repo
 from art.retention import Policy
 from tests.support import get_files, lay_out
 from tests.support_faults import NEVER, Death, Fault, FaultyBackend, FaultyStaged
-from tests.support_gc import DAY, read_all
+from tests.support_gc import DAY, read_all, zipped
 from tests.support_state import random_bytes
 
 Contents = dict[str, dict[str, bytes]]
@@ -320,6 +320,16 @@ class World:
         self.contents[made] = dict(files)
         return made
 
+    def make_shown(self, name: str, key: str, seed: int) -> str:
+        """Make a version of one file that has a preview."""
+        files = {"x.zip": zipped(f"file-{seed}", random_bytes(5000, seed))}
+        folder = lay_out(self.root / f"data-{next(_COUNTER)}", files)
+        made = self.repos[name].create(key, folder / "x.zip").version
+        assert made.preview
+        shutil.rmtree(folder)
+        self.contents[made.id] = files
+        return made.id
+
     def push(self, name: str) -> None:
         """Push, and note what was acknowledged."""
         pushed = self.repos[name].push()
@@ -433,7 +443,10 @@ def make_snapshot(root: Path) -> Snapshot:
         world.make("a", "last", {"x": random_bytes(7000, 303)})
         a.push()
         b.pull(all=True)
-        a.delete("k@v1", "later@v1", "small@v3", "more@v1", "last@v1")
+        for number in range(2):
+            world.make_shown("a", "shown", 600 + number)
+        a.push()
+        a.delete("k@v1", "later@v1", "small@v3", "more@v1", "last@v1", "shown@v1")
         a.push()
         a.fetch()
         world.time.days += 2.0
@@ -442,6 +455,7 @@ def make_snapshot(root: Path) -> Snapshot:
         world.make("b", "again", {"x": random_bytes(7000, 300)})
         world.make("b", "mixed", {"x": random_bytes(7000, 301), "y": random_bytes(7000, 302)})
         world.make("b", "fresh", {"x": random_bytes(7000, 303)})
+        world.make_shown("b", "seen", 602)
         b.note("k@v2", title="by b")
         return world.snapshot()
 

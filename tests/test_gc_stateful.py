@@ -6,11 +6,9 @@ it, around two remotes that are collected meanwhile.
 
 from __future__ import annotations
 
-import io
 import os
 import random
 import tempfile
-import zipfile
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -26,7 +24,7 @@ from art.model import preview_of
 from art.repo import Repo
 from art.sync import Fetched, Pushed, Superseded
 from tests.support import lay_out
-from tests.support_gc import read_all
+from tests.support_gc import read_all, zipped
 from tests.support_world import (
     Files,
     World,
@@ -63,14 +61,6 @@ meanwhile = st.lists(
     st.sampled_from(["create", "delete", "restore", "purge", "tag", "untag", "note", "move", "gc"]),
     max_size=3,
 )
-
-
-def _zipped(name: str, data: bytes) -> bytes:
-    """Return an archive whose listing names this file."""
-    file = io.BytesIO()
-    with zipfile.ZipFile(file, "w") as bundle:
-        bundle.writestr(zipfile.ZipInfo(name), data)
-    return file.getvalue()
 
 
 def previews_of(backend: Backend) -> list[str]:
@@ -203,7 +193,7 @@ class Machine(RuleBasedStateMachine):
         own = random.Random(1000 + self.count * is_new).randbytes(_NEEDLE)
         content["own"] = own
         if len(content) == 1 and is_new:  # a file, which has a preview
-            content = {"own.zip": _zipped(f"own-{self.count}", own)}
+            content = {"own.zip": zipped(f"own-{self.count}", own)}
         folder = lay_out(self.world.root / f"data-{self.count}", content)
         with self.world.by(client) as repo:
             made = repo.create(key, folder / "own.zip" if "own.zip" in content else folder).version
