@@ -109,8 +109,10 @@ class LocalBackend:
     to replace does the same; where that does not exist either, writing is refused.
     """
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, *, is_durable: bool = True) -> None:
+        """Without `is_durable` nothing needs to stay when the machine crashes."""
         self.root = root
+        self.is_durable = is_durable
         self._made: set[str] = set()
 
     def path(self, name: str) -> Path:
@@ -181,7 +183,7 @@ class LocalBackend:
                 staged.append(self.stage())
                 staged[-1].write(content)
                 staged[-1].settle(is_alone=len(items) < _MANY)
-            if len(items) >= _MANY:
+            if len(items) >= _MANY and self.is_durable:
                 os.sync()
             for count, (name, _) in enumerate(items):
                 directories.add(os.path.dirname(name))
@@ -295,7 +297,7 @@ class LocalBackend:
 
     def sync_directory(self, path: str) -> None:
         """Make the names in a directory durable, where the system can."""
-        if sys.platform == "win32":
+        if sys.platform == "win32" or not self.is_durable:
             return
         try:
             handle = os.open(path, os.O_RDONLY)
@@ -411,7 +413,7 @@ class LocalStaged:
     def settle(self, *, is_alone: bool) -> None:
         """Make what was written durable, or, as one of many, leave that to one `os.sync` for all."""
         assert self._file is not None
-        if is_alone:
+        if is_alone and self._backend.is_durable:
             try:
                 sync_file(self._file.fileno())
             except OSError as error:

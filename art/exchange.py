@@ -116,7 +116,7 @@ class Exchange:
         setting = self._remotes.get(remote)
         store = self._remotes.open_shared(setting)
         with tempfile.TemporaryDirectory(prefix="art-") as folder:
-            backend = LocalBackend(Path(folder))
+            backend = LocalBackend(Path(folder), is_durable=False)
             copy = Store.init(backend, chunking=store.chunking)
             index = Index(Database(None, copy.id), copy.catalog)
             pair = Pairing(copy, index, store, setting.name, self._reporter())

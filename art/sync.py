@@ -223,7 +223,8 @@ class Pairing:
     def scratch(self) -> LocalBackend:
         """Where layouts of the remote are kept, and packs on their way to it."""
         self.backend.make_directory(self.ledger.directory)
-        return LocalBackend(self.backend.root / self.ledger.directory)
+        root = self.backend.root / self.ledger.directory
+        return LocalBackend(root, is_durable=self.backend.is_durable)
 
     @property
     def has_others(self) -> bool:
@@ -233,7 +234,7 @@ class Pairing:
     def note_coming(self, ends: dict[str, int]) -> None:
         """Note, before versions are put here, that their payloads are at the remote: up to which number
         of each log. Until the ledger says so, nothing else tells that none of them is lost."""
-        if not ends:
+        if not ends or not self.backend.is_durable:  # nobody collects what soon goes as a whole
             return
         with self.backend.alone(_LOCK):
             known = read_coming(self.backend, self.remote.id)
@@ -244,6 +245,8 @@ class Pairing:
 
     def forget_coming(self) -> None:
         """Note that all of it is in the ledger, also what a fetch that was killed had noted."""
+        if not self.backend.is_durable:
+            return
         name = coming_name(self.remote.id)
         with self.backend.alone(_LOCK), contextlib.suppress(FileNotFoundError):
             if self._coming in (None, self.backend.read(name)):  # else another fetch goes on

@@ -268,10 +268,11 @@ class World:
         world = self
 
         class OwnFolder(StepwiseFolder):
-            def __init__(self, place: Path) -> None:
+            def __init__(self, place: Path, *, is_durable: bool = True) -> None:
                 is_ours = place.is_relative_to(world.root)
                 name = place.relative_to(world.root).parts[0] if is_ours else ""
                 super().__init__(place, world.faults.get(name) or Fault(NEVER, "death"))
+                self.is_durable = is_durable
 
         return OwnFolder
 

@@ -441,3 +441,19 @@ def test_a_symbolic_link_to_a_directory_is_not_walked(local: LocalBackend, tmp_p
     local.create("packs/a", b"")
     (local.root / "packs" / "link").symlink_to(tmp_path / "outside")
     assert sorted(item.name for item in local.walk("")) == ["packs/a", "packs/link"]
+
+
+def test_what_soon_goes_as_a_whole_is_not_made_durable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[str] = []
+    monkeypatch.setattr("os.fsync", lambda handle: synced.append("file"))
+    monkeypatch.setattr("os.sync", lambda: synced.append("all"))
+    passing = LocalBackend(tmp_path / "passing", is_durable=False)
+    passing.create("a/b", b"1")
+    passing.replace("a/b", b"2")
+    passing.create_many([(f"c/{number}", b"") for number in range(500)])
+    passing.delete("c/7")
+    assert passing.read("a/b") == b"2"
+    assert len(passing.names("c")) == 499
+    assert synced == []

@@ -179,8 +179,9 @@ def test_cut_off_at_any_step_of_writing_here(
             with monkeypatch.context() as patch:
 
                 class Bound(LocalFaults):
-                    def __init__(self, place: Path) -> None:
+                    def __init__(self, place: Path, *, is_durable: bool = True) -> None:
                         super().__init__(place, fault)
+                        self.is_durable = is_durable
 
                 for module in (art.repo.base, art.exchange, art.sync):
                     patch.setattr(module, "LocalBackend", Bound)
