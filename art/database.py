@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 from art.errors import ArtError
 from art.model import glob_pattern
 
-_SCHEMA_VERSION = 6
+_SCHEMA_VERSION = 7
 _PAGE_SIZE = 8192  # what is said of a version fits into one
 _BUSY_SECONDS = 10.0
 _IN_MEMORY = ":memory:"
@@ -35,7 +35,10 @@ CREATE TABLE versions (
     base TEXT, exact TEXT, crc INTEGER, PRIMARY KEY (key_id, number, uid)) WITHOUT ROWID;
 CREATE INDEX versions_by_id ON versions (id);
 CREATE INDEX damaged_versions ON versions (key_id) WHERE state = 'damaged';
-CREATE TABLE inputs (input TEXT, key_id INTEGER, number INTEGER, uid TEXT, crc INTEGER);
+CREATE INDEX copies ON versions (json_extract(about, '$.origin.id'))
+    WHERE instr(about, '"origin":{') > 0;
+CREATE TABLE inputs (
+    input TEXT, key_id INTEGER, number INTEGER, uid TEXT, named TEXT, crc INTEGER);
 CREATE INDEX inputs_by_input ON inputs (input);
 CREATE INDEX inputs_by_version ON inputs (key_id, number, uid);
 CREATE TABLE entries (

@@ -11,7 +11,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +45,7 @@ _COLUMNS = (  # `base` and `exact` are empty where they are what `about` is
     "exact"
 )
 _NO_TAGS = "[]"
+_HAS_ORIGIN = "instr(v.about, '\"origin\":{') > 0"  # as the index of copies has it
 _NOT_TOLD = ("inline", "size", "files")  # of a payload: what is large, or has a column
 _LARGEST = sys.float_info.max
 
@@ -117,6 +118,17 @@ class Group:
     count: int
     size: int
     newest: str
+
+
+@dataclass(frozen=True)
+class Link:
+    """That the version `target` was made from `source`, an `input`, or is a `copy` of it. `named` is what
+    its manifest says of the source beside the id, as JSON: `key`, `number`, `url`."""
+
+    source: str
+    target: str
+    kind: str
+    named: str
 
 
 @dataclass(frozen=True)
@@ -422,8 +434,10 @@ class Index:
         )
         key_id = self._put_row(manifest.key, values)
         for entry in manifest.inputs:
-            row = (entry["id"], key_id, values[0], manifest.uid)
-            self._db.execute("INSERT INTO inputs VALUES (?, ?, ?, ?, ?)", (*row, row_checksum(row)))
+            row = (entry["id"], key_id, values[0], manifest.uid, _named(entry))
+            self._db.execute(
+                "INSERT INTO inputs VALUES (?, ?, ?, ?, ?, ?)", (*row, row_checksum(row))
+            )
 
     def _put_damaged(self, key: str | None, number: int, uid: str, error: ArtError) -> None:
         values = (
@@ -807,7 +821,7 @@ class Index:
 
     def _direct_users(self, id: str) -> list[Record]:
         rows = self._db.execute(
-            "SELECT input, key_id, number, uid, crc FROM inputs WHERE input = ?", (id,)
+            "SELECT input, key_id, number, uid, named, crc FROM inputs WHERE input = ?", (id,)
         )
         found = []
         for *row, crc in rows:
@@ -822,7 +836,7 @@ class Index:
     def all_users(self) -> Callable[[str], list[Record]]:
         """Return what answers like `users`, for whoever asks about many: it looks once."""
         rows = self._db.execute(
-            "SELECT key, input, key_id, number, uid, inputs.crc FROM inputs "
+            "SELECT key, input, key_id, number, uid, named, inputs.crc FROM inputs "
             "JOIN keys ON keys.id = key_id"
         )
         found = self._records(
@@ -834,10 +848,59 @@ class Index:
         for key, *row, crc in rows:
             if row_checksum(tuple(row)) != crc:
                 raise DamagedError
-            if user := live.get((key, *row[2:])):
+            if user := live.get((key, *row[2:4])):
                 direct.setdefault(row[0], []).append(user)
         moved = {target for (target,) in self._db.execute("SELECT DISTINCT target FROM moves")}
         return lambda user: self.users(user) if user in moved else direct.get(user, [])
+
+    def made_of(self, ids: Iterable[str]) -> list[Link]:
+        """Return what these versions were made from, in every state."""
+        return self._links(
+            "versions v ON v.id = j.value CROSS JOIN inputs i "
+            "ON i.key_id = v.key_id AND i.number = v.number AND i.uid = v.uid",
+            "v.id = j.value",
+            ids,
+        )
+
+    def made_from(self, ids: Iterable[str]) -> list[Link]:
+        """Return what was made from these versions, in every state; they need not be here."""
+        return self._links(
+            "inputs i ON i.input = j.value CROSS JOIN versions v "
+            "ON v.key_id = i.key_id AND v.number = i.number AND v.uid = i.uid",
+            "json_extract(v.about, '$.origin.id') = j.value",
+            ids,
+        )
+
+    def _links(self, inputs: str, copies: str, ids: Iterable[str]) -> list[Link]:
+        given = json.dumps(list(ids))
+        rows = self._db.execute(  # CROSS: in this order, which is always the one with fewer rows
+            "SELECT i.input, i.key_id, i.number, i.uid, i.named, i.crc, v.id, 'input' "
+            f"FROM json_each(?) j CROSS JOIN {inputs} UNION ALL "
+            "SELECT json_extract(v.about, '$.origin.id'), NULL, NULL, NULL, "
+            "json_extract(v.about, '$.origin'), NULL, v.id, 'copy' "
+            f"FROM json_each(?) j CROSS JOIN versions v ON {copies} AND {_HAS_ORIGIN}",
+            (given, given),
+        )
+        found = []
+        for *row, crc, id, kind in rows:
+            if crc is not None and row_checksum(tuple(row)) != crc:
+                raise DamagedError
+            if isinstance(row[0], str):  # else an `origin` somewhere in metadata
+                found.append(Link(row[0], id, kind, row[4]))
+        return found
+
+    def moves(self) -> dict[str, str]:
+        """Return the ids of all versions that were moved, and what each became."""
+        rows = self._db.execute("SELECT target, id, key_id, entry, crc FROM moves")
+        if any(row_checksum(tuple(row)) != crc for *row, crc in rows):
+            raise DamagedError
+        return {id: target for target, id, *_ in rows}
+
+    def by_ids(self, ids: Iterable[str]) -> list[Record]:
+        """Return the versions with these ids."""
+        return self._records(
+            "id IN (SELECT value FROM json_each(:ids))", {"ids": json.dumps(list(ids))}
+        )
 
     def payload_users(self, payload: str) -> list[Record]:
         """Return all versions that carry a payload."""
@@ -899,6 +962,12 @@ def _effects(
         if entry.version_id and entry.document.get("set"):
             notes.setdefault(entry.version_id, []).append(entry.document["set"])
     return tags, states, notes
+
+
+def _named(entry: Document) -> str:
+    """Return what a manifest says of an input beside its id."""
+    named = {name: entry[name] for name in ("key", "number", "url") if entry.get(name)}
+    return json.dumps(named, separators=(",", ":"))
 
 
 def _about(document: Document) -> Document:

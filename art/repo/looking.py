@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from art.catalog import STATE
 from art.errors import NotFoundError, UsageError
 from art.index import Group, Index, Record
 from art.listing import Filter
-from art.model import check_key
+from art.model import Document, check_key
 from art.ref import Ref, names_key
 from art.repo.base import Base, as_ref, exact
 
@@ -20,6 +21,7 @@ from art.repo.base import Base, as_ref, exact
 if TYPE_CHECKING:
     from art.diff import Comparison
     from art.fsck import Report
+    from art.lineage import Consumer, Graph
     from art.repair import Repaired, RepairPlan
     from art.survey import Finding, Status, Usage
     from art.version import Progress, Version
@@ -173,6 +175,47 @@ class Looking(Base):
             contents=contents,
             paths=(refs[0].path, refs[1].path),
         )
+
+    def lineage(
+        self,
+        ref: str | Ref,
+        /,
+        *,
+        up: bool = True,
+        down: bool = True,
+        depth: int | None = None,
+    ) -> Graph:
+        """Return what a version, which may be deleted, was made from (`up`) and what was made from it
+        (`down`), at most `depth` steps away. Raise NotFoundError."""
+        from art import lineage
+
+        if depth is not None and depth < 0:
+            raise UsageError(f"depth {depth} is less than 0")
+
+        def ask(index: Index, record: Record) -> Graph:
+            index.refresh_all()
+            return lineage.trace(index, record, up=up, down=down, depth=depth)
+
+        record = self._resolver.record(as_ref(ref), deleted=True)
+        return self._index.ask(lambda index: ask(index, record))
+
+    def usage(self, ref: str | Ref, /) -> list[Consumer]:
+        """Return the versions that were made from one directly, in every state: live ones first, then
+        the newest first. Raise NotFoundError."""
+        from art import lineage
+
+        def ask(index: Index, record: Record) -> list[Consumer]:
+            index.refresh_all()
+            return lineage.consumers(index, record)
+
+        record = self._resolver.record(as_ref(ref), deleted=True)
+        return self._index.ask(lambda index: ask(index, record))
+
+    def run_records(self, ids: Iterable[str]) -> dict[str, Document]:
+        """Return the records of these runs by id (FORMAT §10.1), of those that have one here."""
+        from art import lineage
+
+        return lineage.run_records(self._backend, ids)
 
     def status(self) -> Status:
         """Return how many keys, versions and bytes there are, and what is not as it should be."""
