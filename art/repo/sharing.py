@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from art.caching import forget
 from art.errors import PartialError, UsageError
 from art.index import Record
 from art.place import GC_LOCK
@@ -16,12 +17,13 @@ from art.repo.changing import Changing
 
 # What only some operations need is imported where they begin: starting is most of what `art ls` takes.
 if TYPE_CHECKING:
-    from art.archive import Exporter, Imported
+    from art.archive import Exporter
     from art.checkout import Got
     from art.gc import Collected, GcPlan
     from art.purge import Purged, PurgePlan
     from art.remotes import RemoteSetting
     from art.sync import Fetched, Pulled, PullPlan, Pushed, PushPlan, RemoteStatus
+    from art.unarchive import Imported
 
 
 class Sharing(Changing):
@@ -157,6 +159,7 @@ class Sharing(Changing):
         if remote is not None:
             done.append(self._keeping.purge_remote(record, remote, message, grace, force=force))
         done.append(self._keeping.purge(record, message, grace, force=force))
+        forget(self._backend, {record.id})
         for purged, where in zip(done[::-1], ("", f" --remote {remote}"), strict=False):
             if purged.problem:
                 why = purged.problem.message.removesuffix("; nothing was removed")
@@ -219,8 +222,8 @@ class Sharing(Changing):
     def import_archive(self, path: str | os.PathLike[str]) -> Imported:
         """Take in what `export` wrote: ids and numbers stay, also of what was said later. Where a key is
         here, too, its history is merged as `fetch` does it. Raise CorruptError or ConflictError."""
-        from art.archive import Importer
         from art.merge import Ledger
+        from art.unarchive import Importer
 
         publisher = self._publisher()  # keeps gc away
         known = self._index.ask(lambda index: index.keys())
