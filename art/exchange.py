@@ -16,8 +16,9 @@ from art.fetch import Fetcher
 from art.index import Index, Record
 from art.merge import Ledger, renumbered
 from art.objects import layout_directory
+from art.outgoing import Authority
 from art.pull import Depth, Puller, Supply
-from art.push import Authority, Pusher
+from art.push import Pusher
 from art.remotes import Remotes, RemoteSetting, is_place, mirrored, note_mirror
 from art.reporter import Reporter
 from art.store import Store
@@ -69,14 +70,14 @@ class Exchange:
     def plan_push(self, patterns: Iterable[str], remote: str | None, *, payload: bool) -> PushPlan:
         """Return what `push` would do now."""
         with self._pair(remote) as pair:
-            return self._pusher(pair).plan(Selection(patterns), payload=payload)
+            return self._pusher(pair, payload=payload).plan(Selection(patterns))
 
     def push(self, patterns: Iterable[str], remote: str | None, *, payload: bool) -> Pushed:
         """Publish at a remote what it does not have; one push of this repository at a time."""
         setting = self._remotes.get(remote)
         store = self._remotes.open_shared(setting)
         with self._backend.alone(f"push-{store.id}"), self._paired(store, setting.name) as pair:
-            pushed = self._pusher(pair).push(Selection(patterns), payload=payload)
+            pushed = self._pusher(pair, payload=payload).push(Selection(patterns))
             for record in self._purged(Selection(patterns)) if pushed.entries else ():
                 put_stub(pair.remote.backend, record)
             authority = self._remotes.get().repository
@@ -240,7 +241,7 @@ class Exchange:
         stored = {tree: bool(self._backend.names(layout_directory(tree))) for tree in set(trees)}
         return sum(not stored[tree] for tree in trees)
 
-    def _pusher(self, pair: Pairing) -> Pusher:
+    def _pusher(self, pair: Pairing, *, payload: bool) -> Pusher:
         authority = self._remotes.get()
         if authority.repository in (None, pair.remote.id):
             if authority.mirror_of and authority.mirror_of != pair.remote.id:
@@ -249,9 +250,9 @@ class Exchange:
                     "numbers",
                     hint="art remote add hub URL (where that one is); art config set authority hub",
                 )
-            return Pusher(pair)
+            return Pusher(pair, payload=payload)
         ledger = Ledger(self._backend, str(authority.repository))
-        return Pusher(pair, Authority(authority.name, ledger))
+        return Pusher(pair, Authority(authority.name, ledger), payload=payload)
 
     @contextlib.contextmanager
     def _pair(self, remote: str | None) -> Iterator[Pairing]:

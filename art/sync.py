@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from art.backend import LocalBackend
 from art.catalog import Log
 from art.checkpoint import LogReader
+from art.errors import ArtError
 from art.evidence import coming_name, read_coming
 from art.index import Index, Record
 from art.merge import Ledger, Merger
@@ -24,7 +25,7 @@ from art.store import Store
 
 _LOCK = "sync"
 _JOBS = 8  # threads that move payloads
-_THREADS = 32  # of requests for small things at once
+REQUESTS_AT_ONCE = 32  # threads that ask for small things
 _GLOB = re.compile(r"[*?\[]")
 
 
@@ -76,6 +77,11 @@ class Left:
     reason: str
     hint: str | None = None
     is_conflict: bool = False
+
+    @classmethod
+    def because(cls, ref: str, error: ArtError) -> Left:
+        """Return what was not transferred because of an error."""
+        return cls(ref, error.message, error.hint)
 
 
 @dataclass(frozen=True)
@@ -205,7 +211,7 @@ class Pairing:
         """`local` is a repository on this machine's disk, `name` what people call the remote, `jobs` how
         many threads may work at a time, where somebody said that."""
         self.jobs = jobs or _JOBS
-        threads = jobs or _THREADS
+        threads = jobs or REQUESTS_AT_ONCE
         backend = local.backend
         assert isinstance(backend, LocalBackend), "only what lies on a disk is synced"
         self.backend = backend

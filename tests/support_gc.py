@@ -16,7 +16,7 @@ import pytest
 
 import art
 import art.changes
-import art.push
+import art.reliance
 import art.remote.memory
 import art.remotes
 from art import packer
@@ -91,7 +91,7 @@ class Place:
         self._patch.setattr(packer, "PACK_SIZE", 64 << 10)
         clock = SimpleNamespace(time=lambda: self.now)
         self._patch.setattr(art.remote.memory, "time", clock)
-        self._patch.setattr(art.push, "_clocks", lambda: (self.now, self.now))
+        self._patch.setattr(art.reliance, "clocks", lambda: (self.now, self.now))
         if has_path:
             self._patch.setattr(art.changes, "now", lambda: "2020-01-01T00:00:00.000000Z")
             (root / "remote").mkdir()

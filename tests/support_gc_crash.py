@@ -17,7 +17,7 @@ import pytest
 import art
 import art.exchange
 import art.keeping
-import art.push
+import art.reliance
 import art.remotes
 import art.repo.base
 import art.sync
@@ -250,7 +250,7 @@ class World:
         self._patch = pytest.MonkeyPatch()
         self._patch.setattr(packer, "PACK_SIZE", 64 << 10)
         self._patch.setattr(art.remotes, "open_backend", self._open)
-        self._patch.setattr(art.push, "_clocks", lambda: (self._now(), self._now()))
+        self._patch.setattr(art.reliance, "clocks", lambda: (self._now(), self._now()))
         own_folder = self._own_folders()
         for module in (art.repo.base, art.exchange, art.keeping, art.sync):
             self._patch.setattr(module, "LocalBackend", own_folder)

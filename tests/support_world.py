@@ -21,7 +21,7 @@ import art.changes
 import art.fsck
 import art.gc
 import art.publish
-import art.push
+import art.reliance
 import art.remotes
 import art.settings
 import art.store
@@ -108,7 +108,7 @@ class World(Place):
         self.mirror = self.backends[self.mirror_url] = open_backend(self.mirror_url)
         self._patch.setattr(os, "fsync", lambda handle: None)  # nothing crashes here
         self._patch.setattr(art.remotes, "open_backend", self._open)
-        self._patch.setattr(art.push, "_clocks", self._clocks)
+        self._patch.setattr(art.reliance, "clocks", self._clocks)
         for module in _TELLS_TIME:
             self._patch.setattr(module, "now", self._written_now)
         self._tell_time_of_files()
