@@ -88,6 +88,19 @@ class Content:
 
 
 @dataclass(frozen=True)
+class Prepared:
+    """A version that could be made: its payload is stored, its manifest written and published nowhere.
+
+    `same` is the version that there is already with the same description.
+    """
+
+    key: str
+    document: Document
+    id: str
+    same: Publication | None
+
+
+@dataclass(frozen=True)
 class Publication:
     """What publishing came to. `number` is None for a keyless version.
 
@@ -122,6 +135,8 @@ class Publisher:
         self._author = author
         self._resolver = Resolver(store, index)
         self._settings = KeySettings(store, index, author)
+        # Whether everything is stored again, as what is there already may be damaged.
+        self.is_fresh = False
         # Called with a manifest that is to be published, and with one that was: for hooks.
         self.before: Callable[[Document], None] = lambda document: None
         self.after: Callable[[Manifest, int | None], None] = lambda manifest, number: None
@@ -186,6 +201,8 @@ class Publisher:
         return Content(kind, payload, None, ingest.files, ingest.reused, written, ingest.remember)
 
     def _writer(self, base: StoredPayload | None) -> PayloadWriter:
+        if self.is_fresh:
+            return PayloadWriter(self._store.objects, None, NoHints())
         return PayloadWriter(self._store.objects, base, self._hints())
 
     def _hints(self) -> ChunkHints:
@@ -266,17 +283,42 @@ class Publisher:
         publication = self._claim(draft.key, document, content, always=draft.always)
         if publication.created:
             self._index.note_version(publication.manifest, publication.number)
+        self._remember(content)
+        if publication.created:
+            self.after(publication.manifest, publication.number)
+        note_made(publication)
+        return publication
+
+    def prepare(self, draft: Draft, content: Content) -> Prepared:
+        """Return the version that `publish` would make, for `complete` to make it."""
+        assert draft.key is not None, "only what has a key can be found again"
+        document = self._document(draft, content)
+        self._check_declared(draft.key, document["type"], document)
+        _, latest = self._latest(draft.key)
+        self._remember(content)
+        if latest and not draft.always and (same := self._same(latest, document)):
+            self._store.backend.sync(manifest_directory(draft.key))
+            found = Publication(same, latest.number, False, 0)
+            return Prepared(draft.key, same.document, same.id, found)
+        self._begin(document, content)
+        id = "b3:" + blake3(encode(document)).hexdigest()
+        return Prepared(draft.key, document, id, None)
+
+    def complete(self, key: str, document: Document) -> Publication:
+        """Make a version that was prepared, by this process or another."""
+        publication = self._claim(key, document, None, always=True, is_begun=True)
+        self._index.note_version(publication.manifest, publication.number)
+        self.after(publication.manifest, publication.number)
+        note_made(publication)
+        return publication
+
+    def _remember(self, content: Content) -> None:
+        """Keep in mind what is stored, so that it need not be read or stored again."""
         if content.written:
             if content.written.packs:
                 self._memory.note_chunks(content.written.chunks)
             if content.remember:
                 content.remember(content.written.payload)
-        if publication.created:
-            self.after(publication.manifest, publication.number)
-        if run := runs.current():
-            manifest = publication.manifest
-            run.note_output(runs.named(manifest.key, manifest.id, publication.number))
-        return publication
 
     def copy(self, key: str, document: Document) -> Publication:
         """Publish a ready document under the next free number of `key`."""
@@ -292,6 +334,7 @@ class Publisher:
         content: Content | None,
         *,
         always: bool,
+        is_begun: bool = False,
     ) -> Publication:
         if key is None:
             self._begin(document, content)
@@ -300,7 +343,6 @@ class Publisher:
             return Publication(manifest, None, True, 0)
         self._check_declared(key, document["type"], document)
         lost = seen = 0
-        is_begun = False
         while True:
             known, latest = self._latest(key)
             known = max(known, seen)
@@ -386,6 +428,13 @@ class Publisher:
             for name, v in (("key", record.key), ("id", record.id), ("number", record.number))
             if v
         }
+
+
+def note_made(publication: Publication) -> None:
+    """Note a version as an output of the run that this is part of."""
+    if run := runs.current():
+        manifest = publication.manifest
+        run.note_output(runs.named(manifest.key, manifest.id, publication.number))
 
 
 def _united(given: list[Document], read: list[Document]) -> list[Document]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import sys
 from collections.abc import Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
@@ -21,6 +22,7 @@ from art.model import FORMAT, Document, check_metadata, new_uid, now
 
 FILE = "ART_RUN_FILE"
 ID = "ART_RUN"
+_PLACE = ("host", "user", "python", "platform", "git", "ci")
 _ERROR = 4000  # characters of an error that are kept
 _current: ContextVar[Run | None] = ContextVar("art_run", default=None)
 
@@ -61,6 +63,11 @@ class Run:
 
     def __init__(self, about: Document, journal: Path | None) -> None:
         self.about = about
+        self.repo: object = (
+            None  # the repository that it records its versions in, where that is known
+        )
+        self.results: dict[str, Document] = {}  # what it was to make, by name
+        self.ended: Document = {}  # what else the record is to say
         self._journal = journal
 
     @property
@@ -76,6 +83,15 @@ class Run:
     def note_output(self, version: Document) -> None:
         """Note that a version was made."""
         self._note("output", version)
+
+    def note_step(self, run: Run) -> None:
+        """Note that a run that is part of this one has ended."""
+        self._note("step", {"id": run.id, "step": run.about.get("step") or run.about.get("name")})
+
+    @property
+    def steps(self) -> list[Document]:
+        """The runs that were part of it and have ended, in this order: `id` and `step`."""
+        return self._noted("step")
 
     @property
     def inputs(self) -> list[Document]:
@@ -131,6 +147,16 @@ def current() -> Run | None:
 
 
 @contextlib.contextmanager
+def apart() -> Iterator[None]:
+    """Let what is done inside be part of no run: it is read, say, only to see whether it is whole."""
+    token = _current.set(Run({}, None))
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+@contextlib.contextmanager
 def begin(
     name: str,
     *,
@@ -165,6 +191,8 @@ def begin(
         yield run
     finally:
         _current.reset(token)
+        if outer:
+            outer.note_step(run)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -180,6 +208,9 @@ def record(run: Run, error: BaseException | None) -> Document:
         **about,
         "inputs": run.inputs,
         "outputs": run.outputs,
+        "results": run.results,
+        "steps": run.steps,
+        **run.ended,
     }
     return {name: value for name, value in fields.items() if value not in (None, [], {})}
 
@@ -198,6 +229,7 @@ def surroundings() -> Document:
         "host": socket.gethostname(),
         "user": user_name(),
         "python": platform.python_version(),
+        "platform": f"{sys.platform} {platform.machine()}".strip(),
         "git": _git(),
         "ci": _job(),
     }
@@ -205,7 +237,7 @@ def surroundings() -> Document:
 
 
 def _inherited(about: Document) -> Document:
-    return {name: about[name] for name in ("host", "user", "python", "git", "ci") if name in about}
+    return {name: about[name] for name in _PLACE if name in about}
 
 
 def _git() -> Document:

@@ -19,8 +19,8 @@ from art.errors import ArtError, DeniedError, QueryError, StorageError, UsageErr
 
 COMMANDS = {
     "Start": ["init", "clone", "demo"],
-    "Publish": ["create", "watch", "progress", "tag", "note", "cp", "mv", "settings"],
-    "Look": ["ls", "log", "inspect", "diff", "status", "resolve", "du"],
+    "Publish": ["create", "run", "watch", "progress", "tag", "note", "cp", "mv", "settings"],
+    "Look": ["ls", "log", "runs", "inspect", "diff", "status", "resolve", "du"],
     "Take out": ["get", "cat", "verify"],
     "Exchange": ["remote", "push", "fetch", "pull", "export", "import"],
     "Undo": ["delete", "restore"],

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from art import runs
-from art.document import encode
 from art.errors import ArtError, ConflictError, NotFoundError
 from art.model import Payload, check_key
 from art.place import DIRECTORY
@@ -27,7 +25,6 @@ if TYPE_CHECKING:
     from art.materialize import Materializer
     from art.progress import Progress
     from art.publish import About
-    from art.runs import Run
     from art.saving import Saving
     from art.tracking import Background, Tracker
     from art.version import Version
@@ -293,31 +290,6 @@ class Objects(Publishing):
 
         check_key(key)
         return watch(path, lambda: self.create(key, path, **about), debounce=debounce, stop=stop)
-
-    @contextmanager
-    def run(
-        self,
-        name: str,
-        *,
-        step: str | None = None,
-        command: list[str] | None = None,
-        params: Mapping[str, Any] | None = None,
-    ) -> Iterator[Run]:
-        """Let versions made inside say that they came of this run, of what parameters, commit and host,
-        and of which versions that were read before. The run leaves a record, also where it fails."""
-        with runs.begin(name, step=step, command=command, params=params) as run:
-            try:
-                yield run
-            except BaseException as error:
-                self._record(run, error)
-                raise
-            self._record(run, None)
-
-    def _record(self, run: Run, error: BaseException | None) -> None:
-        if background := self.__dict__.get("_background"):
-            background.wait()  # what it saves is of this run, too
-        document = runs.record(run, error)
-        self._backend.create(f"runs/{run.id}.yaml", encode(document))
 
     def close(self) -> None:
         """Finish what is saved in the background, stop tracking, and let go of open files. Raise what

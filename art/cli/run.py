@@ -1,0 +1,133 @@
+"""`art run`: a command, and versions of what it wrote."""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from art.caching import Reuse
+from art.cli.common import (
+    EndedError,
+    Jobs,
+    NoHooks,
+    Output,
+    name_text,
+    open_repo,
+    option,
+    parse_metadata,
+    parse_pairs,
+    record_document,
+    shared,
+)
+from art.errors import UsageError
+from art.processes import CommandError
+from art.render.plain import count_text, escape
+
+if TYPE_CHECKING:
+    from art.repo.running import Ran
+
+
+@shared
+def command(
+    output: Output,
+    words: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="Command and its words, after --", metavar="-- CMD…", show_default=False
+        ),
+    ] = None,
+    name: Annotated[
+        str | None, option("--name", metavar="NAME", help="Name of the run, else of the command")
+    ] = None,
+    input: Annotated[
+        list[str] | None,
+        option("--in", metavar="NAME=REF", help="Version to read, or ./PATH; may be repeated"),
+    ] = None,
+    out: Annotated[
+        list[str] | None,
+        option("--out", metavar="KEY=PATH", help="File or folder it writes; may be repeated"),
+    ] = None,
+    param: Annotated[
+        list[str] | None,
+        option("--param", metavar="K=V", help="Parameter to note; K:=JSON for other than texts"),
+    ] = None,
+    depends: Annotated[
+        list[str] | None,
+        option("--depends", metavar="PATH", help="File or folder that the outputs depend on"),
+    ] = None,
+    env: Annotated[
+        list[str] | None,
+        option("--env", metavar="NAME", help="Environment variable that they depend on"),
+    ] = None,
+    expires: Annotated[
+        str | None,
+        option("--expires", metavar="SPAN", help="Age at which outputs are made again: 12h, 7d"),
+    ] = None,
+    no_cache: Annotated[
+        bool, option("--no-cache", help="The command is run also where nothing has changed")
+    ] = False,
+    jobs: Jobs = None,
+    no_hooks: NoHooks = False,
+) -> None:
+    """Run a command, and make versions of what it wrote
+
+    Inputs are taken out to a temporary folder; the command finds the path as {NAME} in its words and
+    in the variable ART_IN_NAME. Where it ends with exit code 0, outputs become versions that say what
+    they were made from; else art ends with its exit code, and the record of the run says so. What the
+    command and its processes make and read with art is noted, too.
+
+    Where the command, the files that its words name, parameters, inputs, and what --depends and --env
+    name are as they were before, the earlier outputs are put in place, and nothing is run. A command
+    without --out is always run.
+
+    \b
+    Examples:
+      art run --in raw=sales/raw --out sales/clean=clean.csv -- python clean.py {raw} clean.csv
+      art run --param rate:=0.1 --out models/churn=model/ -- ./train.sh
+      art run --name nightly --no-cache --out report=report.md -- make report.md
+    """
+    if not words:
+        raise UsageError("a command is missing", hint="art run --out KEY=PATH -- CMD …")
+    repo = open_repo(output)
+    about: dict[str, Any] = {
+        "name": name,
+        "inputs": parse_pairs(input, "--in"),
+        "outputs": parse_pairs(out, "--out"),
+        "params": parse_metadata(param, "--param"),
+        "reuse": Reuse(not no_cache, _seconds(expires), depends or (), env or ()),
+    }
+    try:
+        ran = repo.run_command(words, **about)
+    except CommandError as error:
+        output.finish()
+        output.say(f"art: {escape(error.message)}; nothing was made of it")
+        raise EndedError(error.exit_code) from None
+    output.finish()
+    _show(output, ran)
+
+
+def _seconds(text: str | None) -> float | None:
+    from art.config import span_seconds
+
+    try:
+        return None if text is None else span_seconds(text)
+    except ValueError as error:
+        raise UsageError(f"--expires {text!r} is not {error}") from None
+
+
+def _show(output: Output, ran: "Ran") -> None:
+    """Tell what came of it, beside what the command printed: on standard error, with --json also as
+    JSON on standard output."""
+    for version in ran.outputs.values():
+        is_new = version.key in ran.created
+        note = "" if is_new else "  cached" if ran.cached else "  unchanged"
+        output.say(name_text(version) + note)
+    if ran.cached:
+        output.say(f"nothing was run: {count_text(len(ran.outputs), 'output')} of run {ran.cached}")
+    if ran.uncached:
+        output.say(f"it will be run again the next time: {escape(ran.uncached)}")
+    if output.is_json:
+        outputs = {
+            name: {**record_document(version.record), "created": name in ran.created}
+            for name, version in ran.outputs.items()
+        }
+        output.show("", {"run": ran.id, "cached": ran.cached, "outputs": outputs})

@@ -1,0 +1,94 @@
+"""Commands of the user's as processes: their streams are ours, and signals go on to them."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator, Mapping, Sequence
+from types import FrameType
+
+from art.errors import ArtError
+
+NOT_FOUND, NOT_PERMITTED = 127, 126  # as shells have it
+# The terminal sends these to all processes in front; the others go to the one that is named.
+_OF_TERMINALS = ("SIGINT", "SIGQUIT")
+_OTHERS = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
+
+
+class CommandError(ArtError):
+    """A command ended with another status than 0. `exit_code` is that status; 128 and the number of the
+    signal where one ended it."""
+
+    kind = "command"
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
+
+
+def call(words: Sequence[str], environment: Mapping[str, str]) -> None:
+    """Run a command to its end. Raise CommandError where its status is not 0, or it cannot be run.
+
+    Signals that come meanwhile are passed on, and what it does then is what counts.
+    """
+    with _forwarding() as children:
+        try:
+            process = subprocess.Popen(words, env={**os.environ, **environment})
+        except FileNotFoundError:
+            raise CommandError(f"there is no command {words[0]!r}", NOT_FOUND) from None
+        except OSError as error:
+            why = (error.strerror or str(error)).lower()
+            raise CommandError(f"{words[0]!r} cannot be run: {why}", NOT_PERMITTED) from None
+        children.append(process)
+        code = process.wait()
+    if code < 0:
+        raise CommandError(f"{words[0]} was ended by {_signal_name(-code)}", 128 - code)
+    if code:
+        raise CommandError(f"{words[0]} ended with exit status {code}", code)
+
+
+@contextlib.contextmanager
+def _forwarding() -> Iterator[list[subprocess.Popen[bytes]]]:
+    """Pass signals on to the processes in the list that is given, and let none of them end this one."""
+    children: list[subprocess.Popen[bytes]] = []
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        if signal.Signals(number).name in _OF_TERMINALS and _is_in_front():
+            return  # it has it already
+        for child in children:
+            child.send_signal(number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield children
+        return
+    numbers = [getattr(signal, name) for name in _OF_TERMINALS + _OTHERS if hasattr(signal, name)]
+    before = {number: signal.signal(number, pass_on) for number in numbers}
+    try:
+        yield children
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _is_in_front() -> bool:
+    """Whether this process is one that its terminal sends signals to."""
+    if sys.platform == "win32":
+        return True
+    with contextlib.suppress(OSError):
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+        try:
+            return os.tcgetpgrp(terminal) == os.getpgrp()
+        finally:
+            os.close(terminal)
+    return False
+
+
+def _signal_name(number: int) -> str:
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

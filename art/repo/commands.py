@@ -1,0 +1,149 @@
+"""A command that is run: what it reads, what it is told, and what it is to write."""
+
+from __future__ import annotations
+
+import os
+import re
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from art.caching import Reuse, fingerprint
+from art.errors import NotFoundError, UsageError
+from art.processes import CommandError, call
+from art.repo.running import Offer
+from art.runs import Run, environment
+
+if TYPE_CHECKING:
+    from art.publish import Content, Publisher
+    from art.repo.running import Running
+    from art.version import Version
+
+_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLE = "ART_IN_"
+
+
+@dataclass(frozen=True)
+class Command:
+    """A command in the current folder. `versions` and `paths` are its inputs by name: what is taken out
+    before, and what lies on the disk. `outputs` are paths by key."""
+
+    repo: Running
+    words: list[str]
+    versions: dict[str, Version]
+    paths: dict[str, str]
+    outputs: dict[str, str]
+    params: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        repo: Running,
+        words: list[str],
+        inputs: Mapping[str, str],
+        outputs: Mapping[str, str],
+        params: dict[str, Any],
+    ) -> Command:
+        """Find the inputs. Raise UsageError for a wrong name, NotFoundError for what is not there."""
+        for name in inputs:
+            if not _NAME.fullmatch(name):
+                raise UsageError(f"input {name!r} is no name: letters, digits and '_'")
+        paths = {name: text for name, text in inputs.items() if _is_path(text)}
+        for name, path in paths.items():
+            if not os.path.lexists(path):
+                raise NotFoundError(f"there is no file or folder {path!r} for input {name}")
+        versions = {name: repo.version(ref) for name, ref in inputs.items() if not _is_path(ref)}
+        expanded = {repo.expand_key(key): path for key, path in outputs.items()}
+        return cls(repo, words, versions, paths, expanded, params)
+
+    def fingerprint(self, reuse: Reuse) -> str:
+        """Return the digest of all that the outputs depend on, as far as it is known."""
+        files = {path: self._digest(path) for path in (*reuse.depends, *self.paths.values())}
+        what = {
+            "what": "command",
+            "words": self.words,
+            "folder": os.path.relpath(os.getcwd(), self.repo.root).replace(os.sep, "/"),
+            "named": {path: self._digest(path) for path in self._named_files()},
+            "files": files,
+            "params": self.params,
+            "versions": {name: version.id for name, version in self.versions.items()},
+            "paths": self.paths,
+            "outputs": self.outputs,
+            "environment": {name: os.environ.get(name) for name in reuse.variables},
+        }
+        return fingerprint(what)
+
+    def _named_files(self) -> Iterator[str]:
+        """Yield the files that words name, such as scripts: what they say is part of what is done."""
+        written = {os.path.abspath(path) for path in self.outputs.values()}
+        for word in self.words:
+            for text in {word, word.partition("=")[2]}:
+                if os.path.isfile(text) and os.path.abspath(text) not in written:
+                    yield text
+
+    def _digest(self, path: str) -> str:
+        from art.checkout import file_digest
+        from art.version import hash_folder
+
+        if os.path.isdir(path):
+            return "tree:" + hash_folder(self.repo._store, self.repo.reporter, path)[2]
+        if not os.path.isfile(path):
+            raise NotFoundError(f"there is no file or folder {path!r} to depend on")
+        return "b3:" + file_digest(os.path.abspath(path))
+
+    def work(self, run: Run) -> dict[str, Offer]:
+        """Run it. Return what it wrote; raise NotFoundError where something of it is not there."""
+        with ExitStack() as stack:
+            places = self._inputs(stack)
+            variables = {_VARIABLE + name: place for name, place in places.items()}
+            try:
+                call(_filled(self.words, places), {**environment(run), **variables})
+            except CommandError as error:
+                run.ended["exit_status"] = error.exit_code
+                raise
+        run.ended["exit_status"] = 0
+        for key, path in self.outputs.items():
+            if not os.path.lexists(path):
+                raise NotFoundError(
+                    f"the command ended well, and did not write {path!r}, which is to be {key}"
+                )
+        return {key: Offer(key, self._reader(key, path)) for key, path in self.outputs.items()}
+
+    def _inputs(self, stack: ExitStack) -> dict[str, str]:
+        """Take the inputs out; return their absolute paths by name."""
+        places = {name: os.path.abspath(path) for name, path in self.paths.items()}
+        if self.versions:
+            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="art-in-"))
+            for name, version in self.versions.items():
+                target = Path(folder, name)
+                target.mkdir()
+                places[name] = str(version.get(target).path)
+        return places
+
+    def _reader(self, key: str, path: str) -> Any:
+        from art.worktree import find_sources
+
+        def read(publisher: Publisher) -> Content:
+            return self.repo._files(publisher, find_sources((path,)), key, preview=True)
+
+        return read
+
+    def put_in_place(self, outputs: Mapping[str, Version]) -> None:
+        """Put outputs from earlier where the command would have written them."""
+        for key, path in self.outputs.items():
+            outputs[key].get(path, force=True)
+
+
+def _is_path(text: str) -> bool:
+    return text.startswith(("./", "../", "/")) or (os.sep != "/" and os.path.isabs(text))
+
+
+def _filled(words: Sequence[str], places: Mapping[str, str]) -> list[str]:
+    """Return the words with `{NAME}` replaced by the path of that input, and nothing else."""
+    filled = list(words)
+    for name, place in places.items():
+        filled = [word.replace("{" + name + "}", place) for word in filled]
+    return filled

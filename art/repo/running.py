@@ -1,0 +1,394 @@
+"""Runs: what is made in them, what they gave earlier, and what they leave behind."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from art import caching, runs
+from art.caching import Results, Reuse
+from art.document import encode
+from art.errors import CorruptError, NotFoundError, UsageError
+from art.model import check_metadata, is_uid
+from art.ref import Ref
+from art.repo.sharing import Sharing
+
+# What only some operations need is imported where they begin: starting is most of what `art ls` takes.
+if TYPE_CHECKING:
+    from art.model import Document
+    from art.publish import About, Content, Prepared, Publisher
+    from art.records import PastRun
+    from art.runs import Run
+    from art.version import Version
+
+_CLAIMS = "cache"  # the lock under which results become versions
+
+
+@dataclass(frozen=True)
+class Job:
+    """Something that is done once and, where nothing that it depends on is different, not again.
+
+    `fingerprint` stands for all that it depends on, None where it is always done.
+    """
+
+    name: str
+    step: str | None = None
+    command: list[str] | None = None
+    params: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Sequence[Version] = ()
+    fingerprint: str | None = None
+    reuse: Reuse = field(default_factory=Reuse)
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a job gave, to become a version of `key`."""
+
+    key: str
+    content: Callable[[Publisher], Content]
+    about: About | None = None
+
+
+@dataclass(frozen=True)
+class Ran:
+    """What a job came to. `cached` is the run whose outputs these are where nothing was done; `created`
+    are the names of those that are new versions; `uncached` says why nobody will find them again."""
+
+    id: str
+    outputs: dict[str, Version]
+    created: frozenset[str] = frozenset()
+    cached: str | None = None
+    uncached: str | None = None
+
+
+@dataclass(frozen=True)
+class _Earlier:
+    """What there is of a job from earlier: the number of the last entry, and the outputs if all of them
+    are whole; else the payloads that are damaged."""
+
+    number: int
+    outputs: dict[str, Version] | None = None
+    run: str = ""
+    damaged: frozenset[str] = frozenset()
+
+
+class Running(Sharing):
+    """Runs jobs, and gives back what they gave earlier."""
+
+    @contextmanager
+    def run(
+        self,
+        name: str,
+        *,
+        step: str | None = None,
+        command: list[str] | None = None,
+        params: Mapping[str, Any] | None = None,
+    ) -> Iterator[Run]:
+        """Let versions made inside say that they came of this run, of what parameters, commit and host,
+        and of which versions that were read before. The run leaves a record, also where it fails."""
+        with runs.begin(name, step=step, command=command, params=params) as run:
+            run.repo = self
+            try:
+                yield run
+            except BaseException as error:
+                self._record(run, error)
+                raise
+            self._record(run, None)
+
+    def _record(self, run: Run, error: BaseException | None) -> None:
+        if background := self.__dict__.get("_background"):
+            background.wait()  # what it saves is of this run, too
+        document = runs.record(run, error)
+        self._backend.create(f"runs/{run.id}.yaml", encode(document))
+
+    # -- looking back ----------------------------------------------------------------------------
+
+    def runs(self, name: str | None = None, *, limit: int | None = None) -> list[PastRun]:
+        """Return the runs that have ended and left their record here, newest first; with `name`, those
+        of it. Records that are damaged are told of and left out."""
+        found: list[PastRun] = []
+        uids = [each.removesuffix(".yaml") for each in self._backend.names("runs")]
+        for uid in sorted(filter(is_uid, uids), reverse=True):  # their ids begin with the time
+            if limit is not None and len(found) >= limit:
+                break
+            try:
+                past = self.get_run(uid)
+            except CorruptError as error:
+                self._warn(error.message)
+                continue
+            if name is None or past.name == name:
+                found.append(past)
+        return found
+
+    def get_run(self, id: str) -> PastRun:
+        """Return a run that has ended by its id. Raise NotFoundError where it has no record, here or at
+        a remote: it goes on, or was killed."""
+        from art.loading import run_record
+        from art.records import PastRun
+
+        elsewhere = self._elsewhere()
+        beside = elsewhere.beside if elsewhere else lambda _: None
+        document = run_record(self._backend, id, beside) if is_uid(id) else None
+        if document is None:
+            raise NotFoundError(f"there is no record of a run {id!r}", hint="art runs")
+        return PastRun(document, self._noted, self.get_run)
+
+    def _noted(self, noted: Document) -> Version:
+        """Return the version that a record names, deleted or not."""
+        ref = Ref(str(noted.get("key") or ""), str(noted["id"]))
+        return self._version(self._resolver.record(ref, deleted=True))
+
+    # -- commands --------------------------------------------------------------------------------
+
+    def run_command(
+        self,
+        words: Sequence[str],
+        *,
+        name: str | None = None,
+        inputs: Mapping[str, str] | None = None,
+        outputs: Mapping[str, str] | None = None,
+        params: Mapping[str, Any] | None = None,
+        reuse: Reuse = Reuse(),  # noqa: B008 - it is frozen
+    ) -> Ran:
+        """Run a command, and make versions of what it wrote: `outputs` maps keys to paths.
+
+        `inputs` maps names to references, which are taken out before, or to paths (`./x`, `/x`), which
+        are used as they are: the command finds the path in `ART_IN_NAME`, and as `{NAME}` in its words.
+        Where the same words, files that they name, parameters, inputs and paths gave these outputs before,
+        as `reuse` has it, they are put in place again and nothing is run.
+
+        Raise CommandError where its status is not 0, NotFoundError where an output is not there.
+        """
+        from art.repo.commands import Command
+
+        if not words:
+            raise UsageError("there is no command to run")
+        checked = check_metadata(params or {}, "params")
+        command = Command.of(self, list(words), inputs or {}, outputs or {}, checked)
+        named = name or os.path.basename(words[0])
+        job = Job(
+            name=named,
+            step=named,
+            command=list(words),
+            params=command.params,
+            inputs=list(command.versions.values()),
+            fingerprint=command.fingerprint(reuse) if outputs else None,
+            reuse=reuse,
+        )
+        return self.perform(job, command.work, command.put_in_place)
+
+    # -- doing what was not done before ----------------------------------------------------------
+
+    def perform(
+        self,
+        job: Job,
+        work: Callable[[Run], Mapping[str, Offer]],
+        deliver: Callable[[Mapping[str, Version]], object] = lambda outputs: None,
+    ) -> Ran:
+        """Do a job, and make a version of each thing that it gives, or return what it gave before.
+
+        Of several that do the same at the same time, one makes the versions, and all return these.
+        `deliver` gets versions that were made by others. What a killed one had settled is made by the
+        next: a version is made once, whenever it is killed.
+        """
+        earlier = self._earlier(job)
+        if job.reuse.is_used and earlier.outputs is not None:
+            return self._reused(job, earlier, deliver)
+        with self.run(job.name, step=job.step, command=job.command, params=job.params) as run:
+            for version in job.inputs:
+                run.note_input(runs.named(version.key, version.id, version.number))
+            offers = work(run)
+            ran = self._settle(run, job, offers, earlier)
+            run.results = {name: _naming(version) for name, version in ran.outputs.items()}
+            if ran.cached:
+                run.ended["cached"] = ran.cached
+                with runs.apart():
+                    deliver(ran.outputs)
+        return ran
+
+    def _reused(
+        self,
+        job: Job,
+        earlier: _Earlier,
+        deliver: Callable[[Mapping[str, Version]], object],
+    ) -> Ran:
+        assert earlier.outputs is not None
+        with runs.apart():
+            deliver(earlier.outputs)
+        with self.run(job.name, step=job.step, command=job.command, params=job.params) as run:
+            for version in job.inputs:
+                run.note_input(runs.named(version.key, version.id, version.number))
+            run.results = {name: _naming(version) for name, version in earlier.outputs.items()}
+            run.ended["cached"] = earlier.run
+        return Ran(run.id, earlier.outputs, cached=earlier.run)
+
+    def _earlier(self, job: Job) -> _Earlier:
+        """Return what the job gave before."""
+        if job.fingerprint is None:
+            return _Earlier(0)
+        entry = Results(self._backend, job.fingerprint).newest()
+        if entry is None:
+            return _Earlier(0)
+        expires = job.reuse.expires
+        is_late = expires is not None and entry.age > expires
+        if entry.is_gone or is_late:
+            return _Earlier(entry.number)
+        with runs.apart():
+            return self._outputs(entry)
+
+    def _outputs(self, entry: caching.Entry, *, is_held: bool = False) -> _Earlier:
+        """Return the outputs that an entry names, where all are there, not deleted, and whole."""
+        found: dict[str, Version] = {}
+        damaged: set[str] = set()
+        for name in entry.outputs:
+            version = self._output(entry, name, is_held=is_held)
+            if version is None:
+                return _Earlier(entry.number)
+            try:
+                self._check_whole(version)
+            except (CorruptError, NotFoundError) as error:
+                self._warn(f"{version.ref} is made again: {error.message}")
+                damaged.add(str(version.manifest.payload and version.manifest.payload.tree))
+            found[name] = version
+        if damaged:
+            return _Earlier(entry.number, damaged=frozenset(damaged))
+        return _Earlier(entry.number, found, entry.run)
+
+    def _output(self, entry: caching.Entry, name: str, *, is_held: bool) -> Version | None:
+        """Return one output, which is made where whoever settled it was killed before; None where it
+        is deleted or cannot be made."""
+        try:
+            version = self._noted(entry.outputs[name])
+        except NotFoundError:
+            return self._completed(entry, name, is_held=is_held)
+        except CorruptError as error:
+            self._warn(error.message)
+            return None
+        return version if version.state == "live" else None
+
+    def _completed(self, entry: caching.Entry, name: str, *, is_held: bool) -> Version | None:
+        document, noted = entry.manifests.get(name), entry.outputs[name]
+        if document is None:
+            return None
+        if not is_held:  # who writes it may be about to make it
+            with self._backend.alone(_CLAIMS):
+                return self._output(entry, name, is_held=True)
+        tree = (document.get("payload") or {}).get("tree")
+        if tree and self._store.objects.stored(tree) is None:
+            return None
+        self._publisher().complete(noted["key"], document)
+        return self._noted(noted)
+
+    def _check_whole(self, version: Version) -> None:
+        """Read all of a version's payload. Raise CorruptError or NotFoundError."""
+        payload = version.payload
+        if payload is None or payload.url is not None:
+            return
+        if payload.inline is not None:
+            version.read()
+            return
+        version.bring()
+        stored = self._store.objects.stored(str(payload.tree))
+        if stored is None:
+            raise NotFoundError(f"the payload of {version.ref} is not here")
+        for node in stored.tree():
+            if node.is_file:
+                for _ in stored.content(node):
+                    pass
+
+    def _settle(self, run: Run, job: Job, offers: Mapping[str, Offer], earlier: _Earlier) -> Ran:
+        """Make versions of what a job gave; where another was first, take its."""
+        publisher = self._publisher()
+        publisher.is_fresh = bool(earlier.damaged)
+        read, made = _ids(run.inputs), _ids(run.outputs)
+        prepared = {name: self._prepared(publisher, offer) for name, offer in offers.items()}
+        if earlier.damaged:
+            self._heal(prepared.values(), earlier.damaged)
+        why = _undeclared(run, read - _ids(map(_naming, job.inputs)) - made, made)
+        if job.fingerprint is None or why:
+            created = {name: self._made(publisher, each) for name, each in prepared.items()}
+            return self._ran(run, prepared, created, uncached=why if job.fingerprint else None)
+        with self._backend.alone(_CLAIMS):
+            if winner := self._claim(run, job.fingerprint, prepared, earlier.number):
+                return Ran(run.id, winner.outputs or {}, cached=winner.run)
+            created = {name: self._made(publisher, each) for name, each in prepared.items()}
+        return self._ran(run, prepared, created)
+
+    def _claim(
+        self, run: Run, digest: str, prepared: Mapping[str, Prepared], number: int
+    ) -> _Earlier | None:
+        """Write down what is about to be made. Return what another gave meanwhile, if that is whole."""
+        results = Results(self._backend, digest)
+        outputs = {name: {"key": each.key, "id": each.id} for name, each in prepared.items()}
+        manifests = {name: each.document for name, each in prepared.items() if not each.same}
+        while True:
+            newest = results.newest()
+            if newest and newest.number > number:
+                number = newest.number
+                with runs.apart():
+                    found = self._outputs(newest, is_held=True)
+                if found.outputs is not None and set(found.outputs) == set(prepared):
+                    return found
+            if results.append(number, run.id, self._author(), outputs, manifests):
+                return None
+
+    def _prepared(self, publisher: Publisher, offer: Offer) -> Prepared:
+        draft = publisher.draft(offer.key, offer.about or {})
+        return publisher.prepare(draft, offer.content(publisher))
+
+    def _made(self, publisher: Publisher, prepared: Prepared) -> bool:
+        """Make a version that was prepared; return whether it is new."""
+        from art.publish import note_made
+
+        if prepared.same:
+            note_made(prepared.same)
+            return False
+        publisher.complete(prepared.key, prepared.document)
+        return True
+
+    def _ran(
+        self,
+        run: Run,
+        prepared: Mapping[str, Prepared],
+        created: Mapping[str, bool],
+        *,
+        uncached: str | None = None,
+    ) -> Ran:
+        outputs = {
+            name: self._noted({"key": each.key, "id": each.id}) for name, each in prepared.items()
+        }
+        new = frozenset(name for name, is_new in created.items() if is_new)
+        return Ran(run.id, outputs, new, uncached=uncached)
+
+    def _heal(self, prepared: Any, damaged: frozenset[str]) -> None:
+        """Heal the earlier versions from what was stored anew, where that has the same content."""
+        for each in prepared:
+            tree = (each.document.get("payload") or {}).get("tree")
+            if tree in damaged:
+                self.execute_repair(self.plan_repair(each.key, data=True))
+
+
+def _naming(version: Version) -> Document:
+    return runs.named(version.key, version.id, version.number)
+
+
+def _ids(versions: Any) -> set[str]:
+    return {str(version["id"]) for version in versions}
+
+
+def _undeclared(run: Run, read: set[str], made: set[str]) -> str | None:
+    """Return why what a run gave is not to be found again: it depends on more than is known, or made
+    more."""
+    for what, versions, ids in (("read", run.inputs, read), ("made", run.outputs, made)):
+        for version in versions:
+            if version["id"] in ids:
+                ref = (
+                    f"{version['key']}@v{version['number']}"
+                    if version.get("key")
+                    else version["id"]
+                )
+                return f"it {what} {ref} by itself"
+    return None

@@ -1,0 +1,284 @@
+"""`art run` and `art runs`."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from art import document
+from art.repo import Repo
+from tests.conftest import Runner
+
+SCRIPT = """
+import sys
+source, target = sys.argv[1:]
+open(target, "w").write(open(source).read() * 2)
+open("count", "a").write("x")
+"""
+
+
+@pytest.fixture
+def raw(repo: Repo, workplace: Path) -> Path:
+    """Return a folder with an input in the repository, and a script that writes twice what it reads."""
+    repo.create_stream("raw", __import__("io").BytesIO(b"12"), name="raw.txt")
+    (workplace / "double.py").write_text(SCRIPT)
+    return workplace
+
+
+WORDS = ("--in", "raw=raw", "--out", "double=out.txt", "--", sys.executable, "double.py", "{raw}", "out.txt")  # fmt: skip
+
+
+def worked(place: Path) -> int:
+    """Return how often the script was run."""
+    count = place / "count"
+    return len(count.read_text()) if count.exists() else 0
+
+
+def record(repo: Repo, turn: int = 0) -> dict[str, Any]:
+    """Return the record of a run, the newest first."""
+    return repo.runs()[turn].document
+
+
+def test_a_command_reads_versions_and_what_it_writes_becomes_versions(
+    repo: Repo, raw: Path, run: Runner
+) -> None:
+    done = run("run", "--name", "twice", "--param", "rate:=0.5", *WORDS)
+    made = repo.version("double")
+    assert made.text() == "1212"
+    assert [(each["key"], each["number"]) for each in made.inputs] == [("raw", 1)]
+    assert made.run is not None
+    assert (made.run["name"], made.run["params"]) == ("twice", {"rate": 0.5})
+    assert made.run["command"][-2:] == ["{raw}", "out.txt"]
+    assert f"double@v1  {made.id}" in done.err
+    (past,) = repo.runs()
+    assert (past.status, past.id, past.document["exit_status"]) == ("completed", made.run["id"], 0)
+    assert past.outputs == {"double": made}
+    assert repo.get_run(past.id).steps["twice"].outputs["double"].text() == "1212"
+    assert past.inputs == [repo.version("raw")]
+
+
+def test_nothing_is_run_where_nothing_has_changed(repo: Repo, raw: Path, run: Runner) -> None:
+    first = run("run", *WORDS, code=0)
+    (raw / "out.txt").unlink()
+    again = run("run", "--json", *WORDS)
+    assert worked(raw) == 1
+    assert (raw / "out.txt").read_text() == "1212"
+    assert "cached" not in first.err
+    assert "cached" in again.err
+    assert again.json["cached"] == repo.runs()[1].id == record(repo)["cached"]
+    assert again.json["outputs"]["double"]["created"] is False
+    assert len(repo.history("double")) == 1
+
+
+def test_a_change_of_the_input_the_script_a_parameter_a_file_or_a_variable_counts(
+    repo: Repo, raw: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (raw / "conf").write_text("a")
+    more = ("--depends", "conf", "--env", "MODE")
+    run("run", *more, *WORDS)
+    run("run", *more, "--param", "a=1", *WORDS)
+    assert worked(raw) == 2
+    (raw / "double.py").write_text(SCRIPT + "# changed")
+    run("run", *more, *WORDS)
+    assert worked(raw) == 3
+    repo.create_stream("raw", __import__("io").BytesIO(b"34"), name="raw.txt")
+    run("run", *more, *WORDS)
+    assert worked(raw) == 4
+    (raw / "conf").write_text("b")
+    run("run", *more, *WORDS)
+    assert worked(raw) == 5
+    monkeypatch.setenv("MODE", "fast")
+    run("run", *more, *WORDS)
+    run("run", *more, *WORDS)
+    assert worked(raw) == 6
+
+
+def test_no_cache_and_expires_run_it_again(repo: Repo, raw: Path, run: Runner) -> None:
+    run("run", *WORDS)
+    run("run", "--no-cache", *WORDS)
+    run("run", "--expires", "1d", *WORDS)
+    assert worked(raw) == 2
+    time.sleep(1.1)
+    done = run("run", "--expires", "1s", *WORDS)
+    assert worked(raw) == 3
+    assert "unchanged" in done.err
+    assert len(repo.history("double")) == 1
+
+
+def test_an_output_that_was_deleted_is_made_again(repo: Repo, raw: Path, run: Runner) -> None:
+    run("run", *WORDS)
+    repo.delete("double@v1", force=True)
+    run("run", *WORDS)
+    assert worked(raw) == 2
+    assert repo.version("double").ref == "double@v2"
+    run("run", *WORDS)
+    assert worked(raw) == 2
+
+
+def test_an_output_that_is_damaged_is_made_again_and_healed(
+    repo: Repo, raw: Path, run: Runner
+) -> None:
+    run("run", *WORDS)
+    tree = repo.version("double").manifest.document["payload"]["tree"]
+    stored = repo._store.objects.stored(tree)
+    assert stored is not None
+    for place in stored.places():
+        path = repo.root / ".art" / "packs" / place.pack[:2] / f"{place.pack}.pack"
+        data = bytearray(path.read_bytes())
+        data[place.offset + place.length // 2] ^= 255
+        path.chmod(0o644)
+        path.write_bytes(data)
+    run("run", *WORDS)
+    assert worked(raw) == 2
+    assert repo.version("double@v1").text() == "1212"
+    run("run", *WORDS)
+    assert worked(raw) == 2
+
+
+def test_the_exit_status_of_the_command_is_that_of_art(repo: Repo, raw: Path, run: Runner) -> None:
+    done = run("run", "--out", "x=x.txt", "--", sys.executable, "-c", "raise SystemExit(7)", code=7)
+    assert "exit status 7" in done.err
+    found = record(repo)
+    assert (found["status"], found["exit_status"]) == ("failed", 7)
+    assert "exit status 7" in found["error"]
+    run("run", "--", "no-such-command", code=127)
+    assert record(repo)["exit_status"] == 127
+
+
+def test_an_output_that_is_not_there_is_an_error_that_names_it(
+    repo: Repo, raw: Path, run: Runner
+) -> None:
+    done = run("run", "--out", "x=no.txt", "--", sys.executable, "-c", "", code=4)
+    assert "'no.txt'" in done.error
+    assert "no.txt" in record(repo)["error"]
+    assert record(repo)["status"] == "failed"
+
+
+def test_inputs_are_paths_too(repo: Repo, raw: Path, run: Runner) -> None:
+    (raw / "local.txt").write_text("ab")
+    words = ("--in", "source=./local.txt", "--out", "double=out.txt", "--", sys.executable, "double.py", "{source}", "out.txt")  # fmt: skip
+    run("run", *words)
+    run("run", *words)
+    assert (worked(raw), repo.version("double").text()) == (1, "abab")
+    (raw / "local.txt").write_text("cd")
+    run("run", *words)
+    assert (worked(raw), repo.version("double").text()) == (2, "cdcd")
+
+
+def test_other_braces_are_left_alone_and_variables_name_inputs(
+    repo: Repo, raw: Path, run: Runner
+) -> None:
+    code = "import os,sys; open('o','w').write(sys.argv[1] + open(os.environ['ART_IN_raw']).read())"
+    run("run", "--in", "raw=raw", "--out", "k=o", "--", sys.executable, "-c", code, "{print}")
+    assert repo.version("k").text() == "{print}12"
+
+
+def test_what_the_command_makes_and_reads_by_itself_is_noted_and_it_runs_again(
+    repo: Repo, raw: Path, run: Runner
+) -> None:
+    code = "import art; r = art.open(); r.save(r.version('raw').text(), 'own'); open('o','w').write('x')"
+    words = ("run", "--out", "k=o", "--", sys.executable, "-c", code)
+    done = run(*words)
+    assert "raw@v1 by itself" in done.err
+    found = record(repo)
+    assert [each["key"] for each in found["inputs"]] == ["raw"]
+    assert [each["key"] for each in found["outputs"]] == ["own", "k"]
+    assert [each["key"] for each in repo.version("k").inputs] == ["raw"]
+    assert set(repo.get_run(found["uid"]).outputs) == {"k", "own"}
+    run(*words)
+    assert "cached" not in record(repo)
+
+
+def test_runs_are_listed_and_shown(repo: Repo, raw: Path, run: Runner) -> None:
+    assert run("runs").out == ""
+    run("run", "--name", "one", *WORDS)
+    run("run", "--name", "two", "--", sys.executable, "-c", "raise SystemExit(3)", code=3)
+    lines = run("runs").out.splitlines()
+    assert [line.split()[1:3] for line in lines] == [["NAME", "STATUS"], ["two", "failed"], ["one", "completed"]]  # fmt: skip
+    (found,) = run("runs", "--name", "one", "--json").json
+    shown = run("runs", found["uid"]).out
+    assert "result       double: double@v1" in shown
+    assert run("runs", found["uid"], "--json").json == found
+    run("runs", "nothing", code=4)
+
+
+def test_words_that_make_no_sense_are_refused(repo: Repo, raw: Path, run: Runner) -> None:
+    run("run", code=2)
+    run("run", "--in", "a-b=raw", "--", "true", code=2)
+    run("run", "--in", "a=nothing", "--", "true", code=4)
+    run("run", "--in", "a=./nothing", "--", "true", code=4)
+    run("run", "--expires", "soon", "--", "true", code=2)
+    assert repo.runs() == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent")
+def test_streams_pass_through_and_signals_go_on(repo: Repo, raw: Path) -> None:
+    art = [sys.executable, "-m", "art", "run", "--"]
+    code = "import sys; print(sys.stdin.read()); print('e', file=sys.stderr)"
+    done = subprocess.run(
+        [*art, sys.executable, "-c", code], input="in", capture_output=True, text=True, check=True
+    )
+    assert (done.stdout, done.stderr) == ("in\n", "e\n")
+    code = (
+        "import signal, sys, time\n"
+        "signal.signal(signal.SIGTERM, lambda *_: sys.exit(9))\n"
+        "print('ready', flush=True)\n"
+        "time.sleep(600)"
+    )
+    process = subprocess.Popen([*art, sys.executable, "-c", code], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"ready\n"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait() == 9
+    process.stdout.close()
+    assert record(repo)["exit_status"] == 9
+    process = subprocess.Popen([*art, sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"])
+    assert process.wait() == 128 + signal.SIGKILL
+
+
+def test_many_at_once_make_one_version(repo: Repo, raw: Path) -> None:
+    code = "import os; open('shared', 'a').write(str(os.getpid()))"
+    command = ["run", "--out", "k=shared", "--", sys.executable, "-c", code]
+    begun = [
+        subprocess.Popen([sys.executable, "-m", "art", *command], stderr=subprocess.PIPE)
+        for _ in range(8)
+    ]
+    for process in begun:
+        _, err = process.communicate()
+        assert process.returncode == 0, err
+    assert len(repo.history("k")) == 1
+
+
+def test_a_purge_takes_what_the_cache_says_of_a_version_too(
+    repo: Repo, raw: Path, run: Runner
+) -> None:
+    run("run", *WORDS)
+    repo.purge("double@v1", force=True)
+    (path,) = (repo.root / ".art" / "cache").rglob("*.yaml")
+    found = document.decode(path.read_bytes(), "entry")
+    assert found["outputs"] == {}
+    assert found["purged"] is True
+    run("run", *WORDS)
+    assert worked(raw) == 2
+    assert repo.version("double").ref == "double@v2"
+
+
+def test_who_is_killed_after_settling_leaves_it_to_the_next(
+    repo: Repo, raw: Path, run: Runner
+) -> None:
+    run("run", *WORDS)
+    id = repo.version("double").id
+    (repo.root / ".art" / "manifests" / "double" / "v00000001.yaml").unlink()
+    (repo.root / ".art" / "index.sqlite").unlink()
+    repo.close()
+    run("run", *WORDS)
+    assert worked(raw) == 1
+    assert Repo(repo.root).version("double@v1").id == id
+    assert os.listdir(repo.root / ".art" / "manifests" / "double") == ["v00000001.yaml"]
