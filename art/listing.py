@@ -193,20 +193,31 @@ def _parts(patterns: tuple[str, ...], filter: Filter) -> list[Node]:
     name = "id" if filter.anonymous else "key"
     parts: list[Node] = []
     if patterns:
-        parts.append(Or(tuple(_test(name, LIKE, text.rstrip("/")) for text in patterns)))
+        globs = [text.rstrip("/") for text in patterns if _is_unicode(text)]
+        parts.append(Or(tuple(_test(name, LIKE, glob) for glob in globs)))
     if filter.types:
-        parts.append(_test("type", EQUAL, *filter.types))
+        parts.append(_any_of("type", filter.types))
     if filter.tags:
-        parts.append(_test("tag", EQUAL, *filter.tags))
-    parts += [_test("label", EQUAL, label) for label in filter.labels]
+        parts.append(_any_of("tag", filter.tags))
+    parts += [_any_of("label", (label,)) for label in filter.labels]
     for name, value in filter.partitions.items():
         of = Field("partition", Kind.ANY, ("partitions", name))
-        parts.append(Test(of, EQUAL, (Value(value),)))
+        parts.append(Test(of, EQUAL, (Value(value),)) if _is_unicode(value) else Or(()))
     if since := _time(filter.since):
         parts.append(_test("created", ">=", Period(since)))
     if until := _time(filter.until):
         parts.append(_test("created", "<=", Period(until)))
     return parts
+
+
+def _any_of(name: str, texts: tuple[str, ...]) -> Node:
+    """Return a test for any of these; what is no Unicode, as names of files may be, is in no document."""
+    found = [text for text in texts if _is_unicode(text)]
+    return _test(name, EQUAL, *found) if found else Or(())
+
+
+def _is_unicode(text: str) -> bool:
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _test(name: str, operator: str, *operands: Operand) -> Test:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from art.query.tree import (
     CONTAINS,
@@ -32,6 +32,7 @@ from art.query.tree import (
 )
 
 Bound = str | int | float
+_SHALLOW = 3
 _LATEST = (
     "(versions.key_id != 0 AND versions.number = (SELECT v.number FROM versions v "
     "WHERE v.key_id = versions.key_id AND v.state = 'live' ORDER BY v.number DESC LIMIT 1))"
@@ -83,10 +84,12 @@ _ABOVE = (
 
 @dataclass(frozen=True)
 class Sql:
-    """A piece of SQL and the values that are bound to its question marks, in order."""
+    """A piece of SQL and the values that are bound to its question marks, in order. `depth` is how deep
+    conditions are nested in it."""
 
     text: str
     values: tuple[Bound, ...] = ()
+    depth: int = 0
 
 
 @dataclass(frozen=True)
@@ -171,29 +174,39 @@ def value_of(field: Field) -> Sql:
     return Sql(_COLUMNS[field.name])
 
 
-def condition(node: Node) -> Sql:
-    """Return a tree as a condition over `versions`."""
-    if isinstance(node, And):
-        return _joined([condition(part) for part in node.parts], "AND")
-    if isinstance(node, Or):
-        return _joined([condition(part) for part in node.parts], "OR")
+def condition(node: Node, *, negated: bool = False) -> Sql:
+    """Return a tree, or its opposite, as a condition over `versions`."""
     if isinstance(node, Not):
-        part = condition(node.part)
-        return Sql(f"NOT ifnull({part.text}, 0)", part.values)
-    if isinstance(node, IsNull):
-        return _is_null(node.field)
-    return _TESTS[node.field.kind](node)
+        return condition(node.part, negated=not negated)
+    if isinstance(node, (And, Or)):
+        word = _word(node, negated=negated)
+        return _joined(_terms(node, word, negated=negated), word)
+    found = _is_null(node.field) if isinstance(node, IsNull) else _TESTS[node.field.kind](node)
+    return replace(found, text=f"NOT ifnull({found.text}, 0)") if negated else found
+
+
+def _word(node: And | Or, *, negated: bool) -> str:
+    return "AND" if isinstance(node, And) is not negated else "OR"
+
+
+def _terms(node: Node, word: str, *, negated: bool) -> list[Sql]:
+    """Return what `word` joins in a node, also from nodes in it: SQLite's parser takes few parentheses."""
+    while isinstance(node, Not):
+        node, negated = node.part, not negated
+    if not isinstance(node, (And, Or)) or _word(node, negated=negated) != word:
+        return [condition(node, negated=negated)]
+    return [term for part in node.parts for term in _terms(part, word, negated=negated)]
 
 
 def _joined(parts: Sequence[Sql], word: str) -> Sql:
-    """Return parts joined as a tree of little depth, which SQLite limits."""
-    if not parts:
-        return Sql("1" if word == "AND" else "0")
-    if len(parts) == 1:
-        return parts[0]
-    middle = len(parts) // 2
-    left, right = _joined(parts[:middle], word), _joined(parts[middle:], word)
-    return Sql(f"({left.text} {word} {right.text})", left.values + right.values)
+    """Return parts joined. What is deep comes first, where it takes least of the parser's stack."""
+    if len(parts) < 2:
+        return parts[0] if parts else Sql("1" if word == "AND" else "0")
+    depth = max(part.depth for part in parts)
+    if depth > _SHALLOW:
+        parts = sorted(parts, key=lambda part: -part.depth)
+    values = tuple(value for part in parts for value in part.values)
+    return Sql(f"({f' {word} '.join(part.text for part in parts)})", values, depth + 1)
 
 
 def _is_null(field: Field) -> Sql:

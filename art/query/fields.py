@@ -75,6 +75,8 @@ def parse_field(name: str, query: str | None = None, at: int = 0) -> Field:
     words = [_unescaped(quoted) if quoted else plain for quoted, plain in _PART.findall(name)]
     if _PART.sub("x", name) != ".".join("x" * len(words)) or not all(words) or not words:
         raise QueryError(f"{name!r} is no field", text, at, hint=known_fields(name))
+    if any('"' in word for word in words):
+        raise QueryError("names with quotes in them cannot be asked for", text, at)
     if len(words) > _PARTS:
         raise QueryError(f"a field has at most {_PARTS} parts", text, at)
     first = words[0].lower() if words[0].isascii() else words[0]

@@ -25,7 +25,7 @@ from art.query.tree import (
     Test,
 )
 
-_TEXT_LIMIT, _DEPTH_LIMIT, _TEST_LIMIT, _VALUE_LIMIT = 10_000, 50, 200, 500
+_TEXT_LIMIT, _DEPTH_LIMIT, _TEST_LIMIT, _VALUE_LIMIT = 10_000, 30, 200, 500
 _TOKEN = re.compile(
     r"""(?P<space>\s+)
     |(?P<time>(?i:now|today|yesterday)(?:\s*[-+]\s*[0-9]{1,6}[smhdwy])+(?=[\s()]|,|\Z))

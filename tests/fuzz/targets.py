@@ -13,6 +13,7 @@ import tempfile
 import zipfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from datetime import datetime, timezone
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -23,8 +24,9 @@ from blake3 import blake3
 from art import checkpoint as checkpoints
 from art import document as documents
 from art import layout as layouts
-from art import model, remotes, retention
+from art import model, remotes, retention, sql
 from art import pack as packs
+from art import query as queries
 from art import settings as key_settings
 from art import tree as trees
 from art.catalog import Log, parse_anonymous
@@ -84,6 +86,23 @@ def attempt(name: str, data: bytes) -> bool:
 
 def _text(data: bytes) -> str:
     return data.decode("utf-8", "surrogateescape")
+
+
+# -- what users type: queries ----------------------------------------------------------------------
+
+
+@target(
+    'type = table and size > 1M and metadata.acc >= 0.9 and region in (eu, us) and key like "sales/*"',
+    'not (created > now-7d or tag != prod) and metadata."a.b".c is not null and age < 2w',
+    'ancestor = raw@v3 and label not in (\'a\', "b\\"c") and latest = true and id = b3:0123abcd',
+    is_typed=True,
+)
+def query(data: bytes) -> None:
+    """A query: what it means goes into SQL by binding, and the SQL is ASCII of a few kinds."""
+    found = queries.parse(_text(data), datetime(2026, 11, 21, tzinfo=timezone.utc))
+    condition = sql.condition(found.node)
+    assert re.fullmatch(r"[\w\s().,*=<>!?|'$-]*", condition.text, re.ASCII), condition.text
+    assert condition.text.count("?") == len(condition.values)
 
 
 # -- what lies on disk -----------------------------------------------------------------------------
