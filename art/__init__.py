@@ -16,6 +16,7 @@ repo        `Repo`, the facade: puts the parts below together, does nothing itse
 version     `Version`: one version of an artifact, to look at and to take out
 worktree    files on disk → trees (ignore: which not); checkout, with folder, staging and surplus: the
             way back; diff, tables: what differs
+lineage     what versions were made from; lock: which ones references are to mean
 changes     what is said of versions later; prune: which go by retention's rules; settings: what is
             declared of a key
 saving      Python objects as versions, by the materializers of `materialize`; loading: back; preview:

@@ -20,8 +20,8 @@ from art.errors import ArtError, DeniedError, QueryError, StorageError, UsageErr
 COMMANDS = {
     "Start": ["init", "clone", "demo"],
     "Publish": ["create", "run", "watch", "progress", "tag", "note", "cp", "mv", "settings"],
-    "Look": ["ls", "log", "runs", "inspect", "diff", "status", "resolve", "du"],
-    "Take out": ["get", "cat", "verify"],
+    "Look": ["ls", "log", "runs", "inspect", "diff", "status", "resolve", "du", "lineage", "usage"],
+    "Take out": ["get", "cat", "lock", "verify"],
     "Exchange": ["remote", "push", "fetch", "pull", "export", "import"],
     "Undo": ["delete", "restore"],
     "Keep": ["prune", "gc", "purge"],

@@ -1,6 +1,5 @@
 """`art cat`: content to standard output."""
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from art.cli.common import (
@@ -13,6 +12,7 @@ from art.cli.common import (
     parse_ref,
     shared,
 )
+from art.cli.locking import Locked, LockFile, find_version
 from art.cli.streams import StandardOutput
 
 if TYPE_CHECKING:
@@ -24,6 +24,8 @@ def command(
     output: Output,
     ref: Ref,
     partition: Partition = None,
+    locked: Locked = False,
+    lock_file: LockFile = None,
     remote: Place = None,
     remote_option: PlaceOptions = None,
 ) -> None:
@@ -36,10 +38,11 @@ def command(
       art cat sales/report
       art cat sales/data@v3/eu/part-0.csv | head
       art cat sales/data@prod/eu/part-0.csv --remote s3://bucket/repo
+      art cat sales/report@prod --locked
     """
     where = parse_ref(ref, partition)
     repo = open_place(output, remote, remote_option, where.key or None)
-    version = repo.version(replace(where, path=""))
+    version = find_version(repo, where, locked, lock_file)
     path = where.path or None
     if output.is_json:
         output.show("", _document(version, path))

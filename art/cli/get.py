@@ -1,7 +1,6 @@
 """`art get`: take content out to the disk."""
 
 import sys
-from dataclasses import replace
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
@@ -23,6 +22,7 @@ from art.cli.common import (
     parse_ref,
     shared,
 )
+from art.cli.locking import Locked, LockFile, find_version
 from art.errors import UsageError
 from art.render.plain import count_text, escape
 
@@ -69,6 +69,8 @@ def command(
         ),
     ] = None,
     partition: Partition = None,
+    locked: Locked = False,
+    lock_file: LockFile = None,
     jobs: Jobs = None,
     remote: Place = None,
     remote_option: PlaceOptions = None,
@@ -95,6 +97,7 @@ def command(
       art get sales/prices --as xlsx
       art get sales/prices@v3 - --as json | jq length
       art get sales/data@prod data/ --remote s3://bucket/repo
+      art get sales/data@prod data/ --locked
     """
     if as_zip and as_tar:
         raise UsageError("--zip and --tar exclude each other")
@@ -106,7 +109,7 @@ def command(
     if destination == "-" and not as_form:
         raise UsageError("DEST - is no file", hint=f"art cat {ref}; a file of that name is ./-")
     repo = open_place(output, remote, remote_option, where.key or None)
-    version = repo.version(replace(where, path=""))
+    version = find_version(repo, where, locked, lock_file)
     if as_form:
         _convert(output, version, as_form.value, destination, where.path, force, error_on_noop)
         return

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from art.diff import Comparison
     from art.fsck import Report
     from art.lineage import Consumer, Graph
+    from art.lock import Locked
     from art.repair import Repaired, RepairPlan
     from art.survey import Finding, Status, Usage
     from art.version import Progress, Version
@@ -210,6 +211,31 @@ class Looking(Base):
 
         record = self._resolver.record(as_ref(ref), deleted=True)
         return self._index.ask(lambda index: ask(index, record))
+
+    def lock(
+        self, *refs: str | Ref, file: str | os.PathLike[str] = "art.lock", update: bool = False
+    ) -> list[Locked]:
+        """Add to a lock file which versions references mean now, or look at those in it where none are
+        given. What is in it already stays, unless `update`. Raise NotFoundError; nothing is written then.
+        """
+        from art import lock
+
+        return lock.lock(self._resolver.record, map(as_ref, refs), file, update=update)
+
+    def locked(self, ref: str | Ref, /, *, file: str | os.PathLike[str] = "art.lock") -> Version:
+        """Return the version that a reference means by a lock file. Raise NotFoundError where it is not
+        in the file, or the version not here; CorruptError, ConflictError or UsageError for the file."""
+        from art import lock
+
+        wanted = as_ref(ref)
+        pinned = lock.locked_ref(wanted, file)
+        try:
+            return self.version(pinned)
+        except NotFoundError as error:
+            raise NotFoundError(
+                f"{lock.normal(wanted)} is locked to a version that cannot be had: {error.message}",
+                hint=error.hint if "restore" in (error.hint or "") else "art fetch",
+            ) from error
 
     def run_records(self, ids: Iterable[str]) -> dict[str, Document]:
         """Return the records of these runs by id (FORMAT §10.1), of those that have one here."""
