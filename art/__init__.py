@@ -12,6 +12,8 @@ A tour of the code, from the outside in. Imports go down only.
 cli         words → one call of Repo → render; the only part that knows Typer
 compat      the calls of Prefect, ClearML and ZenML for artifacts, on `Repo`
 render      values → text; `render.terminal` alone knows rich
+steps       functions as steps (sources: what their code is); runs, records: what was run, caching: what that
+            gave earlier; processes: commands
 repo        `Repo`, the facade: puts the parts below together, does nothing itself
 version     `Version`: one version of an artifact, to look at and to take out
 worktree    files on disk → trees (ignore: which not); checkout, with folder, staging and surplus: the
@@ -57,6 +59,7 @@ if TYPE_CHECKING:
     from art.ref import Ref
     from art.repo import Repo, init, open
     from art.retention import Policy
+    from art.steps import run, step
     from art.version import Version
 
 __version__ = "0.1.0"
@@ -87,6 +90,8 @@ __all__ = [
     "open",
     "open_remote",
     "register_materializer",
+    "run",
+    "step",
 ]
 
 _MODULES = {
@@ -100,6 +105,8 @@ _MODULES = {
     "open": "repo",
     "open_remote": "cloning",
     "register_materializer": "materialize",
+    "run": "steps",
+    "step": "steps",
 }
 _ATTRIBUTES = {"register_materializer": "register"}
 

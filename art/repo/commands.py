@@ -61,18 +61,16 @@ class Command:
 
     def fingerprint(self, reuse: Reuse) -> str:
         """Return the digest of all that the outputs depend on, as far as it is known."""
-        files = {path: self._digest(path) for path in (*reuse.depends, *self.paths.values())}
         what = {
             "what": "command",
             "words": self.words,
             "folder": os.path.relpath(os.getcwd(), self.repo.root).replace(os.sep, "/"),
-            "named": {path: self._digest(path) for path in self._named_files()},
-            "files": files,
+            "named": {path: self.repo.digest_of(path) for path in self._named_files()},
             "params": self.params,
             "versions": {name: version.id for name, version in self.versions.items()},
-            "paths": self.paths,
+            "paths": {name: self.repo.digest_of(path) for name, path in self.paths.items()},
             "outputs": self.outputs,
-            "environment": {name: os.environ.get(name) for name in reuse.variables},
+            **self.repo.surroundings_of(reuse),
         }
         return fingerprint(what)
 
@@ -83,16 +81,6 @@ class Command:
             for text in {word, word.partition("=")[2]}:
                 if os.path.isfile(text) and os.path.abspath(text) not in written:
                     yield text
-
-    def _digest(self, path: str) -> str:
-        from art.checkout import file_digest
-        from art.version import hash_folder
-
-        if os.path.isdir(path):
-            return "tree:" + hash_folder(self.repo._store, self.repo.reporter, path)[2]
-        if not os.path.isfile(path):
-            raise NotFoundError(f"there is no file or folder {path!r} to depend on")
-        return "b3:" + file_digest(os.path.abspath(path))
 
     def work(self, run: Run) -> dict[str, Offer]:
         """Run it. Return what it wrote; raise NotFoundError where something of it is not there."""

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from art.publish import About, Content, Prepared, Publisher
     from art.records import PastRun
     from art.runs import Run
+    from art.saving import Saving
     from art.version import Version
 
 _CLAIMS = "cache"  # the lock under which results become versions
@@ -208,6 +209,28 @@ class Running(Sharing):
                 with runs.apart():
                     deliver(ran.outputs)
         return ran
+
+    def content_of(self, saving: Saving, key: str) -> Callable[[Publisher], Content]:
+        """Return what stores an object, for an `Offer`."""
+        return lambda publisher: saving.content(publisher, self._scratch, key)
+
+    def surroundings_of(self, reuse: Reuse) -> Document:
+        """Return what is found now of what a job was said to depend on, for its fingerprint."""
+        return {
+            "files": {path: self.digest_of(path) for path in reuse.depends},
+            "environment": {name: os.environ.get(name) for name in reuse.variables},
+        }
+
+    def digest_of(self, path: str) -> str:
+        """Return the digest of a file or folder on the disk. Raise NotFoundError."""
+        from art.checkout import file_digest
+        from art.version import hash_folder
+
+        if os.path.isdir(path):
+            return "tree:" + hash_folder(self._store, self.reporter, path)[2]
+        if not os.path.isfile(path):
+            raise NotFoundError(f"there is no file or folder {path!r} to depend on")
+        return "b3:" + file_digest(os.path.abspath(path))
 
     def _reused(
         self,

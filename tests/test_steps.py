@@ -1,0 +1,292 @@
+"""Functions as steps: what they return becomes versions, once."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+import textwrap
+from collections import deque
+from pathlib import Path
+from typing import Annotated, Any
+
+import pytest
+
+import art
+from art.errors import NotFoundError, UsageError
+from art.repo import Repo
+from art.version import Version
+
+calls: deque[str] = deque()  # what has no value of its own is no part of the code
+FACTOR = 2
+
+
+@pytest.fixture(autouse=True)
+def _no_calls() -> None:
+    calls.clear()
+
+
+def helper(value: int) -> int:
+    return value * FACTOR
+
+
+@art.step
+def load(count: int = 3) -> Annotated[list[int], "numbers"]:
+    calls.append("load")
+    return list(range(count))
+
+
+@art.step
+def total(
+    numbers: list[int], *, factor: float = 1
+) -> tuple[Annotated[float, "totals/{factor}"], Annotated[str, "note"]]:
+    calls.append("total")
+    return sum(numbers) * factor, f"of {len(numbers)}"
+
+
+@art.step
+def plain(value: int):  # type: ignore[no-untyped-def]
+    calls.append("plain")
+    return helper(value)
+
+
+@art.step
+def nothing(value: int) -> None:
+    calls.append("nothing")
+
+
+@art.step
+def wrong(value: int) -> Annotated[str, "wrong"]:
+    return value  # type: ignore[return-value]
+
+
+@art.step
+def failing() -> Annotated[str, "never"]:
+    raise ValueError("no luck")
+
+
+@art.step
+def anything(value):  # type: ignore[no-untyped-def]
+    return value
+
+
+@art.step
+def as_version(numbers: Version) -> Annotated[str, "ref"]:
+    return numbers.ref
+
+
+def test_what_steps_return_becomes_versions_that_know_what_they_came_of(repo: Repo) -> None:
+    with art.run("etl", params={"day": 1}) as run:
+        numbers = load(4)
+        amount, note = total(numbers, factor=2)
+    assert numbers == repo.version("numbers@v1")
+    assert numbers.load() == [0, 1, 2, 3]
+    assert (amount.ref, amount.load(), note.load()) == ("totals/2@v1", 12, "of 4")
+    assert [each["key"] for each in amount.inputs] == ["numbers"]
+    assert amount.run is not None
+    assert (amount.run["name"], amount.run["step"]) == ("etl", "total")
+    assert (amount.run["parent"], amount.run["params"]) == (run.id, {"factor": 2})
+    past = repo.get_run(run.id)
+    assert list(past.steps) == ["load", "total"]
+    assert past.params == {"day": 1}
+    assert past.steps["total"].outputs["note"].load() == "of 4"
+    assert past.steps["total"].inputs == [numbers]
+
+
+def test_a_step_is_done_once(repo: Repo, caplog: pytest.LogCaptureFixture) -> None:
+    first = total(load(), factor=2)
+    with caplog.at_level(logging.INFO, "art"):
+        again = total(numbers=load(3), factor=2)
+    assert again == first
+    assert list(calls) == ["load", "total"]
+    assert "nothing has changed since run" in caplog.text
+    newest, _, total_run, _ = repo.runs()
+    assert newest.cached == total_run.id
+    assert newest.outputs == total_run.outputs
+    total(load(), factor=3)
+    assert list(calls) == ["load", "total", "total"]
+    load(4)
+    assert calls[-1] == "load"
+
+
+def test_a_step_without_names_and_one_without_outputs(repo: Repo) -> None:
+    assert plain(4).ref == "plain/output@v1"
+    assert plain(4).load() == 8
+    assert list(calls) == ["plain"]
+    assert repo.runs()[0].steps["plain"].outputs["output"].load() == 8
+    assert nothing(1) is None
+    assert nothing(1) is None
+    assert list(calls) == ["plain", "nothing", "nothing"]
+
+
+def test_what_the_code_uses_counts(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain(4)
+    monkeypatch.setattr(sys.modules[__name__], "FACTOR", 3)
+    assert plain(4).load() == 12
+    assert list(calls) == ["plain", "plain"]
+    monkeypatch.setattr(sys.modules[__name__], "FACTOR", 2)
+    assert plain(4).ref == "plain/output@v1"
+
+
+def test_steps_in_functions_count_what_they_hold_and_are_done_again_where_nobody_knows(
+    repo: Repo,
+) -> None:
+    def make(held: Any) -> art.steps.Step:  # type: ignore[name-defined]
+        @art.step(name="inner")
+        def inner() -> Annotated[str, "inner"]:
+            calls.append("inner")
+            return str(held)
+
+        return inner
+
+    make(1)()
+    make(1)()
+    make(2)()
+    assert len(calls) == 2
+    make(object)()
+    unknown = [object()]
+    make(unknown)()
+    make(unknown)()
+    assert len(calls) == 5
+
+
+def test_choices_of_what_is_given_again(
+    repo: Repo, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    load()
+    load.options(cache=False)()
+    load.options(expires="1d")()
+    assert list(calls) == ["load"] * 2
+    load.options(expires=-1)()
+    assert list(calls) == ["load"] * 3
+
+    (workplace / "conf").write_text("a")
+    extra = [1]
+
+    @art.step(name="choosy", depends=["conf"], env=["MODE"], key=lambda given: len(given["names"]))
+    def choosy(names: list[str]) -> Annotated[int, "choosy"]:
+        return len(extra)
+
+    def is_cached() -> bool:
+        choosy(["a"])
+        return repo.runs(limit=1)[0].cached is not None
+
+    assert [is_cached(), is_cached()] == [False, True]
+    (workplace / "conf").write_text("b")
+    assert [is_cached(), is_cached()] == [False, True]
+    monkeypatch.setenv("MODE", "x")
+    assert [is_cached(), is_cached()] == [False, True]
+    extra.append(2)
+    assert [is_cached(), is_cached()] == [False, True]
+
+
+def test_what_is_not_of_the_annotated_type_is_refused(repo: Repo) -> None:
+    with pytest.raises(
+        UsageError, match="step wrong returns for wrong a value of type int, expected str"
+    ):
+        wrong(1)
+    with pytest.raises(
+        UsageError, match="argument value of step wrong is a value of type str, expected int"
+    ):
+        wrong("x")
+    text = repo.save("text", "text").version
+    with pytest.raises(UsageError, match="argument numbers of step total is a value of type str"):
+        total(text)
+    with pytest.raises(UsageError, match="neither a parameter nor a version") as caught:
+        anything(object())
+    assert "repo.save" in str(caught.value.hint)
+    assert [past.status for past in repo.runs()] == ["failed", "failed"]
+
+
+def test_versions_may_be_given_as_they_are_in_lists_and_as_what_save_returns(repo: Repo) -> None:
+    saved = repo.save([1], "a")
+    assert as_version(saved).load() == "a@v1"
+
+    @art.step
+    def joined(parts: list[list[int]]) -> Annotated[list[int], "joined"]:
+        return [number for part in parts for number in part]
+
+    made = joined([saved.version, repo.save([2], "b").version])
+    assert made.load() == [1, 2]
+    assert [each["key"] for each in made.inputs] == ["a", "b"]
+
+
+def test_a_step_that_fails_leaves_a_record_and_no_version(repo: Repo) -> None:
+    with pytest.raises(ValueError, match="no luck"), art.run("etl") as run:
+        failing()
+    past = repo.get_run(run.id)
+    assert (past.status, past.error) == ("failed", "ValueError: no luck")
+    assert past.steps["failing"].status == "failed"
+    with pytest.raises(NotFoundError):
+        repo.version("never")
+
+
+def test_a_step_that_reads_by_itself_is_done_again(repo: Repo) -> None:
+    repo.save(1, "raw")
+
+    @art.step
+    def reads() -> Annotated[int, "read"]:
+        calls.append("reads")
+        found: int = art.open().version("raw").load()
+        return found
+
+    reads()
+    repo.save(2, "raw")
+    assert reads().load() == 2
+
+
+def test_a_wrong_step_is_refused(repo: Repo) -> None:
+    @art.step
+    def twice() -> tuple[Annotated[int, "k"], Annotated[int, "k"]]:
+        return 1, 2
+
+    @art.step
+    def short() -> tuple[Annotated[int, "k"], Annotated[int, "l"]]:
+        return (1,)  # type: ignore[return-value]
+
+    with pytest.raises(UsageError, match="two outputs of the same name"):
+        twice()
+    with pytest.raises(UsageError, match="returns 1 values, expected a tuple of 2"):
+        short()
+    with pytest.raises(UsageError, match="expires 'soon'"):
+        art.step(expires="soon")
+
+
+def test_a_step_is_still_a_function(repo: Repo) -> None:
+    assert total.function([1, 2], factor=3) == (9, "of 2")
+    assert total.__name__ == "total"  # type: ignore[attr-defined]
+
+
+def test_forty_processes_make_one_version_of_each_step(repo: Repo, workplace: Path) -> None:
+    (workplace / "job.py").write_text(
+        textwrap.dedent(
+            """
+            import os, time
+            from typing import Annotated
+            import art
+
+            @art.step
+            def first() -> Annotated[float, "first"]:
+                return time.time()
+
+            @art.step
+            def second(value: float) -> tuple[Annotated[int, "pid"], Annotated[float, "doubled"]]:
+                return os.getpid(), value * 2
+
+            for made in second(first()):
+                print(made.id)
+            """
+        )
+    )
+    found = set()
+    for _ in range(5):  # eight at a time
+        begun = [
+            subprocess.Popen([sys.executable, "job.py"], stdout=subprocess.PIPE) for _ in range(8)
+        ]
+        for process in begun:
+            out, _ = process.communicate()
+            assert process.returncode == 0
+            found.add(out)
+    assert len(found) == 1
+    assert [len(repo.history(key)) for key in ("first", "pid", "doubled")] == [1, 1, 1]
+    assert len(repo.runs()) == 80
