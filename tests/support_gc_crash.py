@@ -249,6 +249,8 @@ class World:
         self.acknowledged: set[str] = set()
         self._patch = pytest.MonkeyPatch()
         self._patch.setattr(packer, "PACK_SIZE", 64 << 10)
+        for name in ("fsync", "sync"):  # processes die here, machines do not
+            self._patch.setattr(os, name, lambda *_: None)
         self._patch.setattr(art.remotes, "open_backend", self._open)
         self._patch.setattr(art.reliance, "clocks", lambda: (self._now(), self._now()))
         own_folder = self._own_folders()
