@@ -127,6 +127,14 @@ class Ledger:
         """Note that a push is to look at payloads again from a number on, or need not any more."""
         self._note("again", log.directory, 0 if start is None else start + 1)
 
+    def is_settled(self, uid: str) -> bool:
+        """Whether a keyless version is on both sides, and a push need not look at its payload again."""
+        return self.has_keyless(uid) and not self._number("again", f"anonymous/{uid}")
+
+    def note_unsettled(self, uid: str, *, is_so: bool = True) -> None:
+        """Note that a push is to look at the payload of a keyless version again, or need not any more."""
+        self._note("again", f"anonymous/{uid}", int(is_so))
+
     def unpurged(self) -> list[str]:
         """Return the names of manifests at the remote that are stubs here."""
         known = {**self._known.get("unpurged", {}), **self._news.get("unpurged", {})}

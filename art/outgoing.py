@@ -143,7 +143,7 @@ class Outgoing:
 
     def _add_keyless(self, work: Work) -> None:
         for uid in self._pair.local.catalog.anonymous_uids():
-            if not self._pair.ledger.has_keyless(uid):
+            if not self._pair.ledger.is_settled(uid):
                 try:
                     work.keyless.append(self._pair.local.catalog.anonymous(uid))
                     work.ready.add(uid)

@@ -217,21 +217,21 @@ class Pusher:
             return
         for log in work.versions:
             self._pair.ledger.note_again(log, None)
+        for manifest in work.keyless:
+            self._pair.ledger.note_unsettled(manifest.uid, is_so=False)
 
     def _note_begun(self, work: Work) -> None:
         """Let the next push look at payloads again where this one is killed before it does."""
-        if self._reliance.has_begun:
-            for log in work.versions:
-                self._pair.ledger.note_again(log, work.starts[log])
-            self._pair.ledger.save()
+        self._look_again(work)
+        self._pair.ledger.save()
 
     def _look_again(self, work: Work) -> None:
-        """Let the next push look whether the payloads are there."""
+        """Let the next push look whether the payloads are there, also of what a fetch takes in before."""
         if self._reliance.has_begun:
             for log in work.versions:
                 self._pair.ledger.note_again(log, work.starts[log])
             for manifest in work.keyless:
-                self._pair.ledger.forget_keyless(manifest.uid)
+                self._pair.ledger.note_unsettled(manifest.uid)
 
     def _give_up(self, work: Work, tree: str, error: ArtError) -> None:
         """Take out the versions with a payload, and all that build on them."""

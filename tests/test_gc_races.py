@@ -1,7 +1,7 @@
-"""Somebody pushes while somebody else collects the same remote, each held up at any request of his.
+"""What is at a remote stays whole while somebody pushes and somebody else collects it, whoever is held up.
 
-Both are threads of this process. They take turns as a schedule says, and then go on at will; between two
-runs of gc the remote's clock jumps by days. `ART_TEST_FULL=1` runs 200 races, not 30.
+`ART_TEST_FULL=1` runs 200 races, not 15. Races at a remote behind a server are in
+`remote/test_gc_there.py`.
 """
 
 from __future__ import annotations
@@ -12,114 +12,33 @@ import shutil
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from art.backend import Backend
+from art.errors import UnavailableError
+from art.model import Chunking
+from art.objects import ObjectStore, layout_directory
 from art.remote import open_backend
-from tests.support_gc_crash import IS_FULL, Snapshot, World, make_snapshot
+from art.repo import Repo
+from tests.support_faults import NEVER, Death, Fault
+from tests.support_gc_crash import IS_FULL, Snapshot, World, make_snapshot, surviving
+from tests.support_gc_races import check, race, run_race
+from tests.support_state import random_bytes
 
-_RACES = 200 if IS_FULL else 30
-_STRIDE = 1 if IS_FULL else 7  # of the races there are
-_PUSH, _GC = 40, 150  # requests of each, about
-_GOLDEN = 0.618034
-_MORE = 10**6
+_RACES = 200 if IS_FULL else 15
+_STRIDE = 1 if IS_FULL else 13  # of the races there are
 _COUNTER = itertools.count()
 
 
-@dataclass(frozen=True)
-class Race:
-    """Who pushes, on how many days gc runs, and who does how many requests before the other one."""
-
-    pusher: str
-    days: tuple[float, ...]
-    schedule: tuple[tuple[str, int], ...]
+def in_memory(_: Path) -> Backend:
+    return open_backend(f"memory://race-{next(_COUNTER)}")
 
 
-def race(number: int) -> Race:
-    """Return one race: the places where both are held up are spread over all their requests."""
-    pusher = "c" if number % 5 == 4 else "b"
-    days = ((0.0, 2.0, 2.0), (0.0, 2.0), (2.0, 0.0, 2.0), (0.5,))[number // 3 % 4]
-    push = 1 + int(number * _GOLDEN * _PUSH) % _PUSH
-    gc = 1 + int(number * _GOLDEN**2 * _GC * len(days)) % (_GC * len(days))
-    schedules = (
-        ((pusher, push), ("keeper", _MORE)),
-        (("keeper", gc), (pusher, push), ("keeper", _MORE)),
-        ((pusher, push), ("keeper", gc), (pusher, _MORE)),
-        (("keeper", gc), (pusher, 3), ("keeper", 7), (pusher, push), ("keeper", _MORE)),
-    )
-    return Race(pusher, days, schedules[number % len(schedules)])
-
-
-class Turns:
-    """Lets threads go on as a schedule says. Whoever has ended is passed over."""
-
-    def __init__(self, schedule: tuple[tuple[str, int], ...]) -> None:
-        self._left = list(schedule)
-        self._ended: set[str] = set()
-        self._changed = threading.Condition()
-
-    def of(self, who: str) -> Callable[..., None]:
-        """Return what a client calls before and after each request."""
-
-        def turn(what: str, name: str, *, is_after: bool) -> None:
-            if not is_after:
-                with self._changed:
-                    self._changed.wait_for(lambda: self._current() in (None, who))
-                    self._spend()
-
-        return turn
-
-    def run(self, who: str, work: Callable[[], None]) -> None:
-        """Do the work of one of them."""
-        try:
-            work()
-        finally:
-            with self._changed:
-                self._ended.add(who)
-                self._changed.notify_all()
-
-    def _current(self) -> str | None:
-        while self._left and (self._left[0][1] <= 0 or self._left[0][0] in self._ended):
-            del self._left[0]
-        return self._left[0][0] if self._left else None
-
-    def _spend(self) -> None:
-        if self._left:
-            who, count = self._left[0]
-            self._left[0] = (who, count - 1)
-            if count <= 1:
-                self._changed.notify_all()
-
-
-def run_race(race: Race, snapshot: Snapshot, root: Path, remote: Backend) -> None:
-    """Let both run at once, and check that nothing is lost, then and later."""
-    root.mkdir()
-    turns = Turns(race.schedule)
-    with contextlib.closing(World(root, remote)) as world, ThreadPoolExecutor(2) as threads:
-        world.load(snapshot)
-        if race.pusher == "c":
-            world.repos["c"].restore("gone@v1")
-        before = world.check()
-        works = {race.pusher: lambda: world.push(race.pusher)}
-        works["keeper"] = lambda: world.collect(*race.days)
-        for who in works:
-            world.client(who).turn = turns.of(who)
-        for future in [threads.submit(turns.run, *work) for work in works.items()]:
-            future.result()
-        check(world, before)
-        world.collect(2.0, 2.0, 2.0)
-        check(world, before)
-        world.check_whole(where=str(race))
-    shutil.rmtree(root)
-
-
-def check(world: World, before: set[str]) -> None:
-    """Check that all that was live, and all that was acknowledged, is there to the last byte."""
-    lost = (before | world.acknowledged) - world.check()
-    assert lost == set()
+def in_folder(root: Path) -> Backend:
+    (root / "remote").mkdir()
+    return open_backend(str(root / "remote"))
 
 
 @pytest.fixture(scope="module")
@@ -194,3 +113,122 @@ def push_with_gc_at(
         check(world, before)
     shutil.rmtree(root)
     return requests
+
+
+@pytest.mark.parametrize("connect", [in_memory, in_folder])
+def test_a_version_that_comes_while_gc_is_about_to_delete_keeps_its_packs(
+    connect: Callable[[Path], Backend], snapshot: Snapshot, tmp_path: Path
+) -> None:
+    """Who publishes it was held up since before they were marked, and dies right after it. Gc has its
+    plan by then, in which they go: it must look again."""
+    remote = connect(tmp_path)
+    with contextlib.closing(World(tmp_path, remote)) as world, ThreadPoolExecutor(1) as threads:
+        world.load(snapshot)
+        before = world.check()
+        fault = Fault(NEVER, "death")
+        b = world.open("b", fault)
+        fresh, tree = known_to(b, "fresh")
+        is_held, may_go = threading.Event(), threading.Event()
+
+        def hold() -> None:
+            is_held.set()
+            may_go.wait()
+
+        world.client("b").turn = around("manifests/", hold, lambda: die(fault))
+        pushing = threads.submit(surviving, lambda: b.push("fresh"))
+        pushing.add_done_callback(lambda _: is_held.set())
+        try:
+            is_held.wait()
+            world.collect(0.0)
+            assert packs_of(world, tree) <= world.marks()
+            go_on = around("gc/marks/", lambda: may_go.set() or pushing.result())
+            world.client("keeper").turn = go_on
+            world.collect(2.0)
+        finally:
+            may_go.set()
+        check(world, before | {fresh})
+        push_again(world, before | {fresh})
+
+
+@pytest.mark.parametrize("is_keyless", [False, True])
+@pytest.mark.parametrize("dies", [False, True])
+def test_what_gc_took_from_a_push_that_was_cut_off_comes_with_the_next_one(
+    *, is_keyless: bool, dies: bool, snapshot: Snapshot, tmp_path: Path
+) -> None:
+    """It published a version that relies on what gc had deleted days after it looked, and came to no
+    second look. What is there is fetched before the next one, so that no version seems to be new."""
+    with contextlib.closing(World(tmp_path, in_memory(tmp_path))) as world:
+        world.load(snapshot)
+        files = {"x": random_bytes(7000, 700)}
+        world.make("a", "lone", files)
+        world.repos["a"].push()
+        world.repos["b"].pull("lone")
+        world.repos["a"].delete("lone@v1")
+        world.repos["a"].push()
+        world.time.days += 2.0
+        before = world.check()
+        fault = Fault(NEVER, "death")
+        b = world.open("b", fault)
+        _, tree = known_to(b, "lone@v1")
+        id = world.make("b", None if is_keyless else "taken", files)
+        client = world.client("b")
+
+        def cut_off() -> None:
+            if dies:
+                die(fault)
+            client.turn = around("gc/marks", refuse)
+
+        name = "anonymous/" if is_keyless else "manifests/taken/"
+        client.turn = around(name, lambda: world.collect(0.0, 2.0), cut_off)
+        with contextlib.suppress(UnavailableError):
+            surviving(lambda: b.push(*([] if is_keyless else ["taken"])))
+        assert world.inner.names(layout_directory(tree)) == []
+        world.open("b").fetch()
+        push_again(world, before | {id})
+
+
+def known_to(repo: Repo, ref: str) -> tuple[str, str]:
+    """Return the id and the payload of a version, of which gc is to mark the packs at the remote."""
+    version = repo.version(ref)
+    assert version.payload
+    return version.id, str(version.payload.tree)
+
+
+def around(
+    prefix: str, before: Callable[[], object], after: Callable[[], object] = lambda: None
+) -> Callable[..., None]:
+    """Return a turn that does something once before something of that name is created or listed, and
+    something else right after it."""
+    steps = iter([before, after])
+
+    def turn(what: str, name: str, *, is_after: bool) -> None:
+        if what in ("create", "publish", "names") and name.startswith(prefix):
+            next(steps, lambda: None)()
+
+    return turn
+
+
+def die(fault: Fault) -> None:
+    """Let nothing that follows have any effect."""
+    fault.at = 0
+    raise Death
+
+
+def refuse() -> None:
+    raise UnavailableError("the remote does not answer")
+
+
+def packs_of(world: World, tree: str) -> set[str]:
+    """Return the packs that a payload needs, as its only layout at the remote says."""
+    (found,) = ObjectStore(world.inner, Chunking()).readings(tree)
+    return found.packs()
+
+
+def push_again(world: World, expected: set[str]) -> None:
+    """Push what is left, by a new process, and check that all is whole, then and after gc."""
+    world.open("b")
+    world.push("b")
+    check(world, expected)
+    world.collect(2.0, 2.0, 2.0)
+    check(world, expected)
+    world.check_whole("b", where="in the end")
