@@ -32,12 +32,13 @@ def fingerprint(what: Mapping[str, Any]) -> str:
 class Reuse:
     """Whether and when what was given earlier is given again: unless `is_used` is False, if it is at most
     `expires` seconds old, and nothing in the files and folders `depends` nor in the environment variables
-    `variables` is different."""
+    `variables` is different. Where it `is_shared`, it is looked for at the authority, and published there."""
 
     is_used: bool = True
     expires: float | None = None
     depends: Sequence[str] = ()
     variables: Sequence[str] = ()
+    is_shared: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,6 +94,10 @@ class Results:
             return Entry(number, _parsed(self._backend.read(name, 0, documents.READ_LIMIT), name))
         except CorruptError:
             return Entry(number, {"outputs": {}, "manifests": {}, "purged": True})
+
+    def is_in(self, backend: Backend) -> bool:
+        """Whether the log lies there."""
+        return self._backend is backend
 
     def append(
         self,

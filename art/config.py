@@ -70,6 +70,11 @@ SETTINGS = {
         Setting("jobs", _count, "how many threads read and write files"),
         Setting("require_signature", _flag, "whether only what is signed can be taken out"),
         Setting("revoked_signers", _text, "file of keys whose signatures do not count any more"),
+        Setting(
+            "shared_cache",
+            _flag,
+            "whether what steps gave is looked for, and put, at the authority",
+        ),
         Setting("signers", _text, "file of those whose signatures count, as ssh-keygen has it"),
         Setting("signing_key", _text, "SSH key to sign with, else ~/.ssh/id_ed25519.pub"),
     )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from art.backend import LocalBackend
+from art.backend import Backend, LocalBackend
 from art.catalog import VERSIONS, Log
 from art.database import Database
 from art.errors import ArtError, ConflictError, CorruptError
@@ -17,8 +17,10 @@ from art.index import Index, Record
 from art.merge import Ledger, renumbered
 from art.objects import layout_directory
 from art.outgoing import Authority
+from art.place import GC_LOCK
 from art.pull import Depth, Puller, Supply
 from art.push import Pusher
+from art.reliance import Reliance
 from art.remotes import Remotes, RemoteSetting, is_place, mirrored, note_mirror
 from art.reporter import Reporter
 from art.store import Store
@@ -45,6 +47,36 @@ class Copied:
     store: Store
     pair: Pairing
     problem: CorruptError | ConflictError | None
+
+
+@dataclass(frozen=True)
+class Shared:
+    """A remote where several repositories find what steps gave, and what one puts there before it says so."""
+
+    pair: Pairing
+
+    @property
+    def backend(self) -> Backend:
+        """Where its names are."""
+        return self.pair.remote.backend
+
+    def has(self, tree: str) -> bool:
+        """Whether it has a payload."""
+        return bool(self.backend.names(layout_directory(tree)))
+
+    def ship(self, trees: Iterable[str]) -> None:
+        """Bring payloads there, durably, before the versions that have them. Raise what keeps one here."""
+        reliance = Reliance(self.pair, payload=True)
+        held = self.pair.backend.together(GC_LOCK)
+        try:
+            for tree in trees:
+                if shipment := reliance.needed(tree, []):
+                    reliance.ship(shipment)
+            for error in reliance.secure().values():
+                raise error
+        finally:
+            held.release()
+            self.pair.reporter.finish()
 
 
 class Exchange:
@@ -134,6 +166,12 @@ class Exchange:
     def supply(self) -> Supply:
         """Return what gives payloads that are not here, from all remotes, the authority first."""
         return Supply(self._pairs, self._hints())
+
+    @contextlib.contextmanager
+    def shared(self, remote: str | None = None) -> Iterator[Shared]:
+        """Give a remote, by default the authority, to look at and claim results of steps."""
+        with self._pair(remote) as pair:
+            yield Shared(pair)
 
     def is_published(self, record: Record) -> bool:
         """Whether a remote is known to have a version."""

@@ -62,6 +62,10 @@ def command(
         str | None,
         option("--expires", metavar="SPAN", help="Age at which outputs are made again: 12h, 7d"),
     ] = None,
+    push: Annotated[
+        bool,
+        option("--push", help="Outputs are looked for at the authority first, and published there"),
+    ] = False,
     no_cache: Annotated[
         bool, option("--no-cache", help="The command is run also where nothing has changed")
     ] = False,
@@ -77,7 +81,8 @@ def command(
 
     Where the command, the files that its words name, parameters, inputs, and what --depends and --env
     name are as they were before, the earlier outputs are put in place, and nothing is run. A command
-    without --out is always run.
+    without --out is always run. With --push, or the setting shared_cache, all who push to a remote give
+    each other their results.
 
     \b
     Examples:
@@ -93,7 +98,7 @@ def command(
         "inputs": parse_pairs(input, "--in"),
         "outputs": parse_pairs(out, "--out"),
         "params": parse_metadata(param, "--param"),
-        "reuse": Reuse(not no_cache, _seconds(expires), depends or (), env or ()),
+        "reuse": Reuse(not no_cache, _seconds(expires), depends or (), env or (), push),
     }
     try:
         ran = repo.run_command(words, **about)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from art import caching, runs
 from art.caching import Results, Reuse
 from art.document import encode
-from art.errors import CorruptError, NotFoundError, UsageError
+from art.errors import CorruptError, NotFoundError, UnavailableError, UsageError
 from art.model import check_metadata, is_uid
 from art.ref import Ref
 from art.repo.sharing import Sharing
@@ -252,7 +252,11 @@ class Running(Sharing):
         """Return what the job gave before."""
         if job.fingerprint is None:
             return _Earlier(0)
-        entry = Results(self._backend, job.fingerprint).newest()
+        if is_shared := self._is_shared(job):
+            with self._exchange.shared() as there:
+                entry = Results(there.backend, job.fingerprint).newest()
+        else:
+            entry = Results(self._backend, job.fingerprint).newest()
         if entry is None:
             return _Earlier(0)
         expires = job.reuse.expires
@@ -260,7 +264,37 @@ class Running(Sharing):
         if entry.is_gone or is_late:
             return _Earlier(entry.number)
         with runs.apart():
-            return self._outputs(entry)
+            if not is_shared:
+                return self._outputs(entry)
+            found = self._learned(entry)
+            self._publish_made(found.outputs or {})
+            return found
+
+    def _is_shared(self, job: Job) -> bool:
+        """Whether results are looked for and published at the authority. Raise what tells that there is
+        none, where that was asked for."""
+        if job.reuse.is_shared:
+            self.remotes.get()
+            return True
+        return bool(self.config.get("shared_cache").value and self.remotes.all())
+
+    def _learned(self, entry: caching.Entry, *, is_held: bool = False) -> _Earlier:
+        """The same as `_outputs` of an entry at the authority."""
+        for key in sorted({str(output["key"]) for output in entry.outputs.values()}):
+            with suppress(NotFoundError):  # who claimed it has not published it yet
+                self.fetch(key)
+        return self._outputs(entry, is_held=is_held)
+
+    def _publish_made(self, outputs: Mapping[str, Version]) -> None:
+        """Publish at the authority what is not there yet."""
+        keys = {
+            str(version.key)
+            for version in outputs.values()
+            if not self._exchange.is_published(version.record)
+        }
+        if keys:
+            for left in self.push(*sorted(keys)).left:
+                self._warn(f"{left.ref} is not published: {left.reason}")
 
     def _outputs(self, entry: caching.Entry, *, is_held: bool = False) -> _Earlier:
         """Return the outputs that an entry names, where all are there, not deleted, and whole."""
@@ -300,10 +334,18 @@ class Running(Sharing):
             with self._backend.alone(_CLAIMS):
                 return self._output(entry, name, is_held=True)
         tree = (document.get("payload") or {}).get("tree")
-        if tree and self._store.objects.stored(tree) is None:
+        if tree and self._store.objects.stored(tree) is None and not self._is_there(tree):
             return None
         self._publisher().complete(noted["key"], document)
         return self._noted(noted)
+
+    def _is_there(self, tree: str) -> bool:
+        """Whether the authority has a payload; not, where it cannot be asked."""
+        if not self.remotes.all():
+            return False
+        with suppress(UnavailableError), self._exchange.shared() as there:
+            return there.has(tree)
+        return False
 
     def _check_whole(self, version: Version) -> None:
         """Read all of a version's payload. Raise CorruptError or NotFoundError."""
@@ -333,26 +375,69 @@ class Running(Sharing):
         why = _undeclared(run, read - _ids(map(_naming, job.inputs)) - made, made)
         if job.fingerprint is None or why:
             created = {name: self._made(publisher, each) for name, each in prepared.items()}
-            return self._ran(run, prepared, created, uncached=why if job.fingerprint else None)
+            ran = self._ran(run, prepared, created, uncached=why if job.fingerprint else None)
+            if self._is_shared(job):
+                self._publish_made(ran.outputs)
+            return ran
+        if self._is_shared(job):
+            return self._settle_there(run, job.fingerprint, publisher, prepared, earlier.number)
         with self._backend.alone(_CLAIMS):
-            if winner := self._claim(run, job.fingerprint, prepared, earlier.number):
+            results = Results(self._backend, job.fingerprint)
+            if winner := self._claim(run, results, prepared, earlier.number, self._outputs):
                 return Ran(run.id, winner.outputs or {}, cached=winner.run)
             created = {name: self._made(publisher, each) for name, each in prepared.items()}
         return self._ran(run, prepared, created)
 
+    def _settle_there(
+        self,
+        run: Run,
+        digest: str,
+        publisher: Publisher,
+        prepared: Mapping[str, Prepared],
+        number: int,
+    ) -> Ran:
+        """The same where results are claimed at the authority: payloads come there first. Where it cannot
+        be reached the work is not lost: the versions are made here."""
+        trees = [(each.document.get("payload") or {}).get("tree") for each in prepared.values()]
+        winner: _Earlier | None = None
+        problem: str | None = None
+        with self._backend.alone(_CLAIMS):
+            try:
+                with self._exchange.shared() as there:
+                    there.ship(tree for tree in trees if tree)
+                    results = Results(there.backend, digest)
+                    winner = self._claim(run, results, prepared, number, self._learned)
+            except UnavailableError as error:
+                problem = error.message
+            if not winner:
+                created = {name: self._made(publisher, each) for name, each in prepared.items()}
+        if winner:
+            ran = Ran(run.id, winner.outputs or {}, cached=winner.run)
+        else:
+            ran = self._ran(run, prepared, created, uncached=problem)
+        if not problem:
+            self._publish_made(ran.outputs)
+        return ran
+
     def _claim(
-        self, run: Run, digest: str, prepared: Mapping[str, Prepared], number: int
+        self,
+        run: Run,
+        results: Results,
+        prepared: Mapping[str, Prepared],
+        number: int,
+        look: Callable[..., _Earlier],
     ) -> _Earlier | None:
         """Write down what is about to be made. Return what another gave meanwhile, if that is whole."""
-        results = Results(self._backend, digest)
         outputs = {name: {"key": each.key, "id": each.id} for name, each in prepared.items()}
-        manifests = {name: each.document for name, each in prepared.items() if not each.same}
+        is_here = results.is_in(self._backend)
+        known = {name for name, each in prepared.items() if each.same and is_here}
+        manifests = {name: each.document for name, each in prepared.items() if name not in known}
         while True:
             newest = results.newest()
             if newest and newest.number > number:
                 number = newest.number
                 with runs.apart():
-                    found = self._outputs(newest, is_held=True)
+                    found = look(newest, is_held=True)
                 if found.outputs is not None and set(found.outputs) == set(prepared):
                     return found
             if results.append(number, run.id, self._author(), outputs, manifests):

@@ -158,6 +158,8 @@ class Sharing(Changing):
         done = []
         if remote is not None:
             done.append(self._keeping.purge_remote(record, remote, message, grace, force=force))
+            with self._exchange.shared(remote) as there:
+                forget(there.backend, {record.id})
         done.append(self._keeping.purge(record, message, grace, force=force))
         forget(self._backend, {record.id})
         for purged, where in zip(done[::-1], ("", f" --remote {remote}"), strict=False):

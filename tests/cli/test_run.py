@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -12,8 +13,12 @@ from typing import Any
 
 import pytest
 
+import art
 from art import document
+from art.errors import UnavailableError
+from art.exchange import Shared
 from art.repo import Repo
+from art.repo.running import Running
 from tests.conftest import Runner
 
 SCRIPT = """
@@ -282,3 +287,85 @@ def test_who_is_killed_after_settling_leaves_it_to_the_next(
     assert worked(raw) == 1
     assert Repo(repo.root).version("double@v1").id == id
     assert os.listdir(repo.root / ".art" / "manifests" / "double") == ["v00000001.yaml"]
+
+
+@pytest.fixture
+def two(repo: Repo, raw: Path, tmp_path: Path) -> tuple[Repo, Repo]:
+    """Return two repositories with one remote; both have the input."""
+    repo.remotes.add("origin", str(tmp_path / "shared"))
+    repo.push()
+    art.clone(str(tmp_path / "shared"), tmp_path / "other")
+    shutil.copy(raw / "double.py", tmp_path / "other" / "double.py")
+    return repo, Repo(tmp_path / "other")
+
+
+def test_two_workers_at_one_remote_use_each_others_results(
+    two: tuple[Repo, Repo], raw: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = two
+    run("run", "--push", *WORDS)
+    monkeypatch.chdir(other.root)
+    done = run("run", "--push", *WORDS)
+    assert "cached" in done.err
+    assert worked(other.root) == 0
+    assert (other.root / "out.txt").read_text() == "1212"
+    assert other.version("double").id == one.version("double").id
+    other.delete("double@v1", force=True)
+    other.push()
+    monkeypatch.chdir(raw)
+    run("run", "--push", *WORDS)
+    assert worked(raw) == 2
+    assert one.version("double").ref == "double@v2"
+
+
+def test_a_result_that_was_claimed_and_never_published_is_made_by_the_next(
+    two: tuple[Repo, Repo], raw: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one, other = two
+    monkeypatch.setattr(Running, "_publish_made", lambda *_: None)  # as if it were killed there
+    run("run", "--push", *WORDS)
+    monkeypatch.undo()
+    monkeypatch.chdir(other.root)
+    run("run", "--push", *WORDS)
+    assert worked(other.root) == 0
+    id = other.version("double@v1").id
+    one.fetch()
+    one.push()
+    assert [each.id for each in one.history("double")] == [id]
+    other.fetch()
+    assert [each.id for each in other.history("double")] == [id]
+
+
+def test_many_workers_at_one_remote_make_a_version_once(
+    two: tuple[Repo, Repo], raw: Path, tmp_path: Path
+) -> None:
+    code = "import os; open('out', 'w').write(str(os.getpid()))"
+    words = ["run", "--push", "--out", "k=out", "--", sys.executable, "-c", code]
+    places = [repo.root for repo in two]
+    for turn in range(2):
+        places.append(art.clone(str(tmp_path / "shared"), tmp_path / f"more{turn}").root)
+    begun = [
+        subprocess.Popen([sys.executable, "-m", "art", *words], cwd=place, stderr=subprocess.PIPE)
+        for place in places * 3
+    ]
+    for process in begun:
+        _, err = process.communicate()
+        assert process.returncode == 0, err
+    ids = set()
+    for place in places:
+        with Repo(place) as repo:
+            repo.fetch()
+            ids |= {version.id for version in repo.history("k")}
+    assert len(ids) == 1
+
+
+def test_a_remote_that_cannot_be_reached_does_not_cost_the_work(
+    two: tuple[Repo, Repo], raw: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(*_: object) -> None:
+        raise UnavailableError("the remote does not answer")
+
+    monkeypatch.setattr(Shared, "ship", away)
+    done = run("run", "--push", *WORDS)
+    assert "does not answer" in done.err
+    assert two[0].version("double").text() == "1212"
