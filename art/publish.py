@@ -51,7 +51,7 @@ class About(TypedDict, total=False):
     metadata: Mapping[str, Any] | None
     labels: Iterable[str]
     partitions: Mapping[str, str] | None
-    inputs: Iterable[str]
+    inputs: Iterable[str | Mapping[str, Any]]
     tags: Iterable[str]
     message: str | None
     always: bool
@@ -421,13 +421,32 @@ class Publisher:
             fields["inputs"] = _united(draft.fields["inputs"], run.inputs)
         return {name: value for name, value in fields.items() if value not in (None, [], {}, "")}
 
-    def _input(self, text: str) -> Document:
-        record = self._resolver.record(Ref.parse(text))
+    def _input(self, given: str | Mapping[str, Any]) -> Document:
+        if isinstance(given, Mapping):
+            return _distant(given)
+        record = self._resolver.record(Ref.parse(given))
         return {
             name: v
             for name, v in (("key", record.key), ("id", record.id), ("number", record.number))
             if v
         }
+
+
+def _distant(given: Mapping[str, Any]) -> Document:
+    """Return what a manifest says of an input that is in another repository. Raise UsageError."""
+    from art.remotes import normal_url
+
+    key, id, number = (given.get(name) for name in ("key", "id", "number"))
+    url = given.get("url")
+    is_id = isinstance(id, str) and re.fullmatch("b3:[0-9a-f]{64}", id)
+    is_number = number is None or (type(number) is int and number > 0)
+    if not (is_id and is_number and isinstance(url, str) and isinstance(key, (str, type(None)))):
+        raise UsageError(
+            f"input {dict(given)!r} is not possible: expected key, id, number and url of a version "
+            "in another repository"
+        )
+    fields = (("key", key and check_key(key)), ("id", id), ("number", number))
+    return {name: value for name, value in fields if value} | {"url": normal_url(url)}
 
 
 def note_made(publication: Publication) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from art.cli.common import complete_ref, option
+from art.cli.common import Output, complete_ref, open_place, open_repo, option, parse_ref
 
 Texts = list[str] | None
 
@@ -21,9 +21,27 @@ Input = Annotated[
     option(
         "-i",
         "--input",
-        metavar="REF",
-        help="Version it was made from",
+        metavar="[URL#]REF",
+        help="Version it was made from, here or, as s3://bucket/repo#KEY@v3, in another repository",
         autocompletion=complete_ref,
     ),
 ]
 Type = Annotated[str | None, option("--type", metavar="WORD", help="Type, else found out")]
+
+
+def find_inputs(output: Output, words: list[str] | None) -> list[str | dict[str, object]]:
+    """Return the inputs, with what manifests say of those in other repositories, which are looked up."""
+    return [_distant(output, word) or word for word in words or ()]
+
+
+def _distant(output: Output, word: str) -> dict[str, object] | None:
+    """Return key, id, number and URL of `PLACE#REF`, None for a version that is here."""
+    place, mark, text = word.rpartition("#")
+    if not mark or "?" in place:
+        return None
+    from art.remotes import is_place
+
+    url = place if is_place(place) else open_repo(output).remotes.get(place).url
+    ref = parse_ref(text, None)
+    version = open_place(output, place, None, ref.key or None).version(ref)
+    return {"key": version.key, "id": version.id, "number": version.number, "url": url}

@@ -8,7 +8,18 @@ from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from art.cli.about import Description, Input, Label, Meta, Partition, Tag, Texts, Title, Type
+from art.cli.about import (
+    Description,
+    Input,
+    Label,
+    Meta,
+    Partition,
+    Tag,
+    Texts,
+    Title,
+    Type,
+    find_inputs,
+)
 from art.cli.common import (
     ErrorOnNoop,
     Jobs,
@@ -191,7 +202,12 @@ def command(
         "type": type,
         "always": always,
     }
-    about |= {"labels": label, "tags": tag, "inputs": input, "metadata": parse_metadata(meta)}
+    about |= {
+        "labels": label,
+        "tags": tag,
+        "inputs": find_inputs(output, input),
+        "metadata": parse_metadata(meta),
+    }
     about |= {"partitions": parse_pairs(partition, "-p"), **_extras(extras, kind)}
     if sign:  # a move that is signed is a move of its own
         about["tags"] = None

@@ -20,7 +20,10 @@ from art.errors import CorruptError, NewerFormatError, NotFoundError
 from art.render.plain import escape
 
 if TYPE_CHECKING:
+    from art.repo import Repo
     from art.version import Version
+
+_USERS = 5  # versions made from it that are named
 
 
 @shared
@@ -68,7 +71,8 @@ def command(
     if damage is not None:
         output.say(f"{version.ref} is damaged, and could not be healed: {damage}")
     if output.is_json:
-        output.show("", {**_document(output, version), "damage": damage})
+        users = _users(repo, version)
+        output.show("", {**_document(output, version), "used_by": users, "damage": damage})
     elif raw:
         from art.document import dump_plain
         from art.render.plain import escape_lines
@@ -82,6 +86,15 @@ def command(
         if fetch:
             version.bring()
         render_version(version, sys.stdout, rows=rows, first_row=first_row, entries=entries)
+        if users := _users(repo, version):
+            more = f" and {len(users) - _USERS} more: art usage {ref}" if users[_USERS:] else ""
+            print(escape(f"used by  {', '.join(users[:_USERS])}{more}"))
+
+
+def _users(repo: "Repo", version: "Version") -> list[str]:
+    """Return the live versions that were made from one directly, the newest first."""
+    found = (each.record for each in repo.usage(version.id))
+    return [record.ref for record in found if record.is_live]
 
 
 def _show_statistics(version: "Version") -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from art.cli.about import Description, Input, Label, Meta, Partition, Tag, Title, Type
+from art.cli.about import Description, Input, Label, Meta, Partition, Tag, Title, Type, find_inputs
 from art.cli.common import (
     EndedError,
     NoHooks,
@@ -83,7 +83,12 @@ def command(
     if key is None:
         raise UsageError("a key is missing", hint=f"art watch {path} KEY")
     about: dict[str, Any] = {"title": title, "description": description, "type": type}
-    about |= {"labels": label, "tags": tag, "inputs": input, "metadata": parse_metadata(meta)}
+    about |= {
+        "labels": label,
+        "tags": tag,
+        "inputs": find_inputs(output, input),
+        "metadata": parse_metadata(meta),
+    }
     about["partitions"] = parse_pairs(partition, "-p")
     about = {word: given for word, given in about.items() if given}
     repo = open_repo(output)

@@ -77,7 +77,8 @@ def _payload_text(payload: Mapping[str, Any]) -> str:
 
 def _input_text(item: Any) -> str:
     key, number, version_id = (item.get(name) for name in ("key", "number", "id"))
-    return f"{key}@v{number}  {version_id}" if key and number else str(version_id)
+    text = f"{key}@v{number}  {version_id}" if key and number else str(version_id)
+    return f"{text}\nin {item['url']}" if item.get("url") else text
 
 
 # --- runs -----------------------------------------------------------------------------------------

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
+import art
+from art.errors import UsageError
 from art.repo import Repo
 from tests.conftest import Runner
 
@@ -100,3 +104,89 @@ def test_what_was_deleted_still_has_its_lineage(made: Repo, run: Runner) -> None
 
     assert "clean@v1" in run("lineage", "model@v1").out
     assert "deleted" in run("usage", "clean").out
+
+
+def test_inspect_shows_who_uses_a_version(made: Repo, run: Runner) -> None:
+    for number in range(6):
+        made.value(f"more{number}", 1, inputs=["clean"])
+
+    assert run("inspect", "raw").out.splitlines()[-1] == "used by  clean@v1"
+    assert run("inspect", "clean").out.endswith("more1@v1 and 2 more: art usage clean\n")
+    assert "used by" not in run("inspect", "model").out
+    assert run("inspect", "raw", "--json").json["used_by"] == ["clean@v1"]
+
+
+# --- versions in other repositories ---------------------------------------------------------------
+
+
+@pytest.fixture
+def away(tmp_path: Path) -> Iterator[Repo]:
+    """Return another repository, with two versions of raw."""
+    with art.init(tmp_path / "away") as other:
+        other.value("raw", 1, tags=["prod"])
+        other.value("raw", 2)
+        yield other
+
+
+def test_an_input_may_be_in_another_repository(
+    repo: Repo, away: Repo, run: Runner, tmp_path: Path
+) -> None:
+    run("create", "made", "--value", "7", "--input", f"{away.root}#raw@prod")
+
+    assert repo.version("made").document["inputs"] == [
+        {"key": "raw", "id": away.version("raw@v1").id, "number": 1, "url": str(away.root)}
+    ]
+    line = run("lineage", "made").out.splitlines()[-1]
+    assert line.startswith("└─ raw@v1  b3:")
+    assert line.endswith(f"in another repository  {away.root}")
+    assert str(away.root) in "".join(run("inspect", "made").out.split())
+
+
+def test_the_name_of_a_remote_may_stand_for_its_url(repo: Repo, away: Repo, run: Runner) -> None:
+    repo.remotes.add("origin", str(away.root / ".art"), probe=False)
+    run("create", "made", "--value", "7", "--input", "origin#raw")
+
+    (given,) = repo.version("made").document["inputs"]
+    assert (given["number"], given["url"]) == (2, str(away.root / ".art"))
+
+
+def test_what_is_not_in_the_other_repository_is_refused(
+    repo: Repo, away: Repo, run: Runner
+) -> None:
+    run("create", "made", "--value", "7", "--input", f"{away.root}#nope", code=4)
+    run("create", "made", "--value", "7", "--input", "nowhere#raw", code=4)
+    run("create", "made", "--value", "7", "--input", "./nowhere#raw", code=10)
+
+    assert repo.listing() == []
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"key": "raw", "id": "b3:1234", "number": 1, "url": "s3://x/y"},
+        {"key": "../raw", "id": "b3:" + "1" * 64, "number": 1, "url": "s3://x/y"},
+        {"key": "raw", "id": "b3:" + "1" * 64, "number": 0, "url": "s3://x/y"},
+        {"key": "raw", "id": "b3:" + "1" * 64, "number": 1},
+        {"key": "raw", "id": "b3:" + "1" * 64, "number": 1, "url": "s3://key:secret@x/y"},
+    ],
+)
+def test_what_names_no_version_elsewhere_is_refused(repo: Repo, given: dict[str, object]) -> None:
+    with pytest.raises(UsageError) as caught:
+        repo.value("made", 1, inputs=[given])
+
+    assert "secret" not in caught.value.message
+
+
+def test_a_version_elsewhere_that_comes_here_is_found(repo: Repo, away: Repo, run: Runner) -> None:
+    raw = away.version("raw@v1")
+    given = {"key": "raw", "id": raw.id, "number": 1, "url": "s3://bucket/away"}
+    repo.value("made", 1, inputs=[given])
+    assert repo.lineage("made").nodes[1].state == "elsewhere"
+    away.remotes.add("shared", str(repo.root.parent / "shared"))
+    away.push()
+    repo.remotes.add("shared", str(repo.root.parent / "shared"))
+
+    repo.fetch()
+
+    assert repo.lineage("made").nodes[1].state == "live"
+    assert [each.record.ref for each in repo.usage("raw@v1")] == ["made@v1"]
