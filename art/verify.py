@@ -8,7 +8,6 @@ from pathlib import Path
 
 from art.catalog import NOTES, SETTINGS, tag_log
 from art.config import Config
-from art.diff.trees import compare_trees
 from art.errors import DeniedError, NotFoundError, UsageError
 from art.index import Index, Record
 from art.memory import NoMemory
@@ -184,6 +183,8 @@ def _nodes(store: Store, reporter: Reporter, source: Source) -> list[Node]:
 
 
 def _checked(version: Version, target: str, nodes: Iterable[Node]) -> Checked:
+    from art.diff.trees import compare_trees  # not needed where only a signature is looked for
+
     diff = compare_trees(version.iter_files(), nodes)
     changed = [*diff.modified, *diff.mode_changed]
     return Checked(
