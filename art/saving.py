@@ -18,7 +18,7 @@ from art.materialize import Folder, Materializer, Stream, find, named
 from art.model import INLINE_LIMIT, Document
 from art.publish import Content, Publisher
 from art.staging import beside
-from art.worktree import find_sources
+from art.worktree import Source, find_sources
 
 _PIPE_SIZE = 1 << 20
 
@@ -35,7 +35,7 @@ class Written:
     def content(self, publisher: Publisher, key: str | None) -> Content:
         """Store it: as text in the manifest, as one file, or as a folder."""
         if self.single is None:
-            return self.describe(publisher.files(find_sources((self.folder,)), key))
+            return self.describe(publisher.files([Source(str(self.folder), "")], key))
         path = self.folder / self.single
         if self.inline and path.stat().st_size <= INLINE_LIMIT:
             return self.describe(publisher.text(path.read_text("utf-8"), self.single, "", {}))
@@ -178,12 +178,13 @@ def _piped(
     """Give what `write` writes in another thread, to be read to its end, and then what it returned.
     What it raised is raised by the latter."""
     reading, writing = os.pipe()
+    _ends.update((reading, writing))
     _widen(writing)
     outcome: list[Document | BaseException] = []
 
     def run() -> None:
         try:
-            with os.fdopen(writing, "wb", _PIPE_SIZE) as stream:
+            with _end(writing, "wb") as stream:
                 found: Document | BaseException = write(stream)
         except BaseException as error:  # noqa: BLE001 - raised again by who waits for the result
             found = error
@@ -199,10 +200,37 @@ def _piped(
         return outcome[0]
 
     try:
-        with os.fdopen(reading, "rb") as stream:
+        with _end(reading, "rb") as stream:
             yield stream, result
     finally:
         thread.join()  # without a reader it ends soon
+
+
+# The ends of pipes that are open. A process that is forked meanwhile lets go of them: as long as it held
+# them, neither end would see the other one go.
+_ends: set[int] = set()
+
+
+@contextlib.contextmanager
+def _end(pipe: int, mode: str) -> Iterator[Any]:
+    stream = os.fdopen(pipe, mode, _PIPE_SIZE if mode == "wb" else -1)
+    try:
+        yield stream
+        if not stream.closed:
+            stream.flush()  # while it is known: closing takes no time then
+    finally:
+        _ends.discard(pipe)
+        stream.close()
+
+
+def _let_go() -> None:
+    while _ends:
+        with contextlib.suppress(OSError):
+            os.close(_ends.pop())
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_let_go)
 
 
 def _widen(pipe: int) -> None:

@@ -7,7 +7,6 @@ are; while it is consumed, it gives contents to the `PayloadWriter`.
 from __future__ import annotations
 
 import errno
-import glob
 import json
 import os
 import re
@@ -16,13 +15,13 @@ import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from itertools import dropwhile
 from typing import Any, BinaryIO
 
 from blake3 import blake3
 
 from art.backend import explain
 from art.errors import ConflictError, NotFoundError, UsageError
+from art.globs import expand, refuse_own
 from art.ignore import Ignore
 from art.memory import FileMemory
 from art.reporter import Reporter
@@ -63,7 +62,7 @@ def find_sources(paths: tuple[str | os.PathLike[str], ...]) -> list[Source]:
     One folder becomes the root of the tree. Several are named from their deepest common folder on.
     Raise NotFoundError where a path or glob matches nothing.
     """
-    found = [match for path in paths for match in _expand(os.fspath(path))]
+    found = [match for path in paths for match in expand(os.fspath(path))]
     found = list(dict.fromkeys(os.path.abspath(path) for path in found))
     if len(found) == 1:
         path = found[0]
@@ -85,67 +84,6 @@ def find_overlap(sources: list[Source]) -> tuple[Source, Source] | None:
                 return taken[name], source
         taken[source.name] = source
     return None
-
-
-def _expand(path: str) -> list[str]:
-    if _is_there(path):
-        return [path]
-    if glob.has_magic(path):
-        try:
-            found = glob.glob(path, recursive=True)
-        except RecursionError:
-            raise UsageError(
-                f"glob {path!r} leads through too many folders in each other",
-                hint="name the folder",
-            ) from None
-        if matches := sorted(match for match in found if not _leads_through_link(match, path)):
-            return _outermost(matches) if "**" in path else matches
-        _refuse_unreadable(path)
-        raise NotFoundError(f"glob {path!r} matches nothing in {os.getcwd()}")
-    hint = None
-    if path.startswith("-"):
-        hint = f"options come before the paths; a file named so is ./{path}"
-    raise NotFoundError(f"there is no file or folder {path!r} in {os.getcwd()}", hint=hint)
-
-
-def _is_there(path: str) -> bool:
-    """Whether something is at `path`. Raise DeniedError where that may not be looked at."""
-    try:
-        os.lstat(path)
-    except (FileNotFoundError, NotADirectoryError, ValueError):
-        return False
-    except OSError as error:
-        if error.errno in (errno.ENAMETOOLONG, errno.ELOOP):
-            return False
-        explain(error, path)
-    return True
-
-
-def _refuse_unreadable(pattern: str) -> None:
-    """Raise DeniedError where a glob finds nothing because its folder may not be read."""
-    parts = pattern.split(os.sep)
-    folder = os.sep.join(parts[: next(i for i, part in enumerate(parts) if glob.has_magic(part))])
-    if os.path.isdir(folder or os.sep) and not os.access(folder or os.sep, os.R_OK | os.X_OK):
-        explain(PermissionError(errno.EACCES, os.strerror(errno.EACCES)), folder)
-
-
-def _leads_through_link(match: str, pattern: str) -> bool:
-    """Whether a glob came to a path through a link to a folder, which may lead anywhere."""
-    fixed = len(pattern.split(os.sep)) - len(
-        list(dropwhile(lambda part: not glob.has_magic(part), pattern.split(os.sep)))
-    )
-    parts = match.rstrip(os.sep).split(os.sep)
-    return any(os.path.islink(os.sep.join(parts[:end])) for end in range(fixed + 1, len(parts)))
-
-
-def _outermost(paths: list[str]) -> list[str]:
-    """Leave out what lies in a folder that is there as well: `**` gives both."""
-    kept: dict[str, None] = {}
-    for path in paths:
-        bare = path.rstrip(os.sep)
-        if not any(folder in kept for folder in folders_above(bare.replace(os.sep, "/"))):
-            kept[bare] = None
-    return list(kept)
 
 
 class Ingest:
@@ -190,6 +128,7 @@ class Ingest:
         self._notes.commit(payload)
 
     def _source(self, source: Source) -> Iterator[bytes]:
+        refuse_own(source.path)
         try:
             found = os.stat(source.path)
         except FileNotFoundError:

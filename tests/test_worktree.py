@@ -895,3 +895,31 @@ def test_a_stream_is_one_file(repo: Repo) -> None:
     made = repo.create_stream("k", io.BytesIO(b"x" * 300_000), name="out.bin").version
     assert made.files == [Node("out.bin", 0o644, 300_000, made.files[0].b3, made.files[0].chunks)]
     assert made.read() == b"x" * 300_000
+
+
+# -- the repository's own folder -------------------------------------------------------------------
+
+
+def test_the_repositorys_own_folder_is_never_stored(repo):
+    Path("link").symlink_to(".art", target_is_directory=True)
+    Path("x").mkdir()
+    inside = next(path for path in Path(".art").iterdir() if path.is_file())
+    for path in (Path(".art"), inside, Path(".art").absolute(), Path("x/../.art"), Path("link")):
+        with pytest.raises(UsageError, match="a folder called .art is never part of a version"):
+            repo.create("k", path)
+        with pytest.raises(UsageError, match="a folder called .art is never part of a version"):
+            repo.save(path, "k")
+    repo.create("base", "x")
+    for added in (f"name={inside}", "name=.art"):
+        with pytest.raises(UsageError, match="a folder called .art is never part of a version"):
+            repo.create("base", base="base", add=[added])
+
+
+def test_globs_pass_over_the_repositorys_own_folder(repo):
+    Path(".a").write_text("a")
+    repo.create("k", ".a*")
+    assert paths_of(repo) == [".a"]
+    with pytest.raises(NotFoundError, match="matches nothing"):
+        repo.create("k", ".ar*")
+    with pytest.raises(NotFoundError, match="matches nothing"):
+        repo.create("k", ".art/*")
