@@ -1,8 +1,9 @@
 """Runs: what a job was, what it read and what it made.
 
-A run is current in the thread, or task, that began it, and in the processes it starts: they find it by the
-environment variable `ART_RUN_FILE`, which names a journal. Its first line says what the run is; each further
-one is an input or an output, appended whole, so that processes may write at the same time.
+A run is current in the thread, or task, that began it, in other threads while it is the only one, and in
+the processes that are started meanwhile: they find it by the environment variable `ART_RUN_FILE`, which
+names a journal. Its first line says what the run is; each further one is an input, an output or a step,
+appended whole, so that processes may write at the same time.
 """
 
 from __future__ import annotations
@@ -167,7 +168,7 @@ def begin(
     """Let a run be current inside. Raise UsageError for parameters that a manifest cannot hold."""
     if not name:
         raise UsageError("a run needs a name")
-    outer = current()
+    outer = _current.get() or (None if _is_ours() else current())
     fields: Document = {
         "id": new_uid(),
         "name": name,
@@ -188,12 +189,42 @@ def begin(
     run = Run(about, journal)
     token = _current.set(run)
     try:
-        yield run
+        with _in_environment(run) if outer is None else contextlib.nullcontext():
+            yield run
     finally:
         _current.reset(token)
         if outer:
             outer.note_step(run)
         shutil.rmtree(folder, ignore_errors=True)
+
+
+_ours: list[str] = []  # the journal that this process put into its environment
+
+
+def _is_ours() -> bool:
+    """Whether the environment names a run of this process: threads that begin runs are not part of it."""
+    return os.environ.get(FILE) in _ours
+
+
+@contextlib.contextmanager
+def _in_environment(run: Run) -> Iterator[None]:
+    """Let threads and processes that are started inside be part of a run, unless there is another one
+    already that this process began."""
+    if _is_ours():
+        yield
+        return
+    before = {name: os.environ.get(name) for name in (ID, FILE)}
+    _ours.append(str(run._journal))
+    os.environ.update(environment(run))
+    try:
+        yield
+    finally:
+        _ours.remove(str(run._journal))
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def record(run: Run, error: BaseException | None) -> Document:

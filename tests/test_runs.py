@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -112,12 +113,35 @@ def test_processes_take_part_in_the_run_that_started_them(repo: Repo) -> None:
     assert [each["key"] for each in made.inputs] == ["raw"]
 
 
-def test_threads_that_began_no_run_are_in_none(repo: Repo) -> None:
+def in_thread(work: Callable[[], object]) -> None:
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+
+
+def test_threads_and_processes_are_part_of_the_run_in_which_they_start(repo: Repo) -> None:
+    with repo.run("etl") as run:
+        in_thread(lambda: repo.save(1, "thread"))
+        script = "import art; art.open().save(2, 'process')"
+        subprocess.run([sys.executable, "-c", script], cwd=repo.root, check=True)
+    repo.save(3, "late")
+    ids = [(repo.version(key).run or {}).get("id") for key in ("thread", "process", "late")]
+    assert ids == [run.id, run.id, None]
+    assert "ART_RUN" not in os.environ
+
+
+def test_a_thread_that_begins_a_run_of_its_own_is_in_that(repo: Repo) -> None:
+    def work() -> None:
+        with repo.run("own"):
+            repo.save(1, "own")
+
     with repo.run("etl"):
-        thread = threading.Thread(target=repo.save, args=(1, "k"))
-        thread.start()
-        thread.join()
-    assert repo.version("k").run is None
+        in_thread(work)
+        in_thread(lambda: repo.save(2, "after"))
+    own, after = repo.version("own").run, repo.version("after").run
+    assert own is not None
+    assert after is not None
+    assert (own["name"], own.get("parent"), after["name"]) == ("own", None, "etl")
 
 
 def test_what_a_service_says_of_its_job_is_noted(

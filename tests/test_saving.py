@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import subprocess
 import sys
 import textwrap
@@ -32,6 +33,9 @@ class Broken(Stream):
     def write(self, value: Any, stream: Any) -> dict[str, Any]:
         stream.write(bytes(3_000_000))
         raise UsageError("this cannot be written to its end")
+
+    def read(self, stream: Any, format: dict[str, Any]) -> Any:
+        raise AssertionError("nothing was saved")
 
 
 @pytest.fixture
@@ -205,6 +209,121 @@ def test_nothing_is_lost_when_a_process_ends(repo: Repo) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     assert [repo.version(f"later@v{n}").load() for n in (1, 30)] == ["text 0", "text 29"]
     assert repo.version("state").load() == {"a": 2}
+
+
+def test_what_is_saved_in_the_background_cannot_be_cancelled(repo: Repo) -> None:
+    futures = [repo.save(number, "k", wait=False) for number in range(9)]
+    assert not any(future.cancel() for future in futures)
+    repo.flush()
+    assert [repo.version(f"k@v{n}").load() for n in range(1, 10)] == list(range(9))
+
+
+def test_a_repository_that_is_closed_leaves_no_thread(repo: Repo) -> None:
+    def ours() -> set[threading.Thread]:
+        return {each for each in threading.enumerate() if each.name.startswith("art-")}
+
+    before = ours()
+    with art.open() as other:
+        other.save(1, "k", wait=False)
+        other.track({"a": 1}, "state", interval=1000)
+        others = ours() - before
+        assert len(others) == 2
+    for thread in others:
+        thread.join()
+    other.save(2, "k", wait=False)  # it may go on all the same
+    other.flush()
+    assert repo.version("k").load() == 2
+
+
+def test_all_that_is_tracked_is_saved_whatever_else_goes_wrong(repo: Repo) -> None:
+    bad: dict[str, object] = {"a": 1}
+    good = {"a": 1}
+    trackers = [repo.track(bad, "bad", interval=1000), repo.track(good, "good", interval=1000)]
+    bad["f"] = open
+    good["a"] = 2
+    with pytest.raises(UsageError, match="no materializer"):
+        repo.flush()
+    assert repo.version("good").load() == {"a": 2}
+    del bad["f"]
+    for tracker in trackers:
+        tracker.stop()
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is forked here")
+def test_a_process_that_is_forked_ends_and_leaves_what_waits_to_its_parent(repo: Repo) -> None:
+    script = """
+        import multiprocessing
+
+        import art
+
+        def job():
+            state["a"] = 3
+            art.open().save("child", "child", wait=False)
+            repo.save("child", "shared", wait=False)
+            assert repo.tracked() == {}
+
+        repo = art.open()
+        state = {"a": 1}
+        tracker = repo.track(state, "state", interval=1000)
+        for number in range(10):
+            repo.save(f"text {number}", "later", wait=False)
+        with tracker.lock:
+            child = multiprocessing.get_context("fork").Process(target=job)
+            child.start()
+            child.join()
+        state["a"] = 2
+        assert child.exitcode == 0
+    """
+    done = run(script, repo.root)
+    assert done.returncode == 0, done.stderr
+    assert [repo.version(f"later@v{n}").load() for n in range(1, 11)] == [
+        f"text {n}" for n in range(10)
+    ]
+    assert [repo.version(f"state@v{n}").load() for n in (1, 2)] == [{"a": 1}, {"a": 2}]
+    assert len(repo.history("state")) == 2
+    assert repo.version("child").load() == repo.version("shared").load() == "child"
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is forked here")
+def test_an_object_is_saved_while_a_process_lives_that_was_forked_meanwhile(repo: Repo) -> None:
+    script = """
+        import multiprocessing
+        import threading
+
+        import art
+        from art.materialize import Stream
+
+        class Slow(Stream):
+            name = "slow"
+            types = (threading.Event,)
+            def filename(self, value):
+                return "content.bin"
+            def write(self, value, stream):
+                stream.write(b"1")
+                begun.set()
+                value.wait()
+                return {}
+            def read(self, stream, format):
+                return stream.read()
+
+        begun, go = threading.Event(), threading.Event()
+        context = multiprocessing.get_context("fork")
+        end = context.Event()
+        repo = art.open()
+        art.register_materializer(Slow())
+        saving = threading.Thread(target=repo.save, args=(go, "k"))
+        saving.start()
+        begun.wait()
+        child = context.Process(target=end.wait)
+        child.start()
+        go.set()
+        saving.join()
+        assert child.is_alive()
+        end.set()
+    """
+    done = run(script, repo.root)
+    assert done.returncode == 0, done.stderr
+    assert repo.version("k").read() == b"1"
 
 
 def test_what_goes_wrong_at_the_end_of_a_process_is_said(repo: Repo) -> None:

@@ -72,6 +72,18 @@ def _check(materializer: object, what: str) -> None:
         raise UsageError(f"{what} has no name, which a manifest needs")
     if name in _BUILTIN:
         raise UsageError(f"{what}: {name!r} is the name of a built-in materializer")
+    if lacking := _lacking(materializer):
+        raise UsageError(
+            f"{what} has no method {lacking!r}", hint="docs/materializers.md says what is needed"
+        )
+
+
+def _lacking(materializer: Stream | Folder) -> str | None:
+    """Return the name of a method that every materializer must have, and this one has not."""
+    base = Stream if isinstance(materializer, Stream) else Folder
+    needed = ("filename", "write", "read") if base is Stream else ("save", "load")
+    found = (n for n in needed if getattr(type(materializer), n) is getattr(base, n))
+    return next(found, None)
 
 
 def named(name: str) -> Materializer:
