@@ -75,7 +75,11 @@ def read(path: str | os.PathLike[str]) -> dict[str, Pin]:
     """Return what a lock file says, by reference. Raise NotFoundError, CorruptError for what is not such
     a file, NewerFormatError, ConflictError where a merge left its marks in it."""
     name = os.fspath(path)
-    data = _bytes(name)
+    return parse(_bytes(name), name)
+
+
+def parse(data: bytes, name: str) -> dict[str, Pin]:
+    """Return what the bytes of a lock file say; raise as `read`, naming `name`."""
     if re.search(rb"^(?:<{7}|>{7}) ", data, re.MULTILINE):
         raise ConflictError(
             f"{name} has the marks of a merge in it", hint="keep one block for each reference"
@@ -85,6 +89,12 @@ def read(path: str | os.PathLike[str]) -> dict[str, Pin]:
     except CorruptError as error:
         raise CorruptError(error.message, hint=_hint(name)) from error
     return _parsed(document, name)
+
+
+def dump(pins: Mapping[str, Pin]) -> bytes:
+    """Return the bytes of a lock file."""
+    versions = {ref: _fields(pin) for ref, pin in sorted(pins.items())}
+    return _HEADER.encode() + dump_plain({"art_lock": _FORMAT, "versions": versions})
 
 
 def locked_ref(wanted: Ref, path: str | os.PathLike[str] = DEFAULT) -> Ref:
@@ -233,8 +243,7 @@ def _hint(name: str) -> str:
 
 def _write(name: str, pins: Mapping[str, Pin]) -> None:
     """Replace the file whole. A link in its place is replaced, not followed."""
-    versions = {ref: _fields(pin) for ref, pin in sorted(pins.items())}
-    data = _HEADER.encode() + dump_plain({"art_lock": _FORMAT, "versions": versions})
+    data = dump(pins)
     if len(data) > SIZE_LIMIT:
         raise UsageError(
             f"{name} would have {len(data):,} bytes, at most {SIZE_LIMIT:,} are possible",

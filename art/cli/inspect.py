@@ -16,7 +16,7 @@ from art.cli.common import (
     record_document,
     shared,
 )
-from art.errors import CorruptError, NewerFormatError, NotFoundError
+from art.errors import ArtError, CorruptError, NewerFormatError, NotFoundError
 from art.render.plain import escape
 
 if TYPE_CHECKING:
@@ -92,8 +92,12 @@ def command(
 
 
 def _users(repo: "Repo", version: "Version") -> list[str]:
-    """Return the live versions that were made from one directly, the newest first."""
-    found = (each.record for each in repo.usage(version.id))
+    """Return the live versions that were made from one directly, the newest first; none where damage
+    elsewhere hides them."""
+    try:
+        found = [each.record for each in repo.usage(version.id)]
+    except ArtError:
+        return []
     return [record.ref for record in found if record.is_live]
 
 

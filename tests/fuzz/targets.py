@@ -24,9 +24,9 @@ from blake3 import blake3
 from art import checkpoint as checkpoints
 from art import document as documents
 from art import layout as layouts
+from art import lock as locks
 from art import model, remotes, retention, sql
 from art import pack as packs
-from art import query as queries
 from art import settings as key_settings
 from art import tree as trees
 from art.catalog import Log, parse_anonymous
@@ -35,6 +35,7 @@ from art.cli.fsck import parse_duration, parse_share
 from art.config import span_seconds
 from art.errors import ArtError
 from art.query.literals import parse_span
+from art.query.syntax import parse as parse_query
 from art.ref import Ref, likely_selector
 from art.remote import url as urls
 from art.repo import Repo
@@ -99,7 +100,7 @@ def _text(data: bytes) -> str:
 )
 def query(data: bytes) -> None:
     """A query: what it means goes into SQL by binding, and the SQL is ASCII of a few kinds."""
-    found = queries.parse(_text(data), datetime(2026, 11, 21, tzinfo=timezone.utc))
+    found = parse_query(_text(data), datetime(2026, 11, 21, tzinfo=timezone.utc))
     condition = sql.condition(found.node)
     assert re.fullmatch(r"[\w\s().,*=<>!?|'$-]*", condition.text, re.ASCII), condition.text
     assert condition.text.count("?") == len(condition.values)
@@ -511,3 +512,14 @@ def metadata(data: bytes) -> None:
     parse_json(text.partition("=")[2], "--x")
     if failures:
         raise failures[0]
+
+
+@target(
+    f"art_lock: 1\nversions:\n  k@prod:\n    key: k\n    id: b3:{HEX}\n    number: 3\n    created: '{NOW}'\n",
+    f"art_lock: 1\nversions:\n  k@latest?region=eu:\n    id: b3:{HEX}\n",
+    "art_lock: 2\n",
+)
+def lockfile(data: bytes) -> None:
+    """A lock file, which people edit and merge."""
+    pins = locks.parse(data, "x")
+    assert locks.parse(locks.dump(pins), "x") == pins
