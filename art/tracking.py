@@ -9,6 +9,7 @@ from __future__ import annotations
 import atexit
 import contextvars
 import importlib
+import os
 import queue
 import threading
 import warnings
@@ -20,6 +21,7 @@ from typing import Any, Generic, TypeVar
 from art.errors import UsageError
 
 T = TypeVar("T")
+_Job = tuple[Callable[[], Any], Future[Any]]
 _WAITING = 16  # so many jobs wait at most, before who brings another one has to
 
 
@@ -27,14 +29,19 @@ class Background:
     """Does one job after the other in a thread of its own."""
 
     def __init__(self) -> None:
-        self._jobs: queue.Queue[tuple[Callable[[], Any], Future[Any]]] = queue.Queue(_WAITING)
+        self._begin()
+
+    def _begin(self) -> None:
+        self._jobs: queue.Queue[_Job | None] = queue.Queue(_WAITING)
         self._failed: list[BaseException] = []
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
 
     def submit(self, job: Callable[[], T]) -> Future[T]:
-        """Do it later, in the run that is current now; wait where too much is waiting."""
+        """Do it later, in the run that is current now; wait where too much is waiting. The future cannot
+        be cancelled: nothing is lost."""
         future: Future[T] = Future()
+        future.set_running_or_notify_cancel()
         context = contextvars.copy_context()
         with self._lock:
             if self._thread is None:
@@ -58,13 +65,28 @@ class Background:
         if failed:
             raise failed[0]
 
+    def stop(self) -> None:
+        """Flush, and let go of the thread."""
+        try:
+            self.flush()
+        finally:
+            with self._lock:
+                thread, self._thread = self._thread, None
+            if thread:
+                self._jobs.put(None)
+
     def finish(self) -> None:
         """Flush, at the end of the process."""
         self.flush()
 
+    def forget(self) -> None:
+        """Begin anew, in a process that was forked: what waits is done by the one that it came from."""
+        _others.append(self._jobs)
+        self._begin()
+
     def _run(self) -> None:
-        while True:
-            job, future = self._jobs.get()
+        while found := self._jobs.get():
+            job, future = found
             try:
                 future.set_result(job())
             except BaseException as error:  # noqa: BLE001 - raised again by flush and the future
@@ -73,6 +95,7 @@ class Background:
                 future.set_exception(error)
             finally:
                 self._jobs.task_done()
+        self._jobs.task_done()
 
 
 class Tracker(Generic[T]):
@@ -132,6 +155,12 @@ class Tracker(Generic[T]):
         """Stop, at the end of the process."""
         self.stop()
 
+    def forget(self) -> None:
+        """Let go of it, in a process that was forked: it is tracked by the one that it came from."""
+        self.lock = threading.RLock()  # a thread that is not here may have held it
+        self._ended = threading.Event()
+        self._ended.set()
+
     def _run(self) -> None:
         while not self._ended.wait(self.interval):
             with self.lock:
@@ -143,6 +172,8 @@ class Tracker(Generic[T]):
 
 _open: weakref.WeakSet[Any] = weakref.WeakSet()
 _is_registered = False
+# Of the process that this one was forked from. If they went away, so would the files of what waits there.
+_others: list[queue.Queue[_Job | None]] = []
 
 
 def at_exit(thing: Background | Tracker[Any]) -> None:
@@ -155,6 +186,8 @@ def at_exit(thing: Background | Tracker[Any]) -> None:
         register = getattr(threading, "_register_atexit", atexit.register)
         importlib.import_module("concurrent.futures.thread")  # registered later is called earlier
         register(_finish_all)
+        if hasattr(os, "register_at_fork"):
+            os.register_at_fork(after_in_child=_forget_all)
 
 
 def _finish_all() -> None:
@@ -163,3 +196,9 @@ def _finish_all() -> None:
             thing.finish()
         except Exception as error:  # noqa: BLE001 - nobody is left who could catch it
             warnings.warn(f"art: at the end of the process: {error}", stacklevel=1)
+
+
+def _forget_all() -> None:
+    for thing in list(_open):
+        thing.forget()
+    _open.clear()

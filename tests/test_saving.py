@@ -160,6 +160,14 @@ def test_versions_that_were_made_otherwise_load_as_what_they_are(
     assert repo.progress("p", 40).version.load() == 40
 
 
+def test_versions_can_be_named_as_inputs_themselves(repo: Repo) -> None:
+    raw = repo.save(1, "raw").version
+    made = repo.save(2, "out", inputs=[raw, "raw@v1"]).version
+    assert [each["key"] for each in made.inputs][:1] == ["raw"]
+    with pytest.raises(UsageError, match="no version"):
+        repo.save(3, "out", inputs=[7])  # type: ignore[list-item]
+
+
 # -- in the background -----------------------------------------------------------------------------
 
 

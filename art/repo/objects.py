@@ -97,7 +97,11 @@ class Objects(Publishing):
             with kept:
                 return self._publish(draft, publisher, written.content(publisher, key))
 
-        return self._background.submit(job)
+        try:
+            return self._background.submit(job)
+        except BaseException:  # no thread could be made, or somebody waits no longer
+            kept.close()
+            raise
 
     def table(
         self,
@@ -234,11 +238,12 @@ class Objects(Publishing):
 
     def flush(self) -> None:
         """Wait for what is saved in the background, and save what is tracked and has changed. Raise
-        what went wrong first."""
-        if background := self.__dict__.get("_background"):
-            background.flush()
-        for tracker in self.tracked().values():
-            tracker.flush()
+        what went wrong, when all of it was tried."""
+        with ExitStack() as stack:
+            if background := self.__dict__.get("_background"):
+                stack.callback(background.flush)
+            for tracker in self.tracked().values():
+                stack.callback(tracker.flush)
 
     def track(
         self,
@@ -297,7 +302,7 @@ class Objects(Publishing):
         try:
             with ExitStack() as stack:
                 if background := self.__dict__.get("_background"):
-                    stack.callback(background.flush)
+                    stack.callback(background.stop)
                 for tracker in self.tracked().values():
                     stack.callback(tracker.stop)
         finally:
