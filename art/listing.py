@@ -9,12 +9,9 @@ from typing import Any
 
 from art.errors import UsageError
 from art.index import Group, Index, Record
-from art.query.fields import FIELDS, parse_field
-from art.query.literals import parse_span, time_text
-from art.query.references import bind, check_partitions
-from art.query.syntax import parse
 from art.query.tree import (
     EQUAL,
+    FIELDS,
     LIKE,
     And,
     Field,
@@ -93,6 +90,9 @@ def understand(patterns: tuple[str, ...], filter: Filter, resolve: Resolve) -> W
 
 def understand_query(text: str, resolve: Resolve) -> Query:
     """Return a query, its references resolved. Raise QueryError."""
+    from art.query.references import bind
+    from art.query.syntax import parse
+
     return bind(parse(text), resolve)
 
 
@@ -155,12 +155,19 @@ def _refresh(index: Index, wanted: Wanted) -> None:
     if wanted.query is not None:
         check(index, wanted.query)
     for named in wanted.fields:
-        check_partitions([named], named.name, index.is_used, index.partition_names)
+        _check_fields(index, [named], named.name)
 
 
 def check(index: Index, query: Query) -> None:
     """Raise QueryError where a query has a name that is neither a field nor a partition of any version."""
-    check_partitions(query.fields, query.text, index.is_used, index.partition_names)
+    _check_fields(index, query.fields, query.text)
+
+
+def _check_fields(index: Index, fields: Iterable[Field], text: str) -> None:
+    if any(field.is_bare for field in fields):
+        from art.query.references import check_partitions
+
+        check_partitions(fields, text, index.is_used, index.partition_names)
 
 
 def _scope(filter: Filter, query: Query | None) -> list[Node]:
@@ -244,6 +251,10 @@ def _split_sort(sort: str) -> tuple[str, str]:
 
 
 def _known_field(name: str) -> Field:
+    if name in FIELDS:
+        return Field(name, FIELDS[name])
+    from art.query.fields import parse_field
+
     try:
         return parse_field(name)
     except UsageError:
@@ -254,6 +265,8 @@ def _time(text: str | None) -> str | None:
     """Return a time given by a user as documents write it; what has no zone is local time."""
     if text is None:
         return None
+    from art.query.literals import parse_span, time_text
+
     try:
         span = parse_span(text)
         if span is None:

@@ -21,7 +21,7 @@ from art import sql
 from art.errors import QueryError, UsageError
 from art.index import Group
 from art.listing import Filter
-from art.query import parse
+from art.query.syntax import parse
 from art.repo import Repo
 
 _EXAMPLES = int(os.environ.get("ART_TEST_EXAMPLES", "60"))

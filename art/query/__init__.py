@@ -3,10 +3,3 @@
 `syntax` reads, `fields` knows what can be asked about, `literals` what values look like, `tree` is what
 comes out. Nothing here knows where the answers are: `art.sql` does.
 """
-
-from art.query.fields import parse_field
-from art.query.references import bind
-from art.query.syntax import parse
-from art.query.tree import Query
-
-__all__ = ["Query", "bind", "parse", "parse_field"]

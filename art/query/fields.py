@@ -13,6 +13,7 @@ from art.query.tree import (
     CONTAINS,
     ENDS,
     EQUAL,
+    FIELDS,
     LIKE,
     ORDERS,
     STARTS,
@@ -24,13 +25,6 @@ from art.query.tree import (
     Value,
 )
 
-FIELDS = {
-    "key": Kind.KEY, "number": Kind.NUMBER, "id": Kind.ID, "type": Kind.TEXT, "state": Kind.STATE,
-    "size": Kind.NUMBER, "files": Kind.NUMBER, "created": Kind.TIME, "age": Kind.AGE,
-    "author": Kind.TEXT, "title": Kind.TEXT, "description": Kind.TEXT, "tag": Kind.TEXTS,
-    "label": Kind.TEXTS, "latest": Kind.FLAG, "input": Kind.REFERENCES,
-    "ancestor": Kind.REFERENCES, "descendant": Kind.REFERENCES,
-}  # fmt: skip
 ROOTS = ("metadata", "partition", "format", "run", "payload", "origin")
 _ALIASES = {
     "version": "number", "tags": "tag", "labels": "label", "inputs": "input",

@@ -23,6 +23,15 @@ class Kind(Enum):
     ANY = auto()  # a JSON value, or none
 
 
+FIELDS = {
+    "key": Kind.KEY, "number": Kind.NUMBER, "id": Kind.ID, "type": Kind.TEXT, "state": Kind.STATE,
+    "size": Kind.NUMBER, "files": Kind.NUMBER, "created": Kind.TIME, "age": Kind.AGE,
+    "author": Kind.TEXT, "title": Kind.TEXT, "description": Kind.TEXT, "tag": Kind.TEXTS,
+    "label": Kind.TEXTS, "latest": Kind.FLAG, "input": Kind.REFERENCES,
+    "ancestor": Kind.REFERENCES, "descendant": Kind.REFERENCES,
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Field:
     """What a test is about. `path` leads to a value where the kind is ANY: `("metadata", "acc")`.
