@@ -7,7 +7,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO, TypedDict
+from typing import Any, BinaryIO, Protocol, TypedDict
 
 from blake3 import blake3
 
@@ -42,6 +42,13 @@ from art.writer import ChunkHints, NoHints, PayloadWriter, Written
 _LABEL = re.compile(r"[^\s,\x00-\x1f\ud800-\udfff]{1,200}")
 
 
+class HasRef(Protocol):
+    """A version, or what else names one."""
+
+    @property
+    def ref(self) -> str: ...
+
+
 class About(TypedDict, total=False):
     """What a user says of a new version."""
 
@@ -51,7 +58,7 @@ class About(TypedDict, total=False):
     metadata: Mapping[str, Any] | None
     labels: Iterable[str]
     partitions: Mapping[str, str] | None
-    inputs: Iterable[str | Mapping[str, Any]]
+    inputs: Iterable[str | Mapping[str, Any] | HasRef]
     tags: Iterable[str]
     message: str | None
     always: bool
@@ -421,15 +428,23 @@ class Publisher:
             fields["inputs"] = _united(draft.fields["inputs"], run.inputs)
         return {name: value for name, value in fields.items() if value not in (None, [], {}, "")}
 
-    def _input(self, given: str | Mapping[str, Any]) -> Document:
+    def _input(self, given: str | Mapping[str, Any] | HasRef) -> Document:
         if isinstance(given, Mapping):
             return _distant(given)
-        record = self._resolver.record(Ref.parse(given))
+        record = self._resolver.record(Ref.parse(_ref_of(given)))
         return {
             name: v
             for name, v in (("key", record.key), ("id", record.id), ("number", record.number))
             if v
         }
+
+
+def _ref_of(given: object) -> str:
+    """Return the reference that is given, or that of a version."""
+    ref = given if isinstance(given, str) else getattr(given, "ref", None)
+    if not isinstance(ref, str):
+        raise UsageError(f"input {given!r} is no version: give a reference such as 'sales/data@v3'")
+    return ref
 
 
 def _distant(given: Mapping[str, Any]) -> Document:

@@ -68,11 +68,13 @@ class Saving:
         cls, data: Any, columns: Sequence[str] | None, *, ragged: bool, preview: bool
     ) -> Saving:
         """The same for a table: a frame, or the three shapes of `tabledata`, and whatever gives rows."""
-        if not isinstance(data, (list, tuple, dict, Iterator)):
-            with contextlib.suppress(UsageError):
-                saving = cls.of(data, None, pickle=False, preview=preview)
-                if saving.kind == "table":
-                    return saving
+        if frame := cls._of_frame(data, preview=preview):
+            if columns is not None:
+                raise UsageError(
+                    "columns are named for rows that come without",
+                    hint="choose those of a frame before",
+                )
+            return frame
         value = tabledata.shaped(data, columns, ragged=ragged)
         table = tabledata.table_of(value)
         details: Document = {
@@ -82,6 +84,36 @@ class Saving:
         }
         rows = partial(previews.of_rows, table.columns, table.rows, table.total_rows)
         return cls(value, find(value), rows if preview else _nothing, "table", details)
+
+    @classmethod
+    def _of_frame(cls, data: Any, *, preview: bool) -> Saving | None:
+        if isinstance(data, (list, tuple, dict, Iterator)):
+            return None
+        with contextlib.suppress(UsageError):  # it may give rows all the same
+            saving = cls.of(data, None, pickle=False, preview=preview)
+            return saving if saving.kind == "table" else None
+        return None
+
+    @classmethod
+    def _of_frame(cls, data: Any, *, preview: bool) -> Saving | None:
+        if isinstance(data, (list, tuple, dict, Iterator)):
+            return None
+        try:
+            saving = cls.of(data, None, pickle=False, preview=preview)
+        except UsageError:
+            return None
+        return saving if saving.kind == "table" else None
+
+    @classmethod
+    def of_image(cls, data: Any, *, preview: bool) -> Saving:
+        """The same for an image or figure. Raise UsageError for anything else."""
+        saving = cls.of(data, None, pickle=False, preview=preview)
+        if saving.kind not in ("image", "figure"):
+            raise UsageError(
+                f"a {type(data).__name__} is neither an image nor a figure",
+                hint="save it, or make an image of it: PIL.Image.fromarray(array)",
+            )
+        return saving
 
     def content(self, publisher: Publisher, scratch: Path, key: str | None) -> Content:
         """Write the object and store what that gives; `scratch` is a folder for what comes in between.

@@ -6,16 +6,19 @@ NaN …), the format is `objects`, and the cells are forms of `materialize.value
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice, zip_longest
 from typing import Any, BinaryIO
 
 from art import tables
 from art.errors import CorruptError, UsageError
 from art.materialize import values
+from art.materialize.framerows import FRAMES, frame_head, frame_rows
+from art.model import Document
 from art.tables import Table
 
 OBJECTS = "objects"
+_SHOWN = 20
 _SHAPES = "a list of mappings, a mapping of lists, or a list of lists"
 
 
@@ -42,6 +45,7 @@ def shaped(data: Any, columns: Sequence[str] | None = None, *, ragged: bool = Fa
     if rows and isinstance(rows[0], Mapping):
         if columns is None:
             return rows
+        _check_known(columns, {name for row in rows for name in row})
         return [{name: row.get(name) for name in columns} for row in rows]
     return _named(rows, columns, ragged=ragged)
 
@@ -51,9 +55,7 @@ def _columnar(
 ) -> Mapping[Any, Any]:
     _check_names(data)
     if columns is not None:
-        missing = [name for name in columns if name not in data]
-        if missing:
-            raise UsageError(f"the table has no column {missing[0]!r}, but {', '.join(data)}")
+        _check_known(columns, data)
         data = {name: data[name] for name in columns}
     lengths: dict[str, int] = {}
     for name, column in data.items():
@@ -80,6 +82,13 @@ def _named(rows: list[Any], columns: Sequence[str] | None, *, ragged: bool) -> l
     if len(set(columns)) != len(columns):
         raise UsageError("columns of the table have the same name")
     return [dict(zip_longest(columns, row)) for row in rows]
+
+
+def _check_known(columns: Sequence[str], known: Collection[str]) -> None:
+    for name in columns:
+        if name not in known:
+            names = ", ".join(sorted(known)[:_SHOWN])
+            raise UsageError(f"the table has no column {name!r}, but {names}")
 
 
 def _check_names(record: Mapping[Any, Any]) -> None:
@@ -121,13 +130,31 @@ def _parts(data: Any) -> tuple[list[str], Iterable[Sequence[Any]], int]:
     return tables.numbered(0, width), data, len(data)
 
 
+def declared(format: Document) -> str | None:
+    """Return by what name `read` knows the format that a manifest says, None where it says none."""
+    materializer = format.get("materializer")
+    found = materializer if materializer in FRAMES else format.get("name")
+    return found if isinstance(found, str) else None
+
+
 def read(
     stream: BinaryIO, format: str, *, limit: int | None = None, known_rows: int | None = None
 ) -> Table:
     """Return the table in a file of any format, as `tables.read_table` does."""
+    if format in FRAMES and importlib.util.find_spec("pandas"):
+        return _frame(stream, format, limit)
+    if format in FRAMES:
+        format = "parquet"  # which it is, for others; periods and intervals are numbers there
     if format != OBJECTS:
         return tables.read_table(stream, format, limit=limit, known_rows=known_rows)
     data = stream.read(tables.JSON_LIMIT + 1)
     if len(data) > tables.JSON_LIMIT:
         raise UsageError(f"the table is larger than {tables.JSON_LIMIT >> 20} MiB")
     return table_of(values.decode(data), limit)
+
+
+def _frame(stream: BinaryIO, materializer: str, limit: int | None) -> Table:
+    frame, total = frame_head(materializer, stream, limit)
+    tables.check_cells(len(frame), frame.shape[1])
+    columns, again = frame_rows(frame)
+    return Table(columns, list(map(list, again())), total, total > len(frame))

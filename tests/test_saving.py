@@ -135,6 +135,23 @@ def test_pickles_are_made_and_loaded_only_where_both_ends_say_so(repo: Repo) -> 
         assert made.version.load(pickle=True) is value
 
 
+def test_what_is_no_image_is_not_saved_as_something_else(repo: Repo) -> None:
+    for other in ([1, 2], np.zeros((2, 2)), {"a": 1}, b"\x89PNG"):
+        with pytest.raises(UsageError, match="neither an image nor a figure"):
+            repo.image("k", other)
+    assert repo.keys() == []
+
+
+def test_columns_are_not_given_to_what_has_its_own(repo: Repo, tmp_path: Path) -> None:
+    pd = pytest.importorskip("pandas")
+    with pytest.raises(UsageError, match="a DataFrame has its own"):
+        repo.table("k", pd.DataFrame({"a": [1], "b": [2]}), columns=["a"])
+    (tmp_path / "t.csv").write_text("a,b\n1,2\n")
+    with pytest.raises(UsageError, match=r"t\.csv is a file"):
+        repo.table("k", tmp_path / "t.csv", columns=["a"])
+    assert repo.keys() == []
+
+
 def test_a_path_of_a_loaded_folder_can_be_used(repo: Repo, tmp_path: Path) -> None:
     (tmp_path / "data" / "deep").mkdir(parents=True)
     (tmp_path / "data" / "deep" / "x").write_text("x")
