@@ -44,6 +44,8 @@ def call(words: Sequence[str], environment: Mapping[str, str]) -> None:
             why = (error.strerror or str(error)).lower()
             raise CommandError(f"{words[0]!r} cannot be run: {why}", NOT_PERMITTED) from None
         children.append(process)
+        for number in children.early:
+            process.send_signal(number)
         code = process.wait()
     if code < 0:
         raise CommandError(f"{words[0]} was ended by {_signal_name(-code)}", 128 - code)
@@ -51,14 +53,24 @@ def call(words: Sequence[str], environment: Mapping[str, str]) -> None:
         raise CommandError(f"{words[0]} ended with exit status {code}", code)
 
 
+class _Children(list["subprocess.Popen[bytes]"]):
+    """The processes that signals go to, and the signals that came before there was one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.early: list[int] = []
+
+
 @contextlib.contextmanager
-def _forwarding() -> Iterator[list[subprocess.Popen[bytes]]]:
+def _forwarding() -> Iterator[_Children]:
     """Pass signals on to the processes in the list that is given, and let none of them end this one."""
-    children: list[subprocess.Popen[bytes]] = []
+    children = _Children()
 
     def pass_on(number: int, frame: FrameType | None) -> None:
         if signal.Signals(number).name in _OF_TERMINALS and _is_in_front():
             return  # it has it already
+        if not children:
+            children.early.append(number)
         for child in children:
             child.send_signal(number)
 

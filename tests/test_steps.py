@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import logging
+import os
+import re
 import subprocess
 import sys
 import textwrap
@@ -290,3 +292,46 @@ def test_forty_processes_make_one_version_of_each_step(repo: Repo, workplace: Pa
     assert len(found) == 1
     assert [len(repo.history(key)) for key in ("first", "pid", "doubled")] == [1, 1, 1]
     assert len(repo.runs()) == 80
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_step_that_is_killed_at_any_point_makes_its_versions_once(
+    when: str, tmp_path: Path
+) -> None:
+    template, folder = tmp_path / "template", tmp_path / "copies"
+    with art.init(template) as repo:
+        repo.save(1, "other")
+    folder.mkdir()
+    step = os.environ.get("ART_TEST_STEP", "4")
+    killer = [sys.executable, "-m", "tests.support_run_killer"]
+    done = subprocess.run(
+        [*killer, str(template), str(folder), when, step],
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()]
+    assert len(lines) > 10
+    assert lines[-1][0] == "done"
+    for killed_at, found, worked, *counts, is_kept in lines:
+        assert (counts, is_kept) == (["1", "1"], "True"), done.stdout
+        assert int(worked) <= 1
+        assert int(found) in (1, 2, 3)
+        assert not (int(found) > 1 and int(worked)), f"{killed_at}: made again\n{done.stdout}"
+
+
+def test_the_samples_of_the_page_print_what_they_show(
+    workplace: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "runs.md").read_text(encoding="utf-8")
+    (sample,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    (workplace / "sample.py").write_text(sample)
+    done = subprocess.run(
+        [sys.executable, "sample.py"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    shown = re.findall(r"^print\(.*\)  # (.+)$", sample, re.MULTILINE)
+    assert done.stdout.splitlines() == shown

@@ -201,6 +201,14 @@ def test_what_the_command_makes_and_reads_by_itself_is_noted_and_it_runs_again(
     assert "cached" not in record(repo)
 
 
+def test_a_run_in_a_run_is_a_step_of_it(repo: Repo, raw: Path, run: Runner) -> None:
+    art = (sys.executable, "-m", "art", "run")
+    run("run", "--name", "outer", "--", *art, "--name", "inner", *WORDS)
+    (outer,) = repo.runs("outer")
+    assert outer.steps["inner"].outputs["double"].text() == "1212"
+    assert outer.steps["inner"].document["parent"] == outer.id
+
+
 def test_runs_are_listed_and_shown(repo: Repo, raw: Path, run: Runner) -> None:
     assert run("runs").out == ""
     run("run", "--name", "one", *WORDS)
