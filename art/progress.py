@@ -37,8 +37,10 @@ class Progress(Generic[T]):
         return self._wanted[0]
 
     def update(self, value: float, message: str | None = None) -> None:
-        """Set it. Raise UsageError for what is no number of 0 to 100."""
-        self._wanted = (parse_progress(value, clamp=False), message)
+        """Set it. Without a message the last one stays. Raise UsageError for what is no number of 0
+        to 100."""
+        said = self._wanted[1] if message is None else message
+        self._wanted = (parse_progress(value, clamp=False), said)
         if self._written is None or time.monotonic() - self._when >= INTERVAL:
             self.flush()
 
