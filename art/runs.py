@@ -175,7 +175,7 @@ def begin(
         "step": step,
         "parent": outer.id if outer else None,
         "command": command,
-        "params": check_metadata(params or {}),
+        "params": check_metadata(params or {}, "params"),
         "started": now(),
         **(surroundings() if outer is None else _inherited(outer.about)),
     }

@@ -89,6 +89,11 @@ class Publishing(Looking):
         self, key: str | None, text: str, *, dedent: bool = True, **about: Unpack[About]
     ) -> Published:
         """Make a version of a text in markdown. With `dedent` it may be indented as code around it is."""
+        if not isinstance(text, str):
+            raise UsageError(
+                f"markdown is a text, not a {type(text).__name__}",
+                hint="Path(…).read_text(), for what is in a file",
+            )
         if dedent:
             from textwrap import dedent as without_indent
 
