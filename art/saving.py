@@ -95,16 +95,6 @@ class Saving:
         return None
 
     @classmethod
-    def _of_frame(cls, data: Any, *, preview: bool) -> Saving | None:
-        if isinstance(data, (list, tuple, dict, Iterator)):
-            return None
-        try:
-            saving = cls.of(data, None, pickle=False, preview=preview)
-        except UsageError:
-            return None
-        return saving if saving.kind == "table" else None
-
-    @classmethod
     def of_image(cls, data: Any, *, preview: bool) -> Saving:
         """The same for an image or figure. Raise UsageError for anything else."""
         saving = cls.of(data, None, pickle=False, preview=preview)

@@ -144,7 +144,7 @@ def test_what_is_no_image_is_not_saved_as_something_else(repo: Repo) -> None:
 
 def test_columns_are_not_given_to_what_has_its_own(repo: Repo, tmp_path: Path) -> None:
     pd = pytest.importorskip("pandas")
-    with pytest.raises(UsageError, match="a DataFrame has its own"):
+    with pytest.raises(UsageError, match="rows that come without"):
         repo.table("k", pd.DataFrame({"a": [1], "b": [2]}), columns=["a"])
     (tmp_path / "t.csv").write_text("a,b\n1,2\n")
     with pytest.raises(UsageError, match=r"t\.csv is a file"):

@@ -39,6 +39,8 @@ class Tensors(Stream):
         return "content.safetensors"
 
     def write(self, value: Any, stream: BinaryIO) -> Document:
+        if type(value) is not dict:
+            raise unequal(value, "it would come back as a dict", "dict(…)")
         parts = [_numpy_part(value, name, array) for name, array in _items(value)]
         _write(parts, {}, stream)
         return {"name": "safetensors", "tensors": len(parts)}
@@ -241,18 +243,27 @@ _TORCH = {
 
 
 def _torch_parts(value: Any, tensors: list[tuple[str, Any]]) -> tuple[list[_Part], dict[str, str]]:
-    """Return what is stored, and which names are of tensors that are stored by another name."""
+    """Return what is stored, and, where tensors are stored by another name, by which one each of them is."""
     parts: list[_Part] = []
     aliases: dict[str, str] = {}
     seen: dict[Any, str] = {}
     for name, tensor in tensors:
         part = _torch_part(value, name, tensor)
-        memory = (tensor.data_ptr(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
+        memory = (
+            tensor.data_ptr(),
+            tuple(tensor.shape),
+            tensor.stride(),
+            tensor.dtype,
+            tensor.is_conj(),
+            tensor.is_neg(),
+        )
         if tensor.numel() and memory in seen:
             aliases[name] = seen[memory]
             continue
         seen[memory] = name
         parts.append(part)
+    if aliases:  # their order, too, is to come back
+        aliases = {name: aliases.get(name, name) for name, _ in tensors}
     return parts, aliases
 
 
@@ -292,7 +303,8 @@ def _arranged(tensors: dict[str, Any], aliases: dict[str, str], format: Document
 
     if format.get("of") == "tensor":
         return tensors["tensor"]
-    made = tensors | {name: tensors[other] for name, other in aliases.items()}
+    made = {name: tensors[other] for name, other in aliases.items()}
+    made |= {name: tensor for name, tensor in tensors.items() if name not in made}
     return OrderedDict(made) if format.get("of") == "OrderedDict" else made
 
 

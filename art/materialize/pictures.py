@@ -170,7 +170,7 @@ class MatplotlibFigures(Folder):
     def load(self, folder: Path, format: Document) -> Any:
         require("PIL.Image", "images")
         path = folder / "figure.png"
-        if not path.is_file():
+        if path.is_symlink() or not path.is_file():
             raise CorruptError("the figure is damaged: there is no figure.png")
         return _decoded(path.read_bytes(), {})
 

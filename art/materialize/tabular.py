@@ -42,7 +42,7 @@ class ArrowTables(Stream):
             else:
                 _write_ipc(value, stream)
                 name = "arrow"
-        except pa.lib.ArrowException as error:
+        except (pa.lib.ArrowException, ValueError) as error:
             raise unequal(value, f"Arrow says {str(error).splitlines()[0]}") from None
         return described(name, value.schema.names, value.num_rows)
 

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
-from art.errors import ArtError, ConflictError, NotFoundError
+from art.errors import ArtError, ConflictError, NotFoundError, UsageError
 from art.model import Payload, check_key
 from art.place import DIRECTORY
 from art.repo.base import Published
@@ -118,11 +118,14 @@ class Objects(Publishing):
         of lists, a list of lists; anything else that gives rows becomes a list, with `columns` of
         mappings.
 
-        Raise UsageError where rows or columns are of different lengths, unless `ragged`.
+        Raise UsageError where rows or columns are of different lengths, unless `ragged`, and where
+        `columns` are given for a file or a frame.
         """
         from art import typed
 
         if isinstance(data, (str, os.PathLike)):
+            if columns is not None:
+                raise UsageError(f"columns= names those of rows, and {os.fspath(data)} is a file")
             return self._typed(key, data, "table", typed.table_format, about, preview=preview)
         from art.saving import Saving
 
@@ -138,12 +141,14 @@ class Objects(Publishing):
         **about: Unpack[About],
     ) -> Published:
         """Make a version of an image: a file, which is stored, a URL, which is recorded, or an image or
-        figure of PIL, Matplotlib or Plotly."""
+        figure of PIL, Matplotlib or Plotly. Raise UsageError for anything else."""
         from art import reference, typed
         from art.publish import Content
 
         if not isinstance(data, (str, os.PathLike)):
-            return self.save(data, key, preview=preview, **about)
+            from art.saving import Saving
+
+            return self._save(Saving.of_image(data, preview=preview), key, about)
         if reference.is_url(os.fspath(data)):
             payload = Payload(url=reference.check_url(os.fspath(data)))
             content = Content("image", payload, {"name": "url"})

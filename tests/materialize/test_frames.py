@@ -406,6 +406,12 @@ def test_how_a_table_of_arrow_is_cut_does_not_matter():
         assert back(other).equals(one)
 
 
+def test_a_table_of_arrow_that_breaks_its_own_schema_is_refused():
+    schema = pa.schema([pa.field("a", pa.int64(), nullable=False)])
+    with pytest.raises(UsageError, match="Arrow says"):
+        stored(pa.table([pa.array([1, None])], schema=schema))
+
+
 def test_damaged_tables_of_arrow_are_told():
     assert_damage_is_told(TABLES["plain"][0])
     assert_damage_is_told(TABLES["duplicates"][0], times=60)

@@ -57,6 +57,11 @@ def test_every_dict_of_arrays_comes_back_as_safetensors(state):
     assert_same(back(state, "safetensors"), state)
 
 
+def test_a_mapping_that_would_come_back_as_a_dict_is_refused():
+    with pytest.raises(UsageError, match="come back as a dict"):
+        stored(OrderedDict(a=np.ones(1)), "safetensors")
+
+
 def test_the_library_reads_what_is_written_and_the_other_way_round():
     state = {
         "w": np.arange(6, dtype="f4").reshape(2, 3).T,
@@ -169,16 +174,28 @@ def test_tensors_of_every_type_come_back():
 
 
 @needs_torch
+def test_tensors_that_look_at_the_same_memory_differently_come_back_as_two():
+    import torch
+
+    tensor = torch.tensor([1 + 2j], dtype=torch.complex64)
+    made = back({"plain": tensor, "conjugate": tensor.conj()}, "torch")
+    assert made["plain"].tolist() == [1 + 2j]
+    assert made["conjugate"].tolist() == [1 - 2j]
+
+
+@needs_torch
 def test_a_state_dict_comes_back_with_its_tied_weights():
     import torch
 
     linear = torch.nn.Linear(3, 2)
     state = linear.state_dict()
     state["tied"] = state["weight"]
+    state["last"] = torch.zeros(1)
     state["t"] = state["weight"].T
     made = back(state, "torch")
     assert type(made) is OrderedDict
     assert list(made) != []
+    assert list(made) == list(state)
     assert made["tied"] is made["weight"]
     assert all(torch.equal(made[name], state[name]) for name in state)
 

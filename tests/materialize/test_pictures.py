@@ -142,6 +142,14 @@ def test_equal_figures_give_equal_bytes(tmp_path):
     assert matplotlib.rcParams["svg.hashsalt"] is None
 
 
+def test_a_figure_is_read_from_no_other_folder(tmp_path):
+    Image.new("L", (1, 1)).save(tmp_path / "other.png")
+    (tmp_path / "figure").mkdir()
+    (tmp_path / "figure" / "figure.png").symlink_to(tmp_path / "other.png")
+    with pytest.raises(CorruptError, match="no figure.png"):
+        named("matplotlib").load(tmp_path / "figure", {})
+
+
 def test_a_damaged_figure_is_told(tmp_path):
     with pytest.raises(CorruptError, match="no figure.png"):
         named("matplotlib").load(tmp_path, {})
