@@ -196,6 +196,20 @@ def test_an_object_saved_in_the_background_is_the_one_of_that_moment(repo: Repo)
     assert future.result().version.load() == {"a": 1}
 
 
+def test_a_picture_that_is_saved_in_the_background_keeps_its_size(
+    repo: Repo, tmp_path: Path
+) -> None:
+    images = pytest.importorskip("PIL.Image")
+    images.effect_noise((800, 400), 50).convert("RGB").save(tmp_path / "large.jpg")
+    with images.open(tmp_path / "large.jpg") as image:
+        made = repo.save(image, "k", wait=False).result().version
+        assert made.load().size == image.size == (800, 400)
+    with images.open(tmp_path / "large.jpg") as image:
+        assert made.load().tobytes() == image.tobytes()
+    assert made.preview is not None
+    assert made.preview["width"] == 800
+
+
 def test_what_goes_wrong_in_the_background_is_raised_by_flush(repo: Repo) -> None:
     hook = repo.root / ".art" / "hooks" / "pre-create"
     hook.parent.mkdir(exist_ok=True)

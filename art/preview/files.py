@@ -358,18 +358,18 @@ def of_image(image: Any) -> Document:
     except ImportError:
         raise UsageError("pictures need Pillow", hint="pip install 'art-vcs[images]'") from None
     if isinstance(image, Image.Image):
-        return _pictured(image)
+        return _pictured(image, is_ours=False)
     bombs = (Image.DecompressionBombError, Image.DecompressionBombWarning)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             with Image.open(image, formats=FORMATS) as opened:
-                return _pictured(opened)
+                return _pictured(opened, is_ours=True)
     except (OSError, ValueError, SyntaxError, EOFError, struct.error, *bombs) as error:
         raise UsageError(f"{os.fspath(image)} is not a picture: {error}") from None
 
 
-def _pictured(image: Any) -> Document:
+def _pictured(image: Any, *, is_ours: bool) -> Document:
     document: Document = {
         "art": FORMAT,
         "kind": "image",
@@ -383,6 +383,8 @@ def _pictured(image: Any) -> Document:
     if getattr(image, "n_frames", 1) > 1:
         document["frames"] = image.n_frames
     if 0 < image.width * image.height <= PIXELS:
+        if is_ours:  # a JPEG is decoded at about that size, and is of that size from then on
+            image.draft("RGB", (SIDE * 2, SIDE * 2))
         document["thumbnail"] = _thumbnail(image)
     return document
 
@@ -390,7 +392,6 @@ def _pictured(image: Any) -> Document:
 def _thumbnail(image: Any) -> Document:
     from PIL import Image
 
-    image.draft("RGB", (SIDE * 2, SIDE * 2))  # a JPEG is decoded at about that size
     scale = min(1.0, SIDE / image.width, SIDE / image.height)
     size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
