@@ -6,6 +6,7 @@ NaN …), the format is `objects`, and the cells are forms of `materialize.value
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from itertools import islice, zip_longest
 from typing import Any, BinaryIO
@@ -14,7 +15,6 @@ from art import tables
 from art.errors import CorruptError, UsageError
 from art.materialize import values
 from art.materialize.framerows import FRAMES, frame_head, frame_rows
-from art.model import Document
 from art.tables import Table
 
 OBJECTS = "objects"
@@ -130,7 +130,7 @@ def _parts(data: Any) -> tuple[list[str], Iterable[Sequence[Any]], int]:
     return tables.numbered(0, width), data, len(data)
 
 
-def declared(format: Document) -> str | None:
+def declared(format: Mapping[str, Any]) -> str | None:
     """Return by what name `read` knows the format that a manifest says, None where it says none."""
     materializer = format.get("materializer")
     found = materializer if materializer in FRAMES else format.get("name")

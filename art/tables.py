@@ -106,14 +106,14 @@ def open_table(
 
 
 def _read(content: _Content, limit: int | None, known_rows: int | None) -> Table:
-    _check_cells(content.total or 0, len(content.columns), limit)
+    check_cells(content.total or 0, len(content.columns), limit)
     rows = list(islice(_bounded(content), limit))
     total = known_rows if content.total is None else content.total
     if total is None:
         total = len(rows) + sum(1 for _ in content.rows)
     elif limit is None or len(rows) < limit:
         total = len(rows)
-    _check_cells(len(rows), len(content.columns), None)
+    check_cells(len(rows), len(content.columns))
     width = len(content.columns)
     rows = [row if len(row) == width else row + [None] * (width - len(row)) for row in rows]
     return Table(content.columns, rows, total, total > len(rows))
@@ -233,11 +233,12 @@ def _bounded(content: _Content) -> Iterator[list[Any]]:
     """Stop a table before padding its rows to all columns would fill the memory."""
     for number, row in enumerate(content.rows, 1):
         if number % 64 == 0:
-            _check_cells(number, len(content.columns), None)
+            check_cells(number, len(content.columns))
         yield row
 
 
-def _check_cells(rows: int, columns: int, limit: int | None) -> None:
+def check_cells(rows: int, columns: int, limit: int | None = None) -> None:
+    """Raise UsageError where so many rows, of which at most `limit` are read, cannot be held in memory."""
     rows = rows if limit is None else min(rows, limit)
     if rows * columns > CELL_LIMIT:
         raise UsageError(

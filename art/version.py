@@ -317,14 +317,14 @@ class Version:
         return cast(BinaryIO, io.BufferedReader(_Reader(self.chunks(path)), 1 << 17))
 
     def rows(self, limit: int | None = None) -> Table:
-        """Return the rows of a table artifact."""
+        """Return the rows of a table artifact; of a frame of pandas, the index comes first."""
         from art import tabledata, tables
 
         if self.type != "table":
             raise UsageError(f"{self.ref} is a {self.type}, not a table")
-        name = self.format.get("name") or tables.table_format(self.node().path)
+        name = tabledata.declared(self.format) or tables.table_format(self.node().path)
         known_rows = self.format.get("rows")
-        return tabledata.read(self.open(), str(name), limit=limit, known_rows=known_rows)
+        return tabledata.read(self.open(), name, limit=limit, known_rows=known_rows)
 
     def load(self, *, pickle: bool = False) -> Any:
         """Return the object that was saved, equal to what it was; of a version that was made otherwise

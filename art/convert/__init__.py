@@ -44,6 +44,8 @@ def write(version: Version, form: str, stream: BinaryIO, *, path: str = "") -> N
         documents.write_markdown(source.text(), source.title, stream)
     elif form == "json" and source.kind in ("json", "object"):
         documents.write_json(source, stream)
+    elif form == "parquet" and source.kind == "frame":
+        writers.write_frame(source, stream)
     elif form == "json" and source.kind == "array":
         documents.write_array(source.array(), stream)
     else:

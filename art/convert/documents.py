@@ -7,8 +7,9 @@ import json
 from typing import Any, BinaryIO
 
 from art.convert.cells import cell_view, json_bytes, json_view
-from art.convert.sources import SLICE, Source, plain
+from art.convert.sources import Source, plain
 from art.errors import UsageError
+from art.materialize.framerows import SLICE
 from art.tables import JSON_LIMIT
 
 # Nothing is fetched, nothing runs: what a repository holds was written by others.

@@ -7,7 +7,6 @@ import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -15,6 +14,7 @@ from art import tables
 from art.convert.rows import Rows
 from art.errors import CorruptError, UsageError
 from art.materialize import Stream, named, parquet
+from art.materialize.framerows import FRAMES, SLICE, frame_head, frame_rows
 from art.materialize.libraries import damage, require
 from art.tabledata import OBJECTS
 
@@ -23,9 +23,7 @@ if TYPE_CHECKING:
 
 FORMS = ("csv", "json", "parquet", "md", "html", "xlsx")
 _MARKDOWN = (".md", ".markdown")
-SLICE = 1 << 14  # rows of a frame or an array that become Python objects at once
 _EMPTY = 1 << 20  # lists that an array without elements may be
-_FRAMES = ("pandas", "pandas-series")
 
 
 @dataclass(frozen=True)
@@ -49,6 +47,11 @@ class Source:
 
     def text(self) -> str:
         return self.version.text(self.path)
+
+    def frame(self) -> Any:
+        """Return the DataFrame of pandas; of a Series, one of one column."""
+        with self.open() as stream:
+            return frame_head(str(self.version.format["materializer"]), stream, None)[0]
 
     def array(self) -> Any:
         """Return the array of NumPy."""
@@ -97,8 +100,6 @@ def is_that(source: Source, form: str) -> bool:
     """Whether it has that form already."""
     if form == "md":
         return source.kind == "markdown"
-    if form == "parquet" and source.kind == "frame":
-        return True  # it was written for others to read, too
     return source.kind == form and form in ("csv", "parquet")
 
 
@@ -115,7 +116,7 @@ def rows(source: Source, form: str) -> Rows:
 def _kind(version: Version, name: str) -> str:
     format = version.format
     materializer = format.get("materializer")
-    if materializer in _FRAMES:
+    if materializer in FRAMES:
         return "frame"
     if materializer == "numpy":
         return "array"
@@ -181,45 +182,8 @@ def _file(source: Source) -> Rows:
 
 
 def _frame(source: Source) -> Rows:
-    """Rows of a frame of pandas; the index comes first, unless it only counts them."""
-    frame = source.version.load()
-    pandas = require("pandas", "frames")
-    if isinstance(frame, pandas.Series):
-        frame = frame.to_frame(name="values" if frame.name is None else frame.name)
-    levels = [] if _only_counts(pandas, frame.index) else list(range(frame.index.nlevels))
-    names = [_level_name(frame.index, level) for level in levels]
-
-    def again() -> Iterator[Sequence[Any]]:
-        for start in range(0, len(frame), SLICE):
-            part = frame.iloc[start : start + SLICE]
-            vectors = chain(
-                (part.index.get_level_values(level) for level in levels),
-                (part.iloc[:, place] for place in range(part.shape[1])),
-            )
-            cells = [_cells(pandas, vector) for vector in vectors]
-            yield from zip(*cells, strict=True) if cells else ([] for _ in range(len(part)))
-
-    return Rows(names + [str(label) for label in frame.columns], again)
-
-
-def _only_counts(pandas: Any, index: Any) -> bool:
-    plain = isinstance(index, pandas.RangeIndex) and index.name is None
-    return bool(plain and index.start == 0 and index.step == 1)
-
-
-def _level_name(index: Any, level: int) -> str:
-    name = index.names[level]
-    if name is not None:
-        return str(name)
-    return "index" if index.nlevels == 1 else f"level {level + 1}"
-
-
-def _cells(pandas: Any, vector: Any) -> list[Any]:
-    missing = (pandas.NA, pandas.NaT)
-    return [
-        None if any(value is each for each in missing) else value
-        for value in vector.astype(object).tolist()
-    ]
+    """Rows of a frame of pandas."""
+    return Rows(*frame_rows(source.frame()))
 
 
 def _array(source: Source) -> Rows:

@@ -14,8 +14,10 @@ from typing import Any, BinaryIO
 from art.convert.cells import cell_text, cell_view, json_bytes
 from art.convert.documents import page_foot, page_head
 from art.convert.rows import Rows
+from art.convert.sources import Source
 from art.errors import UsageError
 from art.materialize import parquet
+from art.materialize.framerows import cells, frame_rows, frame_vectors, is_coded
 from art.materialize.libraries import require
 
 _BATCH = 10_000  # rows, or fewer where they are wide
@@ -120,6 +122,28 @@ def _parquet(rows: Rows, title: str, stream: BinaryIO) -> None:
             ]
             arrays = [pa.array(each, field.type) for each, field in zip(cells, schema, strict=True)]
             writer.write_batch(pa.record_batch(arrays, schema=schema))
+
+
+def write_frame(source: Source, stream: BinaryIO) -> None:
+    """Write a frame of pandas with the columns that every form has of it: as it is stored, unless that
+    has an index beside them, or numbers for what is shown as a text. Other types stay."""
+    frame = source.frame()
+    vectors = frame_vectors(frame)
+    if not any(is_coded(vector.dtype) for vector in vectors) and len(vectors) == frame.shape[1]:
+        source.copy(stream)
+        return
+    pa = require("pyarrow", "tables")
+    columns, _ = frame_rows(frame)
+    names = _distinct(columns, "parquet")
+    arrays = [
+        pa.array(_made(_as_text, cells(vector)), pa.string())
+        if is_coded(vector.dtype)
+        else pa.array(vector, from_pandas=True)
+        for vector in vectors
+    ]
+    table = pa.Table.from_arrays(arrays, names)
+    with parquet.writing(stream, table.schema) as writer:
+        writer.write_table(table)
 
 
 def _batches(rows: Rows, width: int) -> Iterator[list[list[Any]]]:

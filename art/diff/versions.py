@@ -14,7 +14,9 @@ from art.diff.tables import TableDiff, compare_tables
 from art.diff.trees import TreeDiff, compare_trees, tree_json
 from art.diff.values import JsonChange, compare_json, compare_mappings
 from art.errors import NotFoundError, UsageError
+from art.materialize.framerows import FRAMES
 from art.model import Payload
+from art.tabledata import declared
 from art.tabledata import read as read_table
 from art.tables import FORMATS, Table, cell_text, json_value, load_json
 from art.tree import Node
@@ -217,8 +219,8 @@ class _Side:
         kind = "" if self.path else self.version.type
         table = FORMATS.get(PurePosixPath(name).suffix.lower())
         if kind == "table" and self.version.format:
-            declared = self.version.format.get("name")
-            table = declared if declared in FORMATS.values() else table
+            found = declared(self.version.format)
+            table = found if found in (*FORMATS.values(), *FRAMES) else table
         path = None if mode is None else name
         return _Content(name, size, b3, lambda: self.version.read(path), mode, kind, table)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, ClassVar
 
 from art import preview
 from art.errors import UsageError
@@ -42,6 +42,7 @@ class PandasFrames(Stream):
     name = "pandas"
     types = ("pandas.DataFrame",)
     kind = "table"
+    is_series: ClassVar[bool] = False
 
     def filename(self, value: Any) -> str:
         return "content.parquet"
@@ -53,7 +54,16 @@ class PandasFrames(Stream):
     def read(self, stream: BinaryIO, format: Document) -> Any:
         require("pandas", "frames")
         with parquet.opened(stream) as file:
-            return _read(file, is_series=False)
+            return _read(file, is_series=self.is_series)
+
+    def head(self, stream: BinaryIO, limit: int | None) -> tuple[Any, int]:
+        """Return the first rows as a DataFrame, or all, and how many there are."""
+        require("pandas", "frames")
+        with parquet.opened(stream) as file:
+            found = _read(file, is_series=self.is_series, limit=limit)
+            if self.is_series:
+                found = found.to_frame(name="values" if found.name is None else found.name)
+            return found, file.metadata.num_rows
 
     def preview(self, value: Any) -> Document:
         return preview.of_frame(value)
@@ -64,15 +74,11 @@ class PandasSeries(PandasFrames):
 
     name = "pandas-series"
     types = ("pandas.Series",)
+    is_series = True
 
     def write(self, value: Any, stream: BinaryIO) -> Document:
         name = "values" if value.name is None else str(value.name)
         return _write(value, [value], [name], stream)
-
-    def read(self, stream: BinaryIO, format: Document) -> Any:
-        require("pandas", "frames")
-        with parquet.opened(stream) as file:
-            return _read(file, is_series=True)
 
 
 # --- pandas: writing ----------------------------------------------------------------------------
@@ -300,20 +306,20 @@ def _label(label: Any) -> Any:
 # --- pandas: reading ----------------------------------------------------------------------------
 
 
-def _read(file: Any, *, is_series: bool) -> Any:
+def _read(file: Any, *, is_series: bool, limit: int | None = None) -> Any:
     import pandas as pd
 
     document, aside = parquet.noted(file.metadata.metadata)
     if document["art"] != _VERSION:
         raise ValueError(f"it is of version {document['art']!r}")
-    rows = document["rows"]
+    rows = document["rows"] if limit is None else min(document["rows"], limit)
     index = document["index"]
     codecs = [from_spec(spec, aside) for spec in document["vectors"]]
     codecs += [Level.from_spec(level, aside) for level in index.get("levels", ())]
     codecs += [from_spec(index["of"], aside)] if "of" in index else []
-    vectors = _read_columns(file, [each.reader(rows) for each in codecs])
+    vectors = _read_columns(file, [each.reader(rows) for each in codecs], rows)
     width = len(document["vectors"])
-    columns, index = vectors[:width], _made_index(index, vectors[width:])
+    columns, index = vectors[:width], _made_index(index, vectors[width:], rows)
     if is_series:
         name = _from_label(document["name"])
         made = pd.Series(columns[0], index=index, dtype=columns[0].dtype, name=name, copy=False)
@@ -328,13 +334,17 @@ def _read(file: Any, *, is_series: bool) -> Any:
     return made
 
 
-def _read_columns(file: Any, readers: list[Reader]) -> list[Any]:
-    """Read some rows after others; return the vectors."""
+def _read_columns(file: Any, readers: list[Reader], rows: int) -> list[Any]:
+    """Read so many rows, some after others; return the vectors."""
     if file.metadata.num_columns and len(file.schema_arrow) != len(readers):
         raise ValueError(f"it has {len(file.schema_arrow)} columns, expected {len(readers)}")
+    is_head = rows < file.metadata.num_rows
+    left = rows
     for number in range(file.metadata.num_row_groups):
         # one group at a time: of all of them together, all would be held
-        for batch in file.iter_batches(_BATCH, row_groups=[number]):
+        for batch in file.iter_batches(_BATCH, row_groups=[number]) if left else ():
+            batch = batch[:left] if is_head else batch
+            left -= len(batch)
             for reader, column in zip(readers, batch.columns, strict=True):
                 reader.add(column)
     vectors = []
@@ -355,26 +365,26 @@ def _frame(columns: list[Any], index: Any, rows: int) -> Any:
     return pd.DataFrame(series, index=index, copy=False)
 
 
-def _made_index(spec: Document, vectors: list[Any]) -> Any:
+def _made_index(spec: Document, vectors: list[Any], rows: int) -> Any:
     import pandas as pd
 
     names = [_from_label(name) for name in spec["names"]]
     if "range" in spec:
-        return pd.RangeIndex(*spec["range"], name=names[0])
+        return pd.RangeIndex(*spec["range"], name=names[0])[:rows]
     if "levels" in spec:
         levels = [
             _with_step(level, each)
             for (level, _), each in zip(vectors, spec["levels"], strict=True)
         ]
         return pd.MultiIndex(levels, [codes for _, codes in vectors], names=names)
-    return _with_step(make_index(vectors[0], names[0]), spec)
+    return _with_step(make_index(vectors[0], names[0]), spec, rows)
 
 
-def _with_step(index: Any, spec: Document) -> Any:
+def _with_step(index: Any, spec: Document, rows: int | None = None) -> Any:
     import pandas as pd
 
     if "range" in spec:
-        made = pd.RangeIndex(*spec["range"])
+        made = pd.RangeIndex(*spec["range"])[:rows]
         if not made.equals(index):
             raise ValueError(f"an index is not the range {spec['range']}")
         return made

@@ -302,7 +302,7 @@ class _Page:
         with version.open() as stream:
             table = tabledata.read(
                 stream,
-                str(about.get("name") or tables.table_format(name)),
+                tabledata.declared(about) or tables.table_format(name),
                 limit=self.first_row - 1 + self.rows,
                 known_rows=known_rows if isinstance(known_rows, int) else None,
             )
