@@ -91,7 +91,7 @@ class Background:
                 future.set_result(job())
             except BaseException as error:  # noqa: BLE001 - raised again by flush and the future
                 with self._lock:
-                    self._failed.append(error)
+                    self._failed = self._failed or [error]  # more would only take memory
                 future.set_exception(error)
             finally:
                 self._jobs.task_done()
@@ -166,7 +166,7 @@ class Tracker(Generic[T]):
             with self.lock:
                 try:
                     self._save(self.value)
-                except Exception as error:  # noqa: BLE001 - raised again by flush and stop
+                except BaseException as error:  # noqa: BLE001 - raised again by flush and stop
                     self._failed = error
 
 

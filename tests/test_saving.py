@@ -438,6 +438,35 @@ def test_what_went_wrong_while_tracking_is_raised_and_the_object_saved_all_the_s
     assert repo.version("k").load() == {"a": 2}
 
 
+def test_tracking_goes_on_after_whatever_goes_wrong(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from art.materialize import registry
+
+    class PanicError(BaseException):
+        """What libraries in Rust raise is no Exception."""
+
+    class Panics(Broken):
+        def write(self, value: Any, stream: Any) -> dict[str, Any]:
+            raise PanicError
+
+    monkeypatch.setattr(registry, "_registered", [])
+    registry.register(Panics())
+    state: dict[str, object] = {"a": 1}
+    tracker = repo.track(state, "k", interval=0.02)
+    state["bad"] = io.StringIO()
+    while tracker._failed is None:
+        pass
+    with tracker.lock:
+        del state["bad"]
+        state["a"] = 2
+    while len(repo.history("k")) < 2:
+        pass
+    with pytest.raises(PanicError):
+        tracker.stop()
+    assert repo.version("k").load() == {"a": 2}
+
+
 def test_an_interval_must_be_a_time(repo: Repo) -> None:
     with pytest.raises(UsageError, match="interval"):
         repo.track({}, "k", interval=0)

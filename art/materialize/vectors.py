@@ -7,6 +7,7 @@ values for JSON, and, in `Aside`, whole vectors, such as the categories of a cat
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any, Protocol
 
@@ -155,6 +156,9 @@ class _Filling:
 # --- dtypes of pandas ---------------------------------------------------------------------------
 
 
+_ZONED = re.compile(r"datetime64\[(s|ms|us|ns), (?!dateutil)[A-Za-z0-9_+:-]+(/[A-Za-z0-9_+-]+)*\]")
+
+
 class _Zoned:
     """Times with a zone: stored as times of UTC, with the zone's name."""
 
@@ -186,7 +190,10 @@ class _Zoned:
 
     @classmethod
     def from_spec(cls, spec: Document, aside: Aside) -> _Zoned:
-        return cls(str(spec["dtype"]))
+        text = str(spec["dtype"])
+        if not _ZONED.fullmatch(text):  # among others, pandas would take the path of a file
+            raise ValueError(f"there is no dtype {text!r}")
+        return cls(text)
 
     def pack(self, vector: Any) -> Any:
         return self.plain.pack(vector.tz_convert(None).to_numpy()).cast(self.type)

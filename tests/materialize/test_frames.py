@@ -19,7 +19,7 @@ from hypothesis.extra import numpy as npst
 from hypothesis.extra import pandas as pdst
 
 from art.errors import CorruptError, UsageError
-from art.materialize import find, named
+from art.materialize import find, named, vectors
 from tests.materialize.trips import assert_damage_is_told, back, restored, stored
 
 SLOW = [HealthCheck.too_slow, HealthCheck.filter_too_much, HealthCheck.data_too_large]
@@ -361,6 +361,13 @@ def test_a_file_of_others_is_told():
     frame(a=[1]).to_parquet(data)
     with pytest.raises(CorruptError, match="it was not written by art"):
         restored(named("pandas"), {}, data.getvalue())
+
+
+def test_a_zone_in_a_file_opens_no_other_file():
+    for zone in ("dateutil//etc/localtime", "../../etc/localtime", "/etc/localtime", "tzlocal()"):
+        spec = {"kind": "zoned", "dtype": f"datetime64[ns, {zone}]"}
+        with pytest.raises(ValueError, match="there is no dtype"):
+            vectors.from_spec(spec, vectors.Aside())
 
 
 # --- Arrow ---------------------------------------------------------------------------------------
