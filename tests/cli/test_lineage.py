@@ -155,7 +155,7 @@ def test_what_is_not_in_the_other_repository_is_refused(
 ) -> None:
     run("create", "made", "--value", "7", "--input", f"{away.root}#nope", code=4)
     run("create", "made", "--value", "7", "--input", "nowhere#raw", code=4)
-    run("create", "made", "--value", "7", "--input", "./nowhere#raw", code=10)
+    run("create", "made", "--value", "7", "--input", "./nowhere#raw", code=11)
 
     assert repo.listing() == []
 
