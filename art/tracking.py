@@ -194,7 +194,9 @@ def _finish_all() -> None:
     for thing in list(_open):
         try:
             thing.finish()
-        except Exception as error:  # noqa: BLE001 - nobody is left who could catch it
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - nobody is left who could catch it
             warnings.warn(f"art: at the end of the process: {error}", stacklevel=1)
 
 

@@ -365,6 +365,36 @@ def test_an_object_is_saved_while_a_process_lives_that_was_forked_meanwhile(repo
     assert repo.version("k").read() == b"1"
 
 
+def test_one_panic_at_the_end_of_a_process_loses_nothing_else(repo: Repo) -> None:
+    script = """
+        import art
+        from art.materialize import Stream
+
+        class PanicError(BaseException):
+            pass
+
+        class Panics(Stream):
+            name = "panics"
+            types = (range,)
+            def filename(self, value):
+                return "content.bin"
+            def write(self, value, stream):
+                raise PanicError("this panics")
+            def read(self, stream, format):
+                return range(0)
+
+        art.register_materializer(Panics())
+        repo = art.open()
+        states = [{"a": 1} for _ in range(6)]
+        for number, state in enumerate(states):
+            repo.track(state, f"k{number}", interval=1000)
+            state["a"] = 2 if number % 2 else range(3)
+    """
+    done = run(script, repo.root)
+    assert "this panics" in done.stderr
+    assert [repo.version(f"k{n}").load() for n in (1, 3, 5)] == [{"a": 2}] * 3
+
+
 def test_what_goes_wrong_at_the_end_of_a_process_is_said(repo: Repo) -> None:
     script = """
         import art
