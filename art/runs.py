@@ -64,9 +64,8 @@ class Run:
 
     def __init__(self, about: Document, journal: Path | None) -> None:
         self.about = about
-        self.repo: object = (
-            None  # the repository that it records its versions in, where that is known
-        )
+        self.root: str | None = None  # the folder of the repository that keeps its record
+        self.repo: object = None  # that repository, where it is open in this thread
         self.results: dict[str, Document] = {}  # what it was to make, by name
         self.ended: Document = {}  # what else the record is to say
         self._journal = journal
@@ -141,16 +140,24 @@ def current() -> Run | None:
         with contextlib.suppress(OSError, ValueError):
             journal = Path(path)
             with journal.open(encoding="utf-8") as stream:
-                return Run(json.loads(stream.readline())["run"], journal)
+                first = json.loads(stream.readline())
+                run = Run(first["run"], journal)
+                run.root = first.get("root")
+                return run
     if id := os.environ.get(ID):
         return Run({"id": id, **surroundings()}, None)
     return None
 
 
-@contextlib.contextmanager
-def apart() -> Iterator[None]:
+def apart() -> contextlib.AbstractContextManager[None]:
     """Let what is done inside be part of no run: it is read, say, only to see whether it is whole."""
-    token = _current.set(Run({}, None))
+    return within(Run({}, None))
+
+
+@contextlib.contextmanager
+def within(run: Run | None) -> Iterator[None]:
+    """Let what is done inside be part of a run, also runs that begin there; None changes nothing."""
+    token = _current.set(run or _current.get())
     try:
         yield
     finally:
@@ -164,8 +171,12 @@ def begin(
     step: str | None = None,
     command: list[str] | None = None,
     params: Mapping[str, Any] | None = None,
+    root: str | None = None,
 ) -> Iterator[Run]:
-    """Let a run be current inside. Raise UsageError for parameters that a manifest cannot hold."""
+    """Let a run be current inside; `root` is the folder of the repository that keeps its record.
+
+    Raise UsageError for parameters that a manifest cannot hold.
+    """
     if not name:
         raise UsageError("a run needs a name")
     outer = _current.get() or (None if _is_ours() else current())
@@ -185,8 +196,9 @@ def begin(
 
     folder = Path(tempfile.mkdtemp(prefix="art-run-"))
     journal = folder / "journal"
-    journal.write_text(json.dumps({"run": about}) + "\n", "utf-8")
+    journal.write_text(json.dumps({"run": about, "root": root}) + "\n", "utf-8")
     run = Run(about, journal)
+    run.root = root
     token = _current.set(run)
     try:
         with _in_environment(run) if outer is None else contextlib.nullcontext():

@@ -79,7 +79,7 @@ class Step:
         that is annotated.
         """
         current = runs.current()
-        repo = current.repo if current and isinstance(current.repo, Repo) else open_repo()
+        repo = _repo(current)
         call = _Call.of(self, args, kwargs)
         outputs = _outputs(_hints(self).get("return", Any))
         names = _named(repo, self.name, outputs, call.params)
@@ -92,7 +92,8 @@ class Step:
             fingerprint=self._fingerprint(repo, call, [name for name, _ in names]),
             reuse=self.reuse,
         )
-        ran = repo.perform(job, lambda _: self._work(repo, call, outputs, names))
+        with runs.within(current):
+            ran = repo.perform(job, lambda _: self._work(repo, call, outputs, names))
         if ran.cached:
             _log.info("step %s: nothing has changed since run %s", self.name, ran.cached)
         found = tuple(ran.outputs[name] for name, _ in names if name in ran.outputs)
@@ -241,6 +242,13 @@ class _Call:
                 _check(loaded, annotation, f"argument {name} of step {self.step.name} is")
             self.bound.arguments[name] = loaded
         return self.step.function(*self.bound.args, **self.bound.kwargs)
+
+
+def _repo(current: runs.Run | None) -> Repo:
+    """Return the repository of the run, also where another thread or process began it."""
+    if current and isinstance(current.repo, Repo):
+        return current.repo
+    return open_repo(current.root if current else None)
 
 
 def _hints(step: Step) -> dict[str, Any]:

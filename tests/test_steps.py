@@ -9,6 +9,7 @@ import subprocess
 import sys
 import textwrap
 from collections import deque
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -340,3 +341,14 @@ def test_the_samples_of_the_page_print_what_they_show(
     assert done.returncode == 0, done.stderr
     shown = re.findall(r"^print\(.*\)  # (.+)$", sample, re.MULTILINE)
     assert done.stdout.splitlines() == shown
+
+
+def test_steps_in_threads_of_a_run_go_into_its_repository(
+    repo: Repo, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (workplace.parent / "elsewhere").mkdir()
+    monkeypatch.chdir(workplace.parent / "elsewhere")
+    with art.run("etl", repo=repo) as run, ThreadPoolExecutor(2) as threads:
+        made = list(threads.map(load, [3, 4]))
+    assert [version.load() for version in made] == [[0, 1, 2], [0, 1, 2, 3]]
+    assert set(repo.get_run(run.id).steps) == {"load", "load_2"}

@@ -90,7 +90,8 @@ class Running(Sharing):
     ) -> Iterator[Run]:
         """Let versions made inside say that they came of this run, of what parameters, commit and host,
         and of which versions that were read before. The run leaves a record, also where it fails."""
-        with runs.begin(name, step=step, command=command, params=params) as run:
+        root = str(self.root)
+        with runs.begin(name, step=step, command=command, params=params, root=root) as run:
             run.repo = self
             try:
                 yield run
