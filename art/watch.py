@@ -36,13 +36,17 @@ def watch(
     if not 0 < debounce < 86400:
         raise UsageError(f"debounce {debounce!r} is not a number of seconds above 0")
     target = os.path.abspath(path)
-    place = _watched(target)
+    places = {_watched(target)}
+    targets = {target}
+    if os.path.exists(target):  # of a link, what it leads to as well
+        targets.add(os.path.realpath(target))
+        places = set(map(_watched, targets))
     ended = stop or threading.Event()
     changes = watchfiles.watch(
-        place,
-        watch_filter=lambda _, name: _concerns(name, target),
+        *places,
+        watch_filter=lambda _, name: any(_concerns(name, each) for each in targets),
         debounce=max(_STEP, int(debounce * 1000)),
-        step=min(_STEP, int(debounce * 1000)),
+        step=max(1, min(_STEP, int(debounce * 1000))),
         stop_event=ended,
         yield_on_timeout=True,  # what changed between the first look and the beginning is found
         rust_timeout=max(200, int(debounce * 1000)),

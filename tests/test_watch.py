@@ -97,6 +97,24 @@ def test_a_folder_is_watched_with_all_below_it_but_not_its_repository(
     assert len(watching.found) < 6  # its own writing is no change
 
 
+def test_a_file_that_a_link_leads_to_is_watched(
+    repo: Repo, workplace: Path, watch: list[Watching]
+) -> None:
+    (workplace / "elsewhere").mkdir()
+    (workplace / "elsewhere" / "file").write_text("1")
+    (workplace / "link").symlink_to("elsewhere/file")
+    watching = Watching(repo, workplace / "link")
+    watch.append(watching)
+    watching.wait_for("k@v1")
+    (workplace / "elsewhere" / "file").write_text("22")
+    watching.wait_for("k@v1", "k@v2")
+    (workplace / "new").write_text("333")
+    (workplace / "link").unlink()
+    (workplace / "link").symlink_to("new")
+    watching.wait_for("k@v1", "k@v2", "k@v3")
+    assert repo.version("k").read() == b"333"
+
+
 def test_an_error_is_survived(repo: Repo, workplace: Path, watch: list[Watching]) -> None:
     file = workplace / "report.txt"
     file.write_text("one")
