@@ -39,9 +39,9 @@ class Tensors(Stream):
         return "content.safetensors"
 
     def write(self, value: Any, stream: BinaryIO) -> Document:
+        parts = [_numpy_part(value, name, array) for name, array in _items(value)]
         if type(value) is not dict:
             raise unequal(value, "it would come back as a dict", "dict(…)")
-        parts = [_numpy_part(value, name, array) for name, array in _items(value)]
         _write(parts, {}, stream)
         return {"name": "safetensors", "tensors": len(parts)}
 
