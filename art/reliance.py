@@ -147,9 +147,17 @@ class Reliance:
                 )
             except CorruptError:
                 found = None
-            packs |= found.packs() if found else set()
+            packs |= found.packs() if found else self._packs_said(tree)
             is_missing |= found is None
         return packs, is_missing
+
+    def _packs_said(self, tree: str) -> set[str]:
+        """Return the packs that the layouts of a payload point into, whether they are there or not."""
+        packs: set[str] = set()
+        with contextlib.suppress(CorruptError):
+            for found in self._pair.remote.objects.readings(tree, self._pair.scratch):
+                packs |= found.packs()
+        return packs
 
     def _missing_packs(self) -> set[str]:
         """Return packs that were at the remote, as its layouts say, and are not."""
