@@ -20,7 +20,7 @@ import art.reliance
 import art.remote.memory
 import art.remotes
 from art import packer
-from art.backend import Backend, Item
+from art.backend import Backend, Item, Staged
 from art.catalog import STATE, VERSIONS, Log, parse_anonymous
 from art.model import Chunking, Entry, Manifest
 from art.objects import ObjectStore, layout_directory
@@ -31,6 +31,25 @@ from tests.support_state import random_bytes
 
 DAY = 86400.0
 _COUNTER = itertools.count()
+
+
+class WatchedStaged:
+    """A file on its way to another place. That it gets its name is an upload, done as `upload` says."""
+
+    def __init__(
+        self, inner: Staged, upload: Callable[[str, Callable[[], object]], object]
+    ) -> None:
+        self._inner = inner
+        self._upload = upload
+
+    def write(self, data: bytes) -> None:
+        self._inner.write(data)
+
+    def commit(self, name: str) -> None:
+        self._upload(name, lambda: self._inner.commit(name))
+
+    def discard(self) -> None:
+        self._inner.discard()
 
 
 class Watched:
@@ -58,21 +77,33 @@ class Watched:
         self.calls.clear()
         self.at, self.act, self.is_late, self.kinds = at, act, late, kinds
 
-    def _call(self, what: str, *arguments: object) -> object:
+    def _do(self, what: str, name: str, request: Callable[[], object]) -> object:
         with self._lock:
             if self.kinds is None or what in self.kinds:
-                self.calls.append((what, str(arguments[0])))
+                self.calls.append((what, name))
             is_hit = self.act is not None and len(self.calls) == self.at
             act = self.act
             if is_hit:
                 self.act = None
         if is_hit and act and not self.is_late:
             act()
-        found = getattr(self.inner, what)(*arguments)
-        found = list(found) if what == "walk" else found
+        found = request()
         if is_hit and act and self.is_late:
             act()
         return found
+
+    def _call(self, what: str, *arguments: object) -> object:
+        ask = getattr(self.inner, what)
+        return self._do(
+            what,
+            str(arguments[0]),
+            lambda: list(ask(*arguments)) if what == "walk" else ask(*arguments),
+        )
+
+    def stage(self) -> Staged:
+        return WatchedStaged(
+            self.inner.stage(), lambda name, commit: self._do("upload", name, commit)
+        )
 
     def __getattr__(self, name: str) -> object:
         if name in ("read", "size", "create", "replace", "upload", "delete", "names", "walk"):

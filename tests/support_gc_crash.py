@@ -30,7 +30,7 @@ from art.repo import Repo
 from art.retention import Policy
 from tests.support import get_files, lay_out
 from tests.support_faults import NEVER, Death, Fault, FaultyBackend, FaultyStaged
-from tests.support_gc import DAY, read_all, zipped
+from tests.support_gc import DAY, WatchedStaged, read_all, zipped
 from tests.support_state import random_bytes
 
 Contents = dict[str, dict[str, bytes]]
@@ -104,7 +104,9 @@ class Client:
         return self.inner.clock() + int(self.time.days * DAY * 1e9)
 
     def stage(self) -> Staged:
-        return _Staged(self, self.inner.stage())
+        return WatchedStaged(
+            self.inner.stage(), lambda name, commit: self.write("upload", name, commit)
+        )
 
     def __getattr__(self, name: str) -> object:
         if name in ("read", "size", "names"):
@@ -113,23 +115,6 @@ class Client:
             act = getattr(self.inner, name)
             return lambda *given: self.write(name, given[0], lambda: act(*given))
         return getattr(self.inner, name)
-
-
-class _Staged:
-    """A file on its way to a remote: what gets a name is a write."""
-
-    def __init__(self, client: Client, inner: Staged) -> None:
-        self._client = client
-        self._inner = inner
-
-    def write(self, data: bytes) -> None:
-        self._inner.write(data)
-
-    def commit(self, name: str) -> None:
-        self._client.write("upload", name, lambda: self._inner.commit(name))
-
-    def discard(self) -> None:
-        self._inner.discard()
 
 
 class StepwiseFolder(FaultyBackend):
@@ -315,7 +300,7 @@ class World:
         for repo in self.repos.values():
             repo.close()
 
-    def make(self, name: str, key: str, files: dict[str, bytes]) -> str:
+    def make(self, name: str, key: str | None, files: dict[str, bytes]) -> str:
         """Make a version in a repository; return its id."""
         folder = lay_out(self.root / f"data-{next(_COUNTER)}", files)
         made = self.repos[name].create(key, folder).version.id
@@ -410,7 +395,8 @@ class World:
             report = self.repos[name].fsck(data=True)
             assert [str(each) for each in report.problems] == [], f"{where}: {name}"
         report = self.repos["keeper"].fsck(remote=remote, data=True)
-        assert [str(each) for each in report.problems] == [], f"{where}: remote"
+        found = [each.message for each in report.problems]
+        assert found == [], f"{where}: remote: {found}"
 
 
 _PASSING = ("tmp/", "locks/")
@@ -568,28 +554,38 @@ def cut_off_everywhere(
     start = 1 if IS_FULL else 1 + list(WORKS).index(name)
     for at in range(start, 1000, 1 if IS_FULL else stride):
         for is_late in (False, True) if IS_FULL else (bool(at % 2),):
-            place = root / f"at-{at}-{is_late}"
-            place.mkdir()
             fault = Fault(at, "death", is_late)
-            world = World(place, connect(place))
-            cut_off(work, snapshot, world, fault, after, is_own=is_own)
-            shutil.rmtree(place)
+            cut_off(work, snapshot, root, connect, fault, after, is_own=is_own)
         if not fault.has_fired:
             return
     raise AssertionError("it never passed")
 
 
+def cut_off_once(
+    name: str, snapshot: Snapshot, root: Path, connect: Callable[[Path], Backend]
+) -> None:
+    """Let a work die in its midst."""
+    work = WORKS[name]
+    after = run_undisturbed(work, snapshot, root / "calm")
+    fault = Fault(_GC_WRITES // 2 if work.dying == "keeper" else 2, "death")
+    cut_off(work, snapshot, root, connect, fault, after)
+    assert fault.has_fired
+
+
 def cut_off(
     work: Work,
     snapshot: Snapshot,
-    world: World,
+    root: Path,
+    connect: Callable[[Path], Backend],
     fault: Fault,
     after: set[str],
     *,
     is_own: bool = False,
 ) -> None:
     """Let the work die at a step, and check that nothing is lost and that the next run completes it."""
-    with contextlib.closing(world):
+    place = root / f"at-{fault.at}-{fault.is_late}"
+    place.mkdir()
+    with contextlib.closing(World(place, connect(place))) as world:
         world.load(snapshot)
         before = world.check()
         world.open(work.dying, fault, is_own=is_own)
@@ -605,3 +601,4 @@ def cut_off(
         assert world.check() == after, where
         world.check_whole(*snapshot.names, where=where)
         assert world.repos["keeper"].plan_gc(remote="origin", grace="0s").is_empty, where
+    shutil.rmtree(place)

@@ -1,4 +1,4 @@
-"""What gc frees and what it never touches, here and at remotes."""
+"""What gc frees and what it never touches, here and at remotes. Where it dies: `test_gc_crash.py`."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ import art
 import art.changes
 from art import document as documents
 from art.errors import ArtError, CorruptError, NewerFormatError
+from art.model import Chunking
+from art.objects import ObjectStore
 from art.pack import pack_name
 from art.repo import Repo
 from tests.support import lay_out
-from tests.support_faults import Death, Fault, failing
 from tests.support_gc import Place, age, contents_of, put, sizes
 from tests.support_processes import finish, started
 from tests.support_state import random_bytes
@@ -350,56 +351,6 @@ def test_writers_and_readers_in_other_processes_go_on(
                 assert file == random.Random(number * 1000 + made["text"]).randbytes(30000)
 
 
-def test_killed_anywhere_it_leaves_all_whole_and_the_next_run_finishes(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    import shutil
-
-    with art.init(tmp_path / "template") as repo:
-        make_shared(repo)
-        for number in range(9):
-            put(repo, "small", number, 100)
-        kept = {r.id for key in ("k", "one", "small") for r in repo.history(key) if r.is_live}
-        before = {id: files for id, files in contents_of(repo).items() if id in kept}
-    at = 0
-    while True:
-        at += _STEP
-        root = tmp_path / f"run-{at}"
-        shutil.copytree(tmp_path / "template", root)
-        fault = Fault(at, "death", is_late=bool(at % 2))
-        try:
-            with failing(monkeypatch, root, fault) as repo:
-                repo.gc(grace="0s")
-        except Death:
-            pass
-        with Repo(root) as repo:
-            found = contents_of_readable(repo)
-            assert {id: found[id] for id in kept if id in before} == before
-            repo.gc(grace="0s")
-            found = contents_of(repo)
-            assert {id: found[id] for id in kept if id in before} == before
-            assert state(repo, "alone@v1") == "swept"
-            for _ in range(3):  # of what was written twice, either may be kept
-                repo.gc(grace="0s")
-            assert repo.plan_gc(grace="0s").is_empty
-        shutil.rmtree(root)
-        if not fault.has_fired:
-            break
-    assert at > 20
-
-
-def contents_of_readable(repo: Repo) -> dict[str, dict[str, bytes]]:
-    """Return what the command line would give of every live version."""
-    found = {}
-    for key in sorted(repo.keys()):
-        for record in repo.history(key):
-            if record.is_live and record.payload:
-                version = repo.version(record.ref)
-                files = {n.path: version.read(n.path) for n in version.files if n.is_file}
-                found[record.id] = files
-    return found
-
-
 # -- clones --------------------------------------------------------------------------------------
 
 
@@ -604,39 +555,6 @@ def test_packs_little_of_which_is_needed_are_repacked_and_small_ones_joined(plac
     assert contents_of(clone).items() <= contents.items()
 
 
-@pytest.mark.parametrize("late", [False, True])
-def test_killed_at_any_request_it_leaves_all_whole(
-    memory: Place, late: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    contents = make_history(memory)
-    a = memory.repos["a"]
-    memory.pass_days(2)
-
-    def die() -> None:
-        raise Death
-
-    at = 0
-    rounds = 0
-    while rounds < 3:
-        at += _STEP
-        kinds = ("create", "replace", "upload", "delete")
-        memory.watched.arm(at, die, late=late, kinds=kinds)
-        try:
-            a.gc(remote="origin", grace="0s")
-        except Death:
-            memory.check(contents)
-            continue
-        memory.watched.act = None
-        memory.check(contents)
-        at, rounds = 0, rounds + 1
-        memory.pass_days(2)
-    for _ in range(3):
-        memory.pass_days(2)
-        a.gc(remote="origin", grace="0s")
-    assert a.plan_gc(remote="origin", grace="0s").is_empty
-    memory.check(contents)
-
-
 def test_gc_between_any_two_requests_of_a_push_loses_nothing(memory: Place) -> None:
     """Gc marks, and deletes days later, while somebody pushes who relies on what it deletes."""
     a, b = memory.repos["a"], memory.repos["b"]
@@ -671,6 +589,28 @@ def test_gc_between_any_two_requests_of_a_push_loses_nothing(memory: Place) -> N
             b.push(key)
             a.fetch()
             keep([2.0, 2.0])
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_a_layout_whose_packs_are_gone_is_not_relied_on(memory: Place, *, is_same: bool) -> None:
+    """A push that was killed may have left it, when gc had deleted them and taken their marks away."""
+    a, b = memory.repos["a"], memory.repos["b"]
+    files = {f"f{n:03}": random_bytes(3000, n) for n in range(40)}
+    a.create("k", lay_out(memory.root / "first", files))
+    a.push()
+    b.pull(all=True)
+    a.delete("k")
+    a.push()
+    for pack in memory.packs():
+        memory.inner.delete(pack_name(pack))
+    files |= {} if is_same else {"f000": b"changed"}
+    made = b.create("again" if is_same else "k", lay_out(memory.root / "second", files)).version
+    assert b.push().left == []
+    assert made.id in memory.live()
+    memory.check({made.id: files})
+    assert made.payload
+    for found in ObjectStore(memory.inner, Chunking()).readings(str(made.payload.tree)):
+        assert found.packs() <= memory.packs()
 
 
 def test_the_plan_of_a_remote_changes_nothing(place: Place) -> None:
