@@ -19,7 +19,9 @@ from hypothesis import strategies as st
 from art import convert
 from art.convert.rows import Rows
 from art.errors import ArtError, ConflictError, UsageError
+from art.render.terminal import render_version
 from art.repo import Repo
+from art.tables import cell_text
 from art.version import Version
 
 
@@ -258,10 +260,53 @@ def test_frames_of_pandas_with_their_index(repo):
 
     assert as_csv(version) == [["key", "month", "n"], ["a", "2026-01", "1"], ["b", "2026-02", ""]]
     assert as_json(version)[1] == {"key": "b", "month": "2026-02", "n": None}
-    assert made(version, "parquet") == version.read()
+    assert as_parquet(version).to_pylist()[1] == {"key": "b", "month": "2026-02", "n": None}
     plain = repo.save(pandas.Series([1.5, float("nan")], name="x"), "series").version
+    assert made(plain, "parquet") == plain.read()
     assert as_csv(plain) == [["x"], ["1.5"], ["NaN"]]
     assert as_json(plain) == [{"x": 1.5}, {"x": None}]
+
+
+def test_rows_of_frames_are_those_of_csv(repo):
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(
+        {
+            "bin": pandas.cut([1, 4, 9], [0, 3, 6]),
+            "span": pandas.arrays.IntervalArray.from_breaks([0, 3, 6, 9]),
+            "month": pandas.PeriodIndex(["2026-01", "NaT", "2026-03"], freq="M"),
+            "n": pandas.Series([1, 2, 3], dtype="int8").to_numpy(),
+        },
+        index=pandas.MultiIndex.from_tuples([("a", 1), ("a", 2), ("b", 1)], names=["key", None]),
+    )
+    version = repo.save(frame, "frame").version
+    shown = as_csv(version)
+    for table in (version.rows(), version.rows(limit=2)):
+        rows = [[cell_text(cell) for cell in row] for row in table.rows]
+        assert table.columns == shown[0] == ["key", "level 2", "bin", "span", "month", "n"]
+        assert table.total_rows == 3
+        assert rows == [
+            [cell.replace("NaN", "nan") for cell in row] for row in shown[1 : 1 + len(rows)]
+        ]
+    assert shown[1] == ["a", "1", "(0, 3]", "(0, 3]", "2026-01", "1"]
+    stored = as_parquet(version)
+    assert stored.column_names == shown[0]
+    assert str(stored.schema.field("n").type) == "int8"
+    assert stored.to_pylist()[0] == dict(
+        zip(shown[0], ["a", 1, "(0, 3]", "(0, 3]", "2026-01", 1], strict=True)
+    )
+
+
+def test_rows_of_frames_are_shown_and_compared_as_csv_shows_them(repo):
+    pandas = pytest.importorskip("pandas")
+    spans = pandas.arrays.IntervalArray.from_breaks([0, 3, 6])
+    version = repo.save(pandas.Series(spans, index=[5, 6], name="span"), "k").version
+    shown = io.StringIO()
+    render_version(version, shown)
+    assert "(0, 3]" in shown.getvalue()
+    assert "__index_level" not in shown.getvalue().split("version ")[0]
+    repo.save(pandas.Series(spans, index=[5, 7], name="span"), "k")
+    compared = repo.compare("k@v1", "k@v2")
+    assert "(3, 6]" in str(compared.table)
 
 
 def test_frames_of_polars_and_tables_of_arrow(repo):

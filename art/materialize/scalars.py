@@ -213,7 +213,7 @@ def _write_time(value: Any) -> Document:
 def _zone(value: Any) -> Document:
     """Return what is not in the text of a time. Python misreads offsets there that are not whole
     seconds."""
-    from datetime import timedelta, timezone
+    from datetime import timezone
 
     zone = value.tzinfo
     if form_of(type(zone)) is _ZONE_FORM:
@@ -224,9 +224,10 @@ def _zone(value: Any) -> Document:
             f"its time zone is a {type(zone).__module__}.{type(zone).__qualname__}",
             hint="use zoneinfo.ZoneInfo or datetime.timezone",
         )
-    offset, name = zone.utcoffset(None), zone.tzname(None)
-    about = {} if name == timezone(offset).tzname(None) else {"name": text(name)}
-    return {"offset": offset // timedelta.resolution, **about} if offset.microseconds else about
+    about = _write_timezone(zone)
+    if not zone.utcoffset(None).microseconds:
+        del about["offset"]
+    return about
 
 
 def _read_time(value: str, **about: Any) -> Any:
@@ -315,6 +316,47 @@ def _read_uuid(value: str) -> Any:
     return made
 
 
+def _write_timezone(value: Any) -> Document:
+    from datetime import timedelta, timezone
+
+    offset, name = value.utcoffset(None), value.tzname(None)
+    about = {} if name == timezone(offset).tzname(None) else {"name": text(name)}
+    return {"offset": offset // timedelta.resolution, **about}
+
+
+def _read_timezone(offset: int, name: str | None = None) -> Any:
+    from datetime import timedelta, timezone
+
+    made = timedelta(microseconds=exactly(int, offset))
+    return timezone(made) if name is None else timezone(made, exactly(str, name))
+
+
+def _write_range(value: range) -> Document:
+    return {name: integer(getattr(value, name)) for name in ("start", "stop", "step")}
+
+
+def _read_range(start: int, stop: int, step: int) -> range:
+    return range(exactly(int, start), exactly(int, stop), exactly(int, step))
+
+
+def _write_path(value: Any) -> Document:
+    return {"value": text(str(value))}
+
+
+def _read_path(flavour: str) -> Callable[[str], Any]:
+    def read(value: str) -> Any:
+        import pathlib
+
+        made = getattr(pathlib, flavour)(exactly(str, value))
+        if str(made) != value:
+            raise ValueError("this is no path")
+        return made
+
+    return read
+
+
+_POSIX = Form("posixpath", _write_path, _read_path("PurePosixPath"))
+_WINDOWS = Form("windowspath", _write_path, _read_path("PureWindowsPath"))
 _ZONE_FORM = Form("zoneinfo", _write_zone, _read_zone)
 _FORMS = {
     "builtins.complex": Form("complex", _write_complex, _read_complex),
@@ -327,6 +369,12 @@ _FORMS = {
     "datetime.datetime": Form("datetime", _write_time, _read_datetime),
     "datetime.timedelta": Form("timedelta", _write_timedelta, _read_timedelta),
     "zoneinfo.ZoneInfo": _ZONE_FORM,
+    "datetime.timezone": Form("timezone", _write_timezone, _read_timezone),
+    "builtins.range": Form("range", _write_range, _read_range),
+    "pathlib.PurePosixPath": _POSIX,
+    "pathlib.PureWindowsPath": _WINDOWS,
+    "pathlib._local.PurePosixPath": _POSIX,  # of Python 3.13
+    "pathlib._local.PureWindowsPath": _WINDOWS,
     "uuid.UUID": Form("uuid", _write_uuid, _read_uuid),
 }
 _TAGS = {form.tag: form for form in _FORMS.values()} | {

@@ -11,14 +11,14 @@ import json
 import os
 import re
 import stat
-from collections import Counter, OrderedDict, deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
 from reprlib import Repr
 from typing import Any, ClassVar, TypeVar
 
 from art.errors import ArtError, CorruptError
-from art.materialize import classes, scalars
+from art.materialize import classes, foreign, scalars
 from art.materialize.base import Folder, Materializer, Stream, unequal
 from art.materialize.classes import Steps
 from art.materialize.scalars import TAG, exactly, is_plain, mapping
@@ -67,7 +67,10 @@ class Values(Folder):
         """Write `content.json`, and what other materializers are for. Raise UsageError, with the place
         inside the object, where something would not come back equal."""
         encoder = _Encoder(folder)
-        text = scalar_text(value) if type(value) in KINDS else encoder.text(value)
+        if type(value) in KINDS:
+            text = scalar_text(value)
+        else:
+            text = _json_text(value) if _is_json_only(value) else encoder.text(value)
         (folder / CONTENT).write_bytes(text.encode())
         return _format(value) | ({"keeps": True} if encoder.keeps else {})
 
@@ -118,6 +121,30 @@ def is_json(value: object) -> bool:
         elif not is_plain(item):
             return False
     return True
+
+
+def _is_json_only(value: Any) -> bool:
+    """Whether a value stands in JSON as it is, which it need not be walked through for."""
+    from art.materialize.registry import find
+
+    if {find([]).name, find({}).name} != {Values.name}:
+        return False
+    level: dict[int, Any] = {id(value): value}
+    for _ in range(DEPTH_LIMIT):
+        if not level:
+            return is_json(value)
+        level = {
+            id(item): item
+            for each in level.values()
+            if type(each) in (list, dict)
+            for item in (each.values() if type(each) is dict else each)
+            if type(item) not in KINDS
+        }
+    return False
+
+
+def _json_text(made: Any) -> str:
+    return _with_whole_stack(lambda: json.dumps(made, ensure_ascii=False, indent=2)) + "\n"
 
 
 def _format(value: Any) -> Document:
@@ -171,8 +198,7 @@ class _Encoder:
 
     def text(self, value: Any) -> str:
         """Return the JSON text of a whole object."""
-        made = self.whole(value)
-        return _with_whole_stack(lambda: json.dumps(made, ensure_ascii=False, indent=2)) + "\n"
+        return _json_text(self.whole(value))
 
     def whole(self, value: Any) -> Any:
         """Return how a whole object stands in JSON. An error says at which place in it."""
@@ -249,7 +275,9 @@ class _Encoder:
             from art.materialize.registry import find
 
             found = find(value)
-            self._others[cls] = None if found.name == Values.name else found
+            is_own = found.name == Values.name
+            is_own = is_own or (found.name == "numpy" and foreign.form_of(cls) is not None)
+            self._others[cls] = None if is_own else found
         return self._others[cls]
 
     def _leaf(self, materializer: Materializer, value: Any) -> Steps:
@@ -328,11 +356,30 @@ def _write_deque(value: Any) -> Steps:
     return {TAG: "deque", "items": (yield from _items(value)), **bound}
 
 
-def _write_ordered(value: Any) -> Steps:
+def _write_items(value: Any) -> Steps:
     _refuse_collisions(value)
-    if vars(value):
-        raise unequal(value, f"it has attributes beyond its items: {', '.join(vars(value))}")
-    return {TAG: "OrderedDict", "items": list(map(list, (yield from _pairs(value))))}
+    if beyond := getattr(value, "__dict__", None):
+        raise unequal(value, f"it has attributes beyond its items: {', '.join(beyond)}")
+    items = list(map(list, (yield from _pairs(value))))
+    return {TAG: type(value).__name__, "items": items}
+
+
+def _write_defaultdict(value: Any) -> Steps:
+    factory = next((n for n, f in _FACTORIES.items() if f is value.default_factory), None)
+    if factory is None:
+        raise unequal(
+            value,
+            f"its factory {_SHORT.repr(value.default_factory)} is none of {', '.join(_FACTORIES)}",
+            hint="save dict(…) of it",
+        )
+    return {**(yield from _write_items(value)), "factory": factory}
+
+
+# What makes the values of a defaultdict: only what Python has itself is found again.
+_FACTORIES: dict[str, Any] = {
+    each.__name__: each
+    for each in (list, dict, set, tuple, frozenset, int, float, complex, bool, str, bytes)
+} | {"None": None}
 
 
 _CONTAINERS: dict[type, Callable[[Any], Steps]] = {
@@ -340,7 +387,9 @@ _CONTAINERS: dict[type, Callable[[Any], Steps]] = {
     dict: _write_dict,
     tuple: _write_tuple,
     deque: _write_deque,
-    OrderedDict: _write_ordered,
+    OrderedDict: _write_items,
+    Counter: _write_items,
+    defaultdict: _write_defaultdict,
 }
 _SIZED = {*_CONTAINERS, set, frozenset, bytes, bytearray}
 
@@ -376,7 +425,7 @@ def _writer_of(cls: type) -> Callable[[Any], Steps]:
 
 
 def _form_of(cls: type) -> scalars.Form | classes.ClassForm | None:
-    return scalars.form_of(cls) or classes.form_of(cls)
+    return scalars.form_of(cls) or foreign.form_of(cls) or classes.form_of(cls)
 
 
 # -- reading -----------------------------------------------------------------------------------------
@@ -396,6 +445,8 @@ class _Decoder:
             "frozenset": lambda items: frozenset(_read_set(items)),
             "dict": _read_dict,
             "OrderedDict": _read_ordered,
+            "Counter": lambda items: Counter(_read_dict(items)),
+            "defaultdict": _read_defaultdict,
             "deque": _read_deque,
         }
 
@@ -435,7 +486,7 @@ class _Decoder:
     def _reader(self, tag: str) -> Callable[..., Any]:
         reader = self._readers.get(tag)
         if reader is None:
-            form = scalars.form_named(tag) or classes.form_named(tag)
+            form = scalars.form_named(tag) or foreign.form_named(tag) or classes.form_named(tag)
             if form is None:
                 raise ValueError("nothing is called so")
             reader = form.read
@@ -493,6 +544,10 @@ def _pair(item: Any) -> tuple[Any, Any]:
 
 def _read_ordered(items: list[Any]) -> Any:
     return OrderedDict(_read_dict(items))
+
+
+def _read_defaultdict(items: list[Any], factory: str) -> Any:
+    return defaultdict(_FACTORIES[exactly(str, factory)], _read_dict(items))
 
 
 def _read_deque(items: list[Any], maxlen: int | None = None) -> Any:

@@ -13,11 +13,11 @@ import string
 import subprocess
 import sys
 import tempfile
-from collections import OrderedDict, defaultdict, deque
+from collections import Counter, OrderedDict, defaultdict, deque
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal, localcontext
 from fractions import Fraction
-from pathlib import Path
+from pathlib import Path, PurePosixPath, PureWindowsPath
 from typing import Any, BinaryIO
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -409,7 +409,6 @@ def deep(levels: int) -> Any:
 def test_what_would_come_back_as_its_base_is_refused_with_its_place() -> None:
     for value, place in [
         ({"a": [1, 2, 3, Text("x")]}, "at ['a'][3]: "),
-        ([defaultdict(list)], "at [0]: "),
         ({Text("x"): 1}, "at .keys()[0]: "),
         ({("k", 1): Plain(Point(1, Text("x")))}, "at [('k', 1)].a.y: "),
         ([{Text("x")}], "at [0]{…}: "),
@@ -892,3 +891,92 @@ def test_uuids_of_all_versions_come_back() -> None:
 
     for value in (uuid.uuid1(), uuid.uuid4(), UUID(int=0)):
         assert back(value) == value
+
+
+# -- of libraries ----------------------------------------------------------------------------------
+
+
+def _same_scalar(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and repr(one) == repr(other)
+
+
+def test_numbers_of_numpy_come_back_without_files():
+    np = pytest.importorskip("numpy")
+    numbers = [
+        *(np.dtype(name).type(1) for name in "?bBhHiIlLefdFD"),
+        *(np.float64(x) for x in (0.1, -0.0, "inf", "nan")), np.float32(0.1), np.float16(65504),
+        np.int64(-(2**63)), np.uint64(2**64 - 1), np.complex128(complex(0.1, math.inf)),
+        np.datetime64("2026-01-02T03:04:05.123456789"), np.datetime64("NaT", "D"),
+        np.timedelta64(3, "25s"), np.timedelta64(1), np.str_("ü"),
+    ]  # fmt: skip
+    folder, format = save({"list": numbers, np.int64(3): {np.bool_(1)}})
+    assert [path.name for path in folder.iterdir()] == ["content.json"]
+    made = VALUES.load(folder, format)
+    assert all(map(_same_scalar, made["list"], numbers))
+    assert len(made["list"]) == len(numbers)
+    assert _same_scalar(list(made)[1], np.int64(3))
+
+
+def test_values_of_pandas_come_back():
+    pd = pytest.importorskip("pandas")
+    moments = [
+        pd.Timestamp("2026-01-02T03:04:05.123456789"),
+        pd.Timestamp("2026-07-01T02:30", tz="Europe/Berlin"),
+        pd.Timestamp("2026-10-25T01:30", tz="UTC").tz_convert("Europe/Berlin"),
+        pd.Timestamp("2026-01-02", tz=timezone.utc),
+        pd.Timestamp("2026-01-02", tz=timezone(timedelta(hours=2))),
+        pd.Timestamp("2026-01-02").as_unit("s"),
+    ]
+    others = [
+        pd.NaT, pd.NA, pd.Timedelta("1 days 00:00:00.000000001"), pd.Timedelta(-3, "s"),
+        pd.Period("2026-01", "M"), pd.Period("2026-01-02", "W-TUE"), pd.Interval(0, 3),
+        pd.Interval(0.5, 1.5, closed="neither"), pd.Interval(moments[5], moments[0]),
+    ]  # fmt: skip
+    for value in moments + others:
+        made = back(value)
+        assert _same_scalar(made, value)
+        assert getattr(made, "unit", None) == getattr(value, "unit", None)
+        assert repr(getattr(made, "tzinfo", None)) == repr(getattr(value, "tzinfo", None))
+    assert repr(back({"a": moments, "b": others})) == repr({"a": moments, "b": others})
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        Counter("abca"),
+        defaultdict(list, {"a": [1]}),
+        defaultdict(None, {1: 2}),
+        range(3),
+        range(10**700, -5, -2),
+        timezone.utc,
+        timezone(timedelta(hours=-3, microseconds=1)),
+        timezone(timedelta(hours=1), "Home"),
+        PurePosixPath("/a/../b"),
+        PureWindowsPath("C:/a"),
+    ],
+)
+def test_more_of_the_standard_library_comes_back(value):
+    for made in (back(value), back([value])[0]):
+        assert type(made) is type(value)
+        assert repr(made) == repr(value)
+
+
+def test_a_defaultdict_of_ones_own_factory_is_refused_with_what_helps():
+    with pytest.raises(UsageError, match="its factory") as error:
+        save(defaultdict(lambda: 1))
+    assert error.value.hint == "save dict(…) of it"
+
+
+def test_plain_json_is_written_as_it_is_and_never_too_deep():
+    row = {"a": 1, "b": ["ü", None]}
+    folder, _ = save([row, row])
+    text = json.dumps([row, row], indent=2, ensure_ascii=False) + "\n"
+    assert (folder / "content.json").read_text("utf-8") == text
+    deep: list[Any] = []
+    for _ in range(DEPTH_LIMIT + 1):
+        deep = [deep]
+    with pytest.raises(UsageError, match="nested deeper"):
+        save(deep)
+    deep[0] = deep
+    with pytest.raises(UsageError, match="it holds itself"):
+        save(deep)
