@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 from art import tables
 from art.errors import CorruptError, UsageError
-from art.materialize import values
+from art.materialize import foreign, values
 from art.materialize.framerows import FRAMES, frame_head, frame_rows
 from art.tables import Table
 
@@ -109,7 +109,7 @@ def format_of(data: Any) -> str:
 def table_of(data: Any, limit: int | None = None) -> Table:
     """Return stored data as a table, or its first rows. Raise CorruptError where it is none."""
     columns, rows, total = _parts(data)
-    shown = [list(row) for row in islice(rows, limit)]
+    shown = [list(map(foreign.shown, row)) for row in islice(rows, limit)]
     shown = [row + [None] * (len(columns) - len(row)) for row in shown]
     return Table(columns, shown, total, total > len(shown))
 

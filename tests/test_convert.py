@@ -306,7 +306,16 @@ def test_rows_of_frames_are_shown_and_compared_as_csv_shows_them(repo):
     assert "__index_level" not in shown.getvalue().split("version ")[0]
     repo.save(pandas.Series(spans, index=[5, 7], name="span"), "k")
     compared = repo.compare("k@v1", "k@v2")
-    assert "(3, 6]" in str(compared.table)
+    assert "column='index', old=6, new=7" in str(compared.table)
+
+
+def test_numbers_of_numpy_are_cells_as_any(repo):
+    np = pytest.importorskip("numpy")
+    rows = [{"acc": np.float64(0.9), "n": np.int64(3), "ok": np.bool_(True), "l": [np.int64(1)]}]
+    version = repo.table("metrics", rows).version
+    assert repr(version.load()) == repr(rows)
+    assert repr(version.rows().rows) == "[[0.9, 3, True, [np.int64(1)]]]"
+    assert as_json(version) == [{"acc": 0.9, "n": 3, "ok": True, "l": [1]}]
 
 
 def test_frames_of_polars_and_tables_of_arrow(repo):

@@ -23,6 +23,7 @@ from typing import Any
 from uuid import UUID
 
 from art.errors import UsageError
+from art.materialize import foreign
 
 _encode = json.JSONEncoder(
     ensure_ascii=False, allow_nan=False
@@ -89,7 +90,8 @@ def json_view(value: Any) -> Any:
         return [json_view(item) for item in value]
     if isinstance(value, (complex, *_AS_TEXT)):
         return cell_text(value)
-    return _fields(value)
+    plain = foreign.shown(value)
+    return _fields(value) if plain is value else json_view(plain)
 
 
 def _number(value: float) -> float | str | None:

@@ -37,6 +37,17 @@ def form_named(tag: str) -> Form | ClassForm | None:
     return _TAGS.get(tag)
 
 
+def shown(value: Any) -> Any:
+    """Return a value as Python has it, to be shown: a number of NumPy as Python's; times of NumPy, and
+    periods and intervals, as texts; None for NA and NaT. Others as they are."""
+    form = form_of(type(value))
+    if form is None or form.tag in ("timestamp", "pandas.timedelta"):
+        return value
+    if form.tag in ("NA", "NaT"):
+        return None
+    return value.item() if form is _NUMBER and value.dtype.kind not in "mM" else str(value)
+
+
 # -- NumPy -------------------------------------------------------------------------------------------
 
 
