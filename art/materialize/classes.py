@@ -23,6 +23,8 @@ from art.model import Document
 # no stack.
 Steps = Generator[tuple[Any, Any], Any, Any]
 
+_AS_TEXT = "version.text(), or art cat REF, gives what was saved, as JSON"
+
 
 @dataclasses.dataclass(frozen=True)
 class ClassForm:
@@ -82,12 +84,14 @@ def _find(name: str) -> type:
     if found is None:
         raise NotFoundError(
             f"this holds a {path} of the module {module}, which is not imported",
-            hint=f"import {module} first",
+            hint=f"import {module} first; {_AS_TEXT}",
         )
     for part in path.split("."):
         found = _own(found).get(part)
     if not issubclass(type(found), type):
-        raise NotFoundError(f"this holds a {path}, and the module {module} has no such class")
+        raise NotFoundError(
+            f"this holds a {path}, and the module {module} has no such class", hint=_AS_TEXT
+        )
     return found  # type: ignore[no-any-return]
 
 
@@ -103,7 +107,9 @@ def _own(owner: Any) -> Mapping[str, Any]:
 def _find_as(name: str, is_one: Callable[[type], bool], what: str) -> type:
     cls = _find(name)
     if not is_one(cls):
-        raise ConflictError(f"{name} was {what} when this was saved, and is none now")
+        raise ConflictError(
+            f"{name} was {what} when this was saved, and is none now", hint=_AS_TEXT
+        )
     return cls
 
 
@@ -112,7 +118,8 @@ def _same_fields(name: str, saved: Iterable[str], present: Iterable[str]) -> Non
     if saved != present:
         raise ConflictError(
             f"{name} has other fields than when this was saved: "
-            f"{', '.join(present) or 'none'} instead of {', '.join(saved) or 'none'}"
+            f"{', '.join(present) or 'none'} instead of {', '.join(saved) or 'none'}",
+            hint=_AS_TEXT,
         )
 
 
@@ -144,10 +151,12 @@ def _read_enum(type: str, member: str, value: Any = _NOT_PLAIN) -> Any:
     cls = _find_as(type, lambda cls: issubclass(cls, Enum), "an enum")
     found: Any = _members(cls).get(exactly(str, member))
     if found is None:
-        raise ConflictError(f"{type} has no member {member} now")
+        raise ConflictError(f"{type} has no member {member} now", hint=_AS_TEXT)
     now = found._value_ if is_plain(found._value_) else _NOT_PLAIN
     if now.__class__ is not value.__class__ or (now is not value and now != value):
-        raise ConflictError(f"{type}.{member} has another value than when this was saved")
+        raise ConflictError(
+            f"{type}.{member} has another value than when this was saved", hint=_AS_TEXT
+        )
     return found
 
 
@@ -166,7 +175,7 @@ def _read_flag(type: str, value: int) -> Any:
     cls = _find_as(type, lambda cls: issubclass(cls, Flag), "a flag")
     made = _flag(cls, exactly(int, value))
     if made is None:
-        raise ConflictError(f"{type} has no value {value:#x} now")
+        raise ConflictError(f"{type} has no value {value:#x} now", hint=_AS_TEXT)
     return made
 
 
@@ -360,7 +369,9 @@ def _read_model(  # its parameters are what stands in a file
     _same_fields(type, sorted([*exactly(dict, fields), *unset]), sorted(cls.model_fields))
     keeps = cls.model_config.get("extra") == "allow"
     if (extra is not None) != keeps or not {*(private or ())} <= {*cls.__private_attributes__}:
-        raise ConflictError(f"{type} keeps other attributes than when this was saved")
+        raise ConflictError(
+            f"{type} keeps other attributes than when this was saved", hint=_AS_TEXT
+        )
     given = {*fields, *(extra or ())}
     if not all(exactly(str, name) in given for name in set):
         raise ValueError("a field is set that is not there")

@@ -129,6 +129,11 @@ class _Plan:
 
     def wrong(self, what: str, why: str) -> UsageError:
         hint = "convert it, such as by astype(str), or leave it out"
+        if why.endswith((" list", " dict", " tuple", " ndarray")):
+            hint = (
+                "astype(pd.ArrowDtype(pa.list_(…))) keeps it, pa.struct or pa.map_ for mappings; "
+                "or save a table of polars or Arrow"
+            )
         return unequal(self.value, f"{what}: {why}", hint)
 
     def label(self, what: str, label: Any) -> Any:

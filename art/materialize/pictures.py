@@ -70,7 +70,7 @@ def _encoded(image: Any, name: str) -> bytes:
     data = io.BytesIO()
     options = {"compression": "tiff_adobe_deflate"} if name == "tiff" else {}
     bare = image.copy()
-    bare.info = {each: image.info[each] for each in _KEPT if each in image.info}
+    bare.info = _info(image)
     if image.mode == "P":
         _spread_palette(bare)
     try:
@@ -78,6 +78,25 @@ def _encoded(image: Any, name: str) -> bytes:
     except (OSError, ValueError, TypeError, SystemError) as error:
         raise unequal(image, f"PIL says {error}") from None
     return data.getvalue()
+
+
+def _info(image: Any) -> Document:
+    """Return what is kept of what is known of an image; of its EXIF, what it says now."""
+    info = {each: image.info[each] for each in _KEPT if each in image.info}
+    exif = getattr(
+        image, "_exif", None
+    )  # made by `getexif`, which would change an image that has none
+    if exif is not None and dict(exif) != _parsed_exif(info.get("exif")):
+        info["exif"] = exif.tobytes()
+    return info
+
+
+def _parsed_exif(data: bytes | None) -> dict[int, Any]:
+    from PIL import Image
+
+    exif = Image.Exif()
+    exif.load(data or b"")
+    return dict(exif)
 
 
 def _palette(image: Any) -> Document:
@@ -122,8 +141,9 @@ def _check_picture(image: Any, data: bytes, format: Document) -> None:
         format["palette"]
     ):
         raise unequal(image, "its palette would not come back equal", "image.convert('RGBA')")
+    expected = _info(image)
     for each in _KEPT:
-        if back.info.get(each) != image.info.get(each):
+        if back.info.get(each) != expected.get(each):
             raise unequal(image, f"its {each} would not come back", f"del image.info[{each!r}]")
 
 

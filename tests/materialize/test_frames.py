@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
 from hypothesis.extra import pandas as pdst
 
+import art
 from art.errors import CorruptError, UsageError
 from art.materialize import find, named, vectors
 from tests.materialize.trips import assert_damage_is_told, back, restored, stored
@@ -491,3 +492,12 @@ def test_tables_have_previews():
         found = find(value)
         assert found.kind_of(value) == "table"
         assert found.preview(value)["columns"][0]["max"] == 5
+
+
+@pytest.mark.parametrize("cell", [[1], {"a": 1}])
+def test_columns_of_lists_and_mappings_are_refused_with_what_keeps_them(cell, tmp_path):
+    pandas = pytest.importorskip("pandas")
+    with pytest.raises(UsageError, match="it holds objects of type") as error:
+        art.init(tmp_path).save(pandas.DataFrame({"x": [cell]}), "k")
+    assert "ArrowDtype" in str(error.value.hint)
+    assert "polars" in str(error.value.hint)

@@ -71,6 +71,15 @@ def test_what_is_known_of_a_picture_comes_back_where_it_is_of_the_picture():
     assert back(image).info == {"dpi": (72.0, 300.5), "icc_profile": b"profile" * 50}
 
 
+def test_exif_that_was_set_in_memory_comes_back():
+    image = noise("RGB")
+    image.getexif()[0x0112] = 6
+    again = back(image)
+    assert dict(again.getexif()) == {0x0112: 6}
+    again.getexif()[0x0112] = 3
+    assert dict(back(again).getexif()) == {0x0112: 3}
+
+
 def test_a_picture_from_a_file_comes_back_as_one_in_memory():
     for kind in ("PNG", "JPEG", "BMP"):
         data = io.BytesIO()
