@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
+import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping
 from enum import Enum, EnumMeta, Flag, IntFlag
 from functools import cached_property
@@ -70,6 +71,13 @@ def _name(value: Any) -> str:
     if found is not type(value):
         raise unequal(
             value, f"its class is not found as {name}", hint="define it at the top of a module"
+        )
+    if type(value).__module__ == "__main__":
+        path = type(value).__qualname__
+        warnings.warn(
+            f"{path} is a class of __main__: no other program can load this; define it in a module",
+            UserWarning,
+            stacklevel=2,
         )
     return name
 
@@ -350,6 +358,8 @@ def _write_model(value: Any) -> Steps:
     }
     if unset:
         made["unset"] = unset
+    if mistyped := _mistyped(cls, {each: given[each] for each in names if each in given}):
+        made["mistyped"] = mistyped
     if extra is not None:
         made["extra"] = yield from _fields(extra, extra)
     if private is not None:
@@ -364,6 +374,7 @@ def _read_model(  # its parameters are what stands in a file
     unset: Iterable[str] = (),
     extra: Document | None = None,
     private: Document | None = None,
+    mistyped: Iterable[str] = (),
 ) -> Any:
     cls: Any = _find_as(type, _is_model, "a model of pydantic")
     _same_fields(type, sorted([*exactly(dict, fields), *unset]), sorted(cls.model_fields))
@@ -375,6 +386,9 @@ def _read_model(  # its parameters are what stands in a file
     given = {*fields, *(extra or ())}
     if not all(exactly(str, name) in given for name in set):
         raise ValueError("a field is set that is not there")
+    if changed := [name for name in _mistyped(cls, fields) if name not in mistyped]:
+        what = f"{type}.{changed[0]} has another type than when this was saved"
+        raise ConflictError(what, hint=_AS_TEXT)
     made = _made(type, cls)
     vars(made).update(fields)
     state = {
@@ -387,6 +401,21 @@ def _read_model(  # its parameters are what stands in a file
         if isinstance(slot, MemberDescriptorType):  # a model of one value has None in its class
             slot.__set__(made, value)
     return made
+
+
+# Python's own types, of which a field's value must be, where the field was annotated with one when it is
+# loaded: a validator is not run, since it may be code of the model.
+_PLAIN = (bool, int, float, str, bytes, list, dict, set, tuple)
+
+
+def _mistyped(cls: Any, fields: Document) -> list[str]:
+    """Return the fields that have one of Python's own types, and a value of another."""
+    wanted = {name: cls.model_fields[name].annotation for name in fields}
+    return [
+        name
+        for name, value in fields.items()
+        if wanted[name] in _PLAIN and value.__class__ in _PLAIN and value.__class__ != wanted[name]
+    ]
 
 
 _ENUM = Form("enum", _write_enum, _read_enum)

@@ -992,3 +992,25 @@ def test_what_a_changed_class_cannot_load_can_be_had_as_text(monkeypatch):
     with pytest.raises(NotFoundError, match="has no such class") as gone:
         VALUES.load(folder, format)
     assert "art cat REF" in str(gone.value.hint)
+
+
+def test_a_model_whose_field_has_another_type_now_is_refused(monkeypatch):
+    pydantic = pytest.importorskip("pydantic")
+
+    def model(kind: type) -> Any:
+        return pydantic.create_model("Changed", __module__=shapes.__name__, x=(kind, ...))
+
+    monkeypatch.setattr(shapes, "Changed", model(int), raising=False)
+    folder, format = save(shapes.Changed(x=1))
+    assert VALUES.load(folder, format).x == 1
+    monkeypatch.setattr(shapes, "Changed", model(str))
+    with pytest.raises(ConflictError, match="Changed.x has another type than when"):
+        VALUES.load(folder, format)
+
+
+def test_an_object_of_a_class_of_main_is_saved_with_a_warning(monkeypatch):
+    made = dataclasses.make_dataclass("Here", ["x"], namespace={"__module__": "__main__"})
+    made.__module__ = "__main__"
+    monkeypatch.setattr(sys.modules["__main__"], "Here", made, raising=False)
+    with pytest.warns(UserWarning, match="Here is a class of __main__: no other program"):
+        assert back(made(1)) == made(1)
