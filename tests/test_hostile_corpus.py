@@ -135,7 +135,7 @@ def _check(command: str, outcome: Outcome) -> None:
         lines = outcome.err.splitlines()
         errors = [line for line in lines if line.startswith("error: ")]
         assert len(errors) == 1 or (outcome.out and command in FINDINGS), said
-        assert lines[-1].startswith(("hint: ", "error: ")), said
+        assert not errors or lines[-1].startswith(("hint: ", "error: ")), said
         assert all(len(line) < 2_000 for line in lines), said
 
 
