@@ -16,8 +16,8 @@ steps       functions as steps (sources: what their code is); runs, records: wha
             gave earlier; processes: commands
 repo        `Repo`, the facade: puts the parts below together, does nothing itself
 version     `Version`: one version of an artifact, to look at and to take out
-worktree    files on disk → trees (globs: which; ignore: which not); checkout, with folder, staging and surplus: the
-            way back; diff, tables: what differs
+worktree    files on disk → trees (globs: which; ignore: which not); checkout, with folder, staging and
+            surplus: the way back; diff, tables: what differs
 lineage     what versions were made from; lock: which ones references are to mean
 changes     what is said of versions later; prune: which go by retention's rules; settings: what is
             declared of a key
