@@ -42,11 +42,14 @@ class Delivery:
         pair: Pairing,
         authority: Authority | None,
         bring_again: Callable[[Log, Work], None],
+        freshen: Callable[[Work], None],
     ) -> None:
-        """`bring_again` makes ready what the remote has lost of a log, with the payloads."""
+        """`bring_again` makes ready what the remote has lost of a log, with the payloads. `freshen` is
+        called before each version comes: what it relies on may have gone while this stood still."""
         self._pair = pair
         self._authority = authority
         self._bring_again = bring_again
+        self._freshen = freshen
         self._remote = pair.remote.backend
         self._lock = threading.Lock()
         self._stop = threading.Event()
@@ -219,6 +222,8 @@ class Delivery:
             document = log.parse(number, data)
             if self._stop.is_set():
                 return
+            if log.name == VERSIONS:
+                self._freshen(work)
             if document.uid not in work.ready:
                 if any(_uid(log, n, d) in work.ready for n, d in following[number - end :]):
                     raise _TakenError  # a fetch took in what is at the remote, and ours has moved
@@ -291,6 +296,9 @@ class Delivery:
             name = f"anonymous/{manifest.uid}.yaml"
             data = self._pair.backend.read(name)
             is_known = manifest.uid in self._known_keyless
+            self._freshen(work)
+            if manifest.uid not in work.ready:
+                return
             is_there = is_known or not self._remote.create(name, data)
             if is_there and not is_known and not self._agrees(manifest, work):
                 return

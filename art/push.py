@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import threading
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -37,7 +38,8 @@ class Pusher:
         self._payload = payload
         self._outgoing = Outgoing(pair, authority)
         self._reliance = Reliance(pair, payload=payload)
-        self._delivery = Delivery(pair, authority, self._bring_again)
+        self._turn = threading.Lock()
+        self._delivery = Delivery(pair, authority, self._bring_again, self._freshen)
         self._gone: set[str | None] = set()  # keys of versions whose payload nobody has any more
         self._is_published_safely = False
         self._restored = False
@@ -204,6 +206,12 @@ class Pusher:
         """Send anew what gc is to take away at the remote. What cannot come is taken out of `work`."""
         for tree, error in self._reliance.secure().items():
             self._give_up(work, tree, error)
+
+    def _freshen(self, work: Work) -> None:
+        """Secure again where this stood still for long: a machine that slept, say."""
+        with self._turn:
+            if self._reliance.is_stale:
+                self._secure(work)
 
     def _secure_published(self, work: Work) -> None:
         """The same after versions are there. Where it fails they count as not published, so that the

@@ -24,7 +24,7 @@ class Reliance:
     """The payloads that must be at a remote, as what is published there names them.
 
     They may lie in packs that were there before. Those that gc has marked count as gone, now and
-    whenever it is looked again: what is needed of them is sent anew. Used by one thread.
+    whenever it is looked again: what is needed of them is sent anew. Used by one thread at a time.
     """
 
     def __init__(self, pair: Pairing, *, payload: bool) -> None:
@@ -44,6 +44,14 @@ class Reliance:
     def has_begun(self) -> bool:
         """Whether anything was ever needed of the remote."""
         return self._avoid is not None
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether gc may have been through since it was looked whether all of it is there."""
+        return self.has_begun and self._age(clocks()) > _SAFE_SECONDS
+
+    def _age(self, now: tuple[float, float]) -> float:
+        return max(later - then for later, then in zip(now, self._since, strict=True))
 
     @property
     def packs(self) -> int:
@@ -126,9 +134,8 @@ class Reliance:
         the meantime, are gone; and whether a payload may be missing."""
         began = clocks()
         new = self._pair.remote.objects.marked_packs()
-        is_late = max(now - then for now, then in zip(began, self._since, strict=True))
         is_missing = False
-        if is_late > _SAFE_SECONDS:
+        if self._age(began) > _SAFE_SECONDS:
             packs, is_missing = self._relied_packs()
             self._lost |= packs - set(self._pair.remote.objects.pack_ids())
             new |= self._lost

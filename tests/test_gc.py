@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Iterator
@@ -19,6 +20,7 @@ from art.objects import ObjectStore
 from art.pack import pack_name
 from art.repo import Repo
 from tests.support import lay_out
+from tests.support_faults import Death
 from tests.support_gc import Place, age, contents_of, put, sizes
 from tests.support_processes import finish, started
 from tests.support_state import random_bytes
@@ -642,3 +644,52 @@ def test_entries_say_who_swept(place: Place) -> None:
     a.fetch()
     with pytest.raises(ArtError):
         a.restore("k@v1")
+
+
+def test_a_push_that_stood_still_for_days_looks_again_before_a_version_comes(
+    memory: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It dies right after the version is there, so that it has no other chance to look."""
+    a, b = memory.repos["a"], memory.repos["b"]
+    base = {f"f{n:03}": random_bytes(3000, n) for n in range(20)}
+    contents: dict[str, dict[str, bytes]] = {}
+    create = memory.inner.create
+    is_armed = False
+
+    def die_after(name: str, data: bytes) -> bool:
+        made = create(name, data)
+        if is_armed and name.startswith("manifests/k/"):
+            raise Death
+        return made
+
+    def keep() -> None:
+        nonlocal is_armed
+        for _ in range(4):
+            memory.pass_days(2)
+            a.gc(remote="origin", grace="0s")
+        is_armed = True
+
+    monkeypatch.setattr(memory.inner, "create", die_after)
+    for at in range(3, 40):
+        key = f"k/{at}"
+        files = base | {"own": random_bytes(100, 1000 + at)}
+        contents[a.create(key, lay_out(memory.root / f"first-{at}", files)).version.id] = files
+        a.push(key)
+        b.pull(key)
+        a.delete(key)
+        a.push(key)
+        files = files | {"own2": random_bytes(100, 2000 + at)}
+        contents[b.create(key, lay_out(memory.root / f"second-{at}", files)).version.id] = files
+        memory.watched.arm(at, keep)
+        with contextlib.suppress(Death):
+            b.push(key)
+        is_last = not is_armed
+        what, name = memory.watched.calls[min(at, len(memory.watched.calls)) - 1]
+        is_armed, memory.watched.act = False, None
+        if not (what == "create" and name.startswith("manifests/")):  # held after it had looked
+            memory.check(contents)
+        b.push()
+        memory.check(contents)
+        if is_last:
+            break
+    assert at > 8

@@ -178,7 +178,7 @@ def test_what_gc_took_from_a_push_that_was_cut_off_comes_with_the_next_one(
                 die(fault)
             client.turn = around("gc/marks", refuse)
 
-        name = "anonymous/" if is_keyless else "manifests/taken/"
+        name = "anonymous/" if is_keyless else "manifests/taken/v"  # then it has looked already
         client.turn = around(name, lambda: world.collect(0.0, 2.0), cut_off)
         with contextlib.suppress(UnavailableError):
             surviving(lambda: b.push(*([] if is_keyless else ["taken"])))
