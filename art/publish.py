@@ -425,7 +425,7 @@ class Publisher:
         }
         if run := runs.current():
             fields["run"] = run.about
-            fields["inputs"] = _united(draft.fields["inputs"], run.inputs)
+            fields["inputs"] = _united(draft.fields["inputs"], _read_by(run, draft.key))
         return {name: value for name, value in fields.items() if value not in (None, [], {}, "")}
 
     def _input(self, given: str | Mapping[str, Any] | HasRef) -> Document:
@@ -469,6 +469,13 @@ def note_made(publication: Publication) -> None:
     if run := runs.current():
         manifest = publication.manifest
         run.note_output(runs.named(manifest.key, manifest.id, publication.number))
+
+
+def _read_by(run: runs.Run, key: str | None) -> list[Document]:
+    """Return what a run has read before it makes a version of `key`: not what it made of that itself,
+    which it looked at again."""
+    made = run.outputs
+    return [each for each in run.inputs if each.get("key") != key or each not in made]
 
 
 def _united(given: list[Document], read: list[Document]) -> list[Document]:

@@ -80,6 +80,16 @@ def test_inputs_that_were_named_are_not_named_twice(repo: Repo) -> None:
     assert len(made.inputs) == 1
 
 
+def test_what_a_run_made_and_looked_at_again_is_no_input_of_the_same_key(repo: Repo) -> None:
+    with repo.run("etl"):
+        first = repo.save([1], "k").version
+        assert first.load() == [1]
+        again = repo.save([1], "k")
+        other = repo.save([2], "other").version
+    assert not again.created
+    assert [each["key"] for each in other.inputs] == ["k"]
+
+
 def test_a_run_that_fails_leaves_a_record_with_its_error(repo: Repo) -> None:
     with pytest.raises(ZeroDivisionError), repo.run("etl") as run:
         repo.save(1, "made")

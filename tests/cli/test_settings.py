@@ -34,12 +34,18 @@ def test_settings_are_changed_and_shown(repo: Repo, run: Runner) -> None:
             "retention": {"keep_last": 10, "keep_tagged": False},
             "type": "value",
         },
+        "signature_required": None,
     }
 
 
 def test_retention_as_a_whole(run: Runner) -> None:
     document = run("settings", "k", 'retention:={"keep_last": 2}', "--json").json
-    assert document == {"key": "k", "settings": {"retention": {"keep_last": 2}}, "changed": True}
+    assert document == {
+        "key": "k",
+        "settings": {"retention": {"keep_last": 2}},
+        "signature_required": None,
+        "changed": True,
+    }
 
 
 def test_a_key_without_settings(repo: Repo, run: Runner) -> None:
