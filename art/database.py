@@ -12,6 +12,7 @@ import os
 import re
 import sqlite3
 import threading
+import weakref
 import zlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
@@ -67,6 +68,19 @@ class DamagedError(Exception):
 _DAMAGE = (sqlite3.Error, DamagedError, TypeError, ValueError, LookupError, ArithmeticError)
 
 
+_open: weakref.WeakSet[Database] = weakref.WeakSet()
+_of_parents: list[sqlite3.Connection] = []
+
+
+def _after_fork() -> None:
+    for database in list(_open):
+        database.leave_to_parent()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
 class Rows(list[tuple[Any, ...]]):
     """What a statement found."""
 
@@ -89,6 +103,14 @@ class Database:
         self._connection: sqlite3.Connection | None = None
         self._turn = threading.RLock()
         self.was_rebuilt = False
+        _open.add(self)
+
+    def leave_to_parent(self) -> None:
+        """In a forked process: begin anew, as the connection and its lock are the parent's."""
+        if self._connection is not None:
+            _of_parents.append(self._connection)  # which closing would disturb
+        self._connection = None
+        self._turn = threading.RLock()
 
     @property
     def is_in_memory(self) -> bool:
