@@ -238,7 +238,11 @@ class Machine(RuleBasedStateMachine):
         number = self.pick(key, pick)
         known = self.known(key, number)
         target, target_number = self.follow(key, number)
-        if self.known(target, target_number).state != "deleted":
+        state = self.known(target, target_number).state
+        if state == "live":  # what is done already is no error
+            assert self.repo.restore(f"{key}@v{number}") == []
+            return
+        if state != "deleted":
             self.expect(UsageError, lambda: self.repo.restore(f"{key}@v{number}"))
             return
         (restored,) = self.repo.restore(f"{key}@v{number}")
