@@ -17,10 +17,9 @@ from art.beside import names_beside, read_beside
 from art.catalog import STATE, VERSIONS, Log, parse_anonymous
 from art.errors import ConflictError, CorruptError, UnavailableError
 from art.fetch import Fetcher, ProgressRank, progress_rank, take_progress
-from art.index import Record
 from art.model import Entry, Manifest
-from art.outgoing import Authority, Work
-from art.stubs import purged_records, put_stub
+from art.outgoing import Authority, Outgoing, Work
+from art.stubs import place_of, purged_records, put_stub
 from art.sync import REQUESTS_AT_ONCE, Left, Pairing, Renumbered, Selection, Sent, Superseded
 
 _ROUNDS = 20  # in which a number was taken, and nothing could be read at it
@@ -40,6 +39,7 @@ class Delivery:
     def __init__(
         self,
         pair: Pairing,
+        outgoing: Outgoing,
         authority: Authority | None,
         bring_again: Callable[[Log, Work], None],
         freshen: Callable[[Work], None],
@@ -47,6 +47,7 @@ class Delivery:
         """`bring_again` makes ready what the remote has lost of a log, with the payloads. `freshen` is
         called before each version comes: what it relies on may have gone while this stood still."""
         self._pair = pair
+        self._outgoing = outgoing
         self._authority = authority
         self._bring_again = bring_again
         self._freshen = freshen
@@ -138,9 +139,7 @@ class Delivery:
                 self._pair.backend.replace(name, theirs)
             self._pair.ledger.note_keyless(manifest.uid)
         elif found and manifest.is_stub:
-            for record in self._records(None):
-                if record.uid == manifest.uid:
-                    put_stub(self._remote, record)
+            self._pair.ledger.note_unpurged(name)
             return True
         else:
             reason = f"{self._pair.name} has something else at {name}"
@@ -220,7 +219,7 @@ class Delivery:
         following = list(enumerate(contents, end + 1))
         for number, data in following:
             document = log.parse(number, data)
-            if self._stop.is_set():
+            if self._stop.is_set() or document.uid in work.waiting:
                 return
             if log.name == VERSIONS:
                 self._freshen(work)
@@ -245,7 +244,7 @@ class Delivery:
         with contextlib.suppress(CorruptError):
             present, ours = log.parse(number, theirs), log.parse(number, data)
             if present.uid == ours.uid and _is_stub(ours):
-                self._purge(log, number)
+                self._pair.ledger.note_unpurged(log.file(number))
                 return True
         return False
 
@@ -307,7 +306,8 @@ class Delivery:
                 if not is_known:
                     self._sent[manifest.uid] = Sent(None, None, manifest.id)
 
-        _all([partial(publish, m) for m in work.keyless if m.uid in work.ready])
+        coming = work.ready - work.waiting - self._sent.keys()
+        _all([partial(publish, m) for m in work.keyless if m.uid in coming])
 
     def publish_progress(self, work: Work) -> None:
         """Publish values of progress that are newer than the remote's; take in those that are older."""
@@ -333,22 +333,18 @@ class Delivery:
         _all([partial(publish, uid) for uid, _ in work.progress])
 
     def purge(self, selection: Selection) -> None:
-        """Replace manifests that are stubs here and were met at the remote as they were before."""
-        for name in self._pair.ledger.unpurged():
-            located = Log.of(name)
-            if located and selection.has(located[0].key):
-                self._purge(*located)
-                self._pair.ledger.note_unpurged(name, is_so=False)
-
-    def _purge(self, log: Log, number: int) -> None:
-        """Replace a manifest at the remote by the stub that is here."""
-        for record in self._records(log.key):
-            if record.number == number and record.state == "purged":
+        """Replace manifests at the remote by the stubs that are here, where the remote has what is said
+        of them: after a push of entries all of them, else those that were met as they were before."""
+        ledger = self._pair.ledger
+        met = set(ledger.unpurged())
+        records = self._pair.index.ask(lambda index: index.of_state("purged"))
+        chosen = [record for record in records if selection.has(record.key)]
+        untold = {key: self._outgoing.untold(key) for key in {record.key for record in chosen}}
+        for record in chosen:
+            name = place_of(record)
+            if (self._entries or name in met) and record.id not in untold[record.key]:
                 put_stub(self._remote, record)
-
-    def _records(self, key: str | None) -> list[Record]:
-        with self._lock:
-            return self._pair.index.ask(lambda index: index.versions(key))
+                ledger.note_unpurged(name, is_so=False)
 
     def _present(self, name: str) -> bytes | None:
         try:

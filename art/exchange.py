@@ -24,7 +24,7 @@ from art.reliance import Reliance
 from art.remotes import Remotes, RemoteSetting, is_place, mirrored, note_mirror
 from art.reporter import Reporter
 from art.store import Store
-from art.stubs import purged_records, put_stub, replace_by_stub
+from art.stubs import purged_records, replace_by_stub
 from art.sync import (
     Fetched,
     Pairing,
@@ -110,8 +110,6 @@ class Exchange:
         store = self._remotes.open_shared(setting)
         with self._backend.alone(f"push-{store.id}"), self._paired(store, setting.name) as pair:
             pushed = self._pusher(pair, payload=payload).push(Selection(patterns))
-            for record in self._purged(Selection(patterns)) if pushed.entries else ():
-                put_stub(pair.remote.backend, record)
             authority = self._remotes.get().repository
             if authority not in (None, store.id) and (pushed.versions or pushed.entries):
                 note_mirror(store.backend, str(authority))
@@ -231,10 +229,6 @@ class Exchange:
                 ref = f"{record.ref} was purged: `art gc` removes its bytes from here, too"
                 self._reporter().warn(ref)
             replace_by_stub(self._backend, self._index, record)
-
-    def _purged(self, selection: Selection) -> list[Record]:
-        records = self._index.ask(lambda index: index.of_state("purged"))
-        return [record for record in records if selection.has(record.key)]
 
     def _status_of(
         self, setting: RemoteSetting, ends: dict[Log, int], *, ask: bool

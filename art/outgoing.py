@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from art.catalog import VERSIONS, Log
+from art.catalog import STATE, VERSIONS, Log
 from art.errors import CorruptError, NotFoundError
 from art.merge import Ledger
-from art.model import Entry, Manifest
+from art.model import Entry, Manifest, states
 from art.sync import Left, Pairing, Selection
 
+GONE = ("swept", "purged")  # states of versions whose payload nobody has any more
 _SHOWN = 3  # losses that are told one by one
 
 
@@ -24,14 +25,15 @@ class Authority:
 
 @dataclass
 class Work:
-    """What is to be pushed. `ready` are the uids of documents that may be published, `starts` says up to
-    which number both sides were the same before."""
+    """What is to be pushed. `ready` are the uids of documents that may be published, of which those
+    that are `waiting` come later; `starts` says up to which number both sides were the same before."""
 
     logs: list[Log] = field(default_factory=list)
     versions: dict[Log, list[tuple[int, Manifest]]] = field(default_factory=dict)
     keyless: list[Manifest] = field(default_factory=list)
     progress: list[tuple[str, int]] = field(default_factory=list)
     ready: set[str] = field(default_factory=set)
+    waiting: set[str] = field(default_factory=set)
     starts: dict[Log, int] = field(default_factory=dict)
     left: list[Left] = field(default_factory=list)
 
@@ -107,6 +109,15 @@ class Outgoing:
             for number, data in enumerate(self._pair.merger.local(log, start), start + 1)
         )
         return [entry for entry in parsed if isinstance(entry, Entry)]
+
+    def untold(self, key: str | None) -> set[str]:
+        """Return the ids of a key's versions whose payload nobody has any more, as entries say that the
+        remote is not known to have."""
+        end = self._pair.ledger.end(Log(key, STATE))
+        entries = self._pair.index.ask(lambda index: index.fresh_log(key, STATE))
+        there = states(entry for entry in entries if entry.number <= end)
+        known = states(entries).items()
+        return {id for id, state in known if state in GONE and there.get(id) != state}
 
     def is_published(self, key: str | None, id: str) -> bool:
         """Whether the remote has a version with this id, by what is known."""

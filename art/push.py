@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Container, Iterable
 from functools import partial
+from itertools import takewhile
 
 from art.catalog import STATE, VERSIONS, Log
 from art.delivery import Delivery
@@ -13,7 +14,7 @@ from art.errors import ArtError, CorruptError, NotFoundError
 from art.index import Index, Record
 from art.merge import finish
 from art.model import Entry, Manifest
-from art.outgoing import Authority, Outgoing, Work
+from art.outgoing import GONE, Authority, Outgoing, Work
 from art.place import GC_LOCK
 from art.reliance import Reliance
 from art.sync import Left, Pairing, Pushed, PushPlan, Selection, Sent
@@ -21,7 +22,6 @@ from art.transfer import Shipment
 
 _BASES = 3  # versions whose chunks are looked for at the remote before a payload is sent
 _LOOK_BACK = 64  # versions of a key that are looked at for the payloads of four
-_GONE = ("swept", "purged")
 
 
 class Pusher:
@@ -39,8 +39,8 @@ class Pusher:
         self._outgoing = Outgoing(pair, authority)
         self._reliance = Reliance(pair, payload=payload)
         self._turn = threading.Lock()
-        self._delivery = Delivery(pair, authority, self._bring_again, self._freshen)
-        self._gone: set[str | None] = set()  # keys of versions whose payload nobody has any more
+        self._delivery = Delivery(pair, self._outgoing, authority, self._bring_again, self._freshen)
+        self._gone: dict[str, Manifest] = {}  # by uid: versions whose payload nobody has any more
         self._is_published_safely = False
         self._restored = False
 
@@ -91,14 +91,12 @@ class Pusher:
             self._secure(work)
             self._note_begun(work)
             delivery.put_beside(work)
-            self._publish_gone(work)
-            delivery.publish_keyless(work)
-            delivery.publish([*work.versions, *self._named_logs(work)], work)
-            delivery.purge(selection)
+            self._publish_versions(work)
             others = work.entry_logs
             self._hold_back(work, others)
             self._secure_published(work)
             delivery.publish(others, work)
+            delivery.purge(selection)
             if self._restored:
                 self._secure_published(work)
             delivery.publish_progress(work)
@@ -193,10 +191,10 @@ class Pusher:
 
     def _shipment(self, manifest: Manifest, bases: list[str]) -> Shipment | None:
         tree = manifest.payload.tree if manifest.payload else None
-        if not tree or manifest.is_stub:
+        if manifest.is_stub or (tree and self._is_gone(manifest)):
+            self._gone[manifest.uid] = manifest
             return None
-        if self._is_gone(manifest):
-            self._gone.add(manifest.key)
+        if not tree:
             return None
         return self._reliance.needed(tree, [*bases, *self._inputs(manifest)])
 
@@ -265,7 +263,7 @@ class Pusher:
     def _is_gone(self, manifest: Manifest) -> bool:
         """Whether it is known that nobody has the payload any more."""
         found = self._pair.index.ask(lambda index: index.by_id(manifest.id, manifest.key))
-        return bool(found) and all(record.state in _GONE for record in found)
+        return bool(found) and all(record.state in GONE for record in found)
 
     def _bases(self, log: Log) -> list[str]:
         """Return the payloads of the newest versions of a key that the remote has."""
@@ -315,22 +313,76 @@ class Pusher:
         found = [r for id in ids for r in self._pair.index.ask(partial(_by_id, id))]
         return [r for r in found if r.key == entry.key and r.payload and r.is_live]
 
-    def _publish_gone(self, work: Work) -> None:
-        """Publish what is said of versions whose payload nobody has any more before they come, so that
-        they are not live without one at any moment."""
-        coming = {manifest.id for manifest in work.manifests if manifest.uid in work.ready}
+    def _publish_versions(self, work: Work) -> None:
+        """Publish versions, and before those whose payload nobody has any more what is said of them, so
+        that they are not live without one at any moment.
+
+        An entry may wait for other versions, which come first then. Where entries and versions wait for
+        each other, all of them come.
+        """
+        delivery = self._delivery
+        logs = [*work.versions, *self._named_logs(work)]
+        while True:
+            self._publish_early(work)
+            work.waiting = self._untold(work)
+            before = len(delivery.sent)
+            delivery.publish_keyless(work)
+            delivery.publish(logs, work)
+            if not work.waiting:
+                return
+            if len(delivery.sent) == before:
+                break
+        work.waiting = set()
+        delivery.publish_keyless(work)
+        delivery.publish(logs, work)
+
+    def _untold(self, work: Work) -> set[str]:
+        """Return the uids of versions to come whose payload nobody has any more, where the remote has no
+        word of that yet."""
+        untold = {key: self._outgoing.untold(key) for key in {m.key for m in self._gone.values()}}
+        sent = {each.id for each in self._delivery.sent}
+        return {
+            uid
+            for uid, manifest in self._gone.items()
+            if uid in work.ready and manifest.id in untold[manifest.key] - sent
+        }
+
+    def _publish_early(self, work: Work) -> None:
+        """Publish of these keys' states what can be before their versions come, up to the last entry
+        that is about one whose payload nobody has any more."""
+        keys = {manifest.key for manifest in self._gone.values()}
+        self._pair.index.ask(lambda index: index.refresh_all())  # numbers may have changed
+        coming = {(m.key, m.id) for m in work.manifests if m.uid in work.ready}
+        gone = {(m.key, m.id) for m in self._gone.values()}
         early = Work()
-        for log in [log for log in work.logs if log.name == STATE and log.key in self._gone]:
-            for entry in self._outgoing.unpublished(log):
-                is_end = entry.document.get("state") in ("deleted", *_GONE)
-                is_published = self._outgoing.is_published
-                named = [id for key, id in _named(entry) if not is_published(key, id)]
-                if not is_end or not coming.issuperset(named) or entry.uid not in work.ready:
-                    break
-                early.ready.add(entry.uid)
-            early.logs.append(log)
+        for log in [log for log in work.logs if log.name == STATE and log.key in keys]:
+            entries = self._outgoing.unpublished(log)
+            possible = list(takewhile(lambda e: self._can_be_early(e, work, coming), entries))
+            while possible and gone.isdisjoint(_named(possible[-1])):
+                possible.pop()
+            early.ready |= {entry.uid for entry in possible}
+            early.logs += [log] if possible else []
         self._delivery.publish(early.logs, early)
         work.left += early.left
+
+    def _can_be_early(
+        self, entry: Entry, work: Work, coming: Container[tuple[str | None, str]]
+    ) -> bool:
+        """Whether an entry can be published before the versions that are `coming`: it takes nothing away
+        of what is there, and brings nothing back without its payload."""
+        if entry.uid not in work.ready:
+            return False
+        for version in entry.document.get("versions") or []:
+            here = entry.key, str(version["id"])
+            if not self._outgoing.is_published(*here):
+                if here not in coming:
+                    return False
+            elif entry.document.get("state") == "restored" or (
+                "to" in version
+                and not self._outgoing.is_published(version["to"]["key"], str(version["to"]["id"]))
+            ):
+                return False
+        return True
 
     def _named_logs(self, work: Work) -> list[Log]:
         """Return the logs of versions of which something is to be published and no version is new: the

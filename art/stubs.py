@@ -54,7 +54,7 @@ def put_stub(backend: Backend, record: Record) -> bool:
         if record.type in ("purged", "damaged") or not record.uid:
             raise
         _delete_checkpoints(backend, record)
-        backend.replace(_name(record), _stub(record, record.payload, record.preview))
+        backend.replace(place_of(record), _stub(record, record.payload, record.preview))
         _delete_checkpoints(backend, record)
         return True
     if manifest is None or manifest.uid != record.uid:
@@ -62,7 +62,7 @@ def put_stub(backend: Backend, record: Record) -> bool:
     _delete_checkpoints(backend, record)
     if manifest.is_stub:
         return False
-    backend.replace(_name(record), stub(manifest))
+    backend.replace(place_of(record), stub(manifest))
     _delete_checkpoints(backend, record)  # one that somebody wrote in between
     return True
 
@@ -122,7 +122,7 @@ def payload_of(catalog: Catalog, record: Record) -> str | None:
 
 def _manifest(backend: Backend, record: Record) -> Manifest | None:
     with contextlib.suppress(FileNotFoundError):
-        data = backend.read(_name(record), 0, documents.READ_LIMIT)
+        data = backend.read(place_of(record), 0, documents.READ_LIMIT)
         if record.key is None:
             return parse_anonymous(record.uid, data)
         found = Log(record.key, VERSIONS).parse(record.number or 0, data)
@@ -130,7 +130,8 @@ def _manifest(backend: Backend, record: Record) -> Manifest | None:
     return None
 
 
-def _name(record: Record) -> str:
+def place_of(record: Record) -> str:
+    """Return where a version's manifest is in a store with its numbers."""
     if record.key is None:
         return f"anonymous/{record.uid}.yaml"
     return Log(record.key, VERSIONS).file(record.number or 0)

@@ -260,8 +260,7 @@ def check_live(backend: Backend, contents: dict[str, Files], *, is_remote: bool)
         tree = manifest.payload.tree if manifest.payload else None
         if states.get(id, "restored") != "restored":
             continue
-        if manifest.is_stub:  # purged, whether or not the entry that says so has come to a mirror yet
-            continue
+        assert not (manifest.is_stub and is_remote), id
         if tree and (is_remote or backend.names(layout_directory(tree))):
             assert get_files(objects, tree) == contents[tree], id
 

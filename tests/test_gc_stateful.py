@@ -113,7 +113,7 @@ class Machine(RuleBasedStateMachine):
         for name in ("a", "b", "a", "b"):
             self.fetch(name)
             self.push(name)
-        for _ in range(9):
+        for _ in range(5):
             self.world.pass_days(3)
             self.collect()
         self.check_everything()
@@ -163,7 +163,7 @@ class Machine(RuleBasedStateMachine):
                 repo.delete(ref, force=True)
         self.push("a")
         self.world.pass_days(11)  # and clocks may be five days ahead, and were
-        for _ in range(9):
+        for _ in range(5):
             self.world.pass_days(3)
             self.collect()
         assert not list(self.world.inner.walk("packs"))

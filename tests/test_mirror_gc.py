@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from art.backend import Backend
 from art.errors import ConflictError
 from tests.support_gc import put, read_all
 from tests.support_world import World, documents_of, holds
@@ -20,6 +21,32 @@ def world(tmp_path: Path) -> Iterator[World]:
     made.add("b")
     yield made
     made.close()
+
+
+class Checked:
+    """A remote where, after each change, what is purged is said to be so."""
+
+    def __init__(self, inner: Backend) -> None:
+        self.inner = inner
+        self.count = 0
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.inner, name)
+
+    def create(self, name: str, data: bytes) -> bool:
+        is_new = self.inner.create(name, data)
+        self.check(name)
+        return is_new
+
+    def replace(self, name: str, data: bytes) -> None:
+        self.inner.replace(name, data)
+        self.check(name)
+
+    def check(self, name: str) -> None:
+        self.count += 1
+        manifests, states = read_all(self.inner)
+        for id, manifest in manifests.items():
+            assert not manifest.is_stub or states.get(id) == "purged", name
 
 
 def push_both(world: World) -> None:
@@ -98,3 +125,44 @@ def test_a_version_that_was_moved_without_its_bytes_is_no_damage(world: World) -
         repo.push()
         assert repo.fsck(remote="origin", data=True).is_whole
         assert repo.version("moved").read("x")
+
+
+def test_what_is_purged_is_said_at_a_mirror_before_its_stub_comes(world: World) -> None:
+    with world.by("a") as repo:
+        put(repo, "k", 1)
+        put(repo, "other", 2)
+        push_both(world)
+        repo.move("k", "moved")  # is for later: what it became comes first
+        put(repo, "k", 3)
+        put(repo, "k", 4)
+        repo.delete("k@v3")
+        repo.restore("k@v3")
+        repo.purge("k@v3", force=True)
+        put(repo, "other", 5)
+        keyless = put(repo, None, 6)
+        repo.push()
+        repo.purge("other@v2", force=True)
+        repo.purge(keyless, force=True)
+        repo.push()
+    checked = Checked(world.mirror)
+    world.lines["a", world.mirror_url].inner = checked
+    with world.by("a") as repo:
+        repo.push(remote="mirror")
+    assert checked.count >= 13
+    assert documents_of(world.mirror) == documents_of(world.inner)
+    assert sum(manifest.is_stub for manifest in read_all(world.mirror)[0].values()) == 3
+
+
+def test_what_is_purged_later_is_said_before_its_stub_comes(world: World) -> None:
+    with world.by("a") as repo:
+        put(repo, "k", 1)
+        put(repo, "k", 2)
+        keyless = put(repo, None, 3)
+        repo.push()
+        for ref in ("k@v1", "k@v2", keyless):
+            repo.purge(ref, force=True)
+        checked = Checked(world.inner)
+        world.lines["a", world.url].inner = checked
+        repo.push()
+    assert checked.count >= 6
+    assert all(manifest.is_stub for manifest in read_all(world.inner)[0].values())
