@@ -18,6 +18,7 @@ from art.errors import REPAIR, ArtError, CorruptError, DeniedError, StorageError
 
 _NO_LINKS = {errno.EPERM, errno.EOPNOTSUPP, errno.ENOSYS, errno.ENOTSUP, errno.EMLINK, errno.EXDEV}
 _NO_SYNC = {errno.EINVAL, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EBADF, errno.EACCES}
+_NAME_BYTES = 255  # of a name, on most file systems
 _READ_SIZE = 64 << 20
 _COPY_SIZE = 4 << 20
 # Where a pipe lies in place of a file, opening it must not wait for a writer.
@@ -545,8 +546,15 @@ def explain(error: OSError, path: str) -> NoReturn:
         raise DeniedError(
             f"{path}: {why}", hint="look at the owner and mode of this path"
         ) from error
-    if isinstance(error, (FileNotFoundError, IsADirectoryError)):
-        raise StorageError(f"{path}: {error.strerror}", hint="art doctor") from error
+    if error.errno == errno.ENAMETOOLONG:
+        name, size = os.path.basename(path), len(os.fsencode(path))
+        shown = name if len(name) <= 40 else f"{name[:40]}…"
+        longest = max(len(os.fsencode(part)) for part in path.split(os.sep))
+        what = f"a name of {longest}" if longest > _NAME_BYTES else f"a path of {size}"
+        raise StorageError(
+            f"{shown!r} has {what} bytes, too long for this file system",
+            hint="take it out with --tar, or to another file system",
+        ) from error
     raise StorageError(f"{path}: {error.strerror or error}", hint="art doctor") from error
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
 
 import zstandard
 from blake3 import blake3
@@ -56,9 +57,10 @@ def decode(data: bytes, count: int, where: str) -> list[bytes]:
         body = zstandard.ZstdDecompressor().decompress(data[_HEAD:], max_output_size=limit)
         if len(body) > limit or blake3(body).digest() != data[len(_MAGIC) : _HEAD]:
             raise ValueError("its content does not match")
-        found = list(_parts(body))
+        found = list(islice(_parts(body), count + 1))
         if len(found) != count:
-            raise ValueError(f"it has {len(found)} documents, expected {count}")
+            has = f"more than {count}" if len(found) > count else len(found)
+            raise ValueError(f"it has {has} documents, expected {count}")
     except (ValueError, zstandard.ZstdError) as error:
         raise CorruptError(f"{where} is damaged: {error}", hint=REPAIR) from error
     return found

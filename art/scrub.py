@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -251,11 +251,13 @@ def _load(backend: Backend, payload: str, digest: str) -> Layout:
 
 class Fact(NamedTuple):
     """What a line of a tree says: what it is sorted by, digest and size of each chunk it needs, as
-    lists of chunks write them, and the file where that has several chunks."""
+    lists of chunks write them, and the file where that has several chunks. Where they stand in a list,
+    which may be of any length, it `is_long`, and they are read again."""
 
     order: str
     chunks: tuple[bytes, ...]
     file: Node | None
+    is_long: bool = False
 
 
 class TreeChecker:
@@ -291,17 +293,19 @@ class TreeChecker:
             for line, fact in zip(lines, facts, strict=True) if needed else ():
                 if not needed.isdisjoint(fact.chunks):
                     self._check_file(stored, parse_line(line, stored.name))
+            for file in [fact.file for fact in facts if fact.file and fact.is_long]:
+                self._check_file(stored, file, placed)
             for file in [fact.file for fact in facts if fact.file and with_contents]:
                 yield from self._check_content(stored, file)
 
     def _learn(self, stored: StoredPayload, line: bytes) -> Fact:
         """Return what a line says, and remember it as far as memory is meant for that."""
         node = parse_line(line, f"tree {stored.digest[:16]}")
+        if node.chunks_are_list:
+            return Fact(node.order, (), node, is_long=True)
         chunks = list(stored.chunks(node)) if node.is_file else []
         if sum(length for _, length in chunks) != node.size:
             self._check_file(stored, node)
-        if node.chunks_are_list:
-            chunks += [(bytes.fromhex(digest), length) for digest, length in node.chunks]
         keys = tuple(chunk_record(digest, length) for digest, length in chunks)
         fact = Fact(node.order, keys, node if node.chunks else None)
         self._weight += _FACT_BYTES + 3 * len(line) + 80 * len(keys)
@@ -338,10 +342,21 @@ class TreeChecker:
                 agreed.update([record[:32] + record[40:] for record in found])
         return frozenset(agreed)
 
-    def _check_file(self, stored: StoredPayload, node: Node) -> None:
-        for digest in stored.digests(node):
-            self._check_place(stored, digest, stored.place(digest))
-        sizes = sum(stored.place(digest).size for digest, _ in stored.chunks(node))
+    def _check_file(
+        self, stored: StoredPayload, node: Node, placed: Iterable[frozenset[bytes]] = ()
+    ) -> None:
+        """Check the place of each chunk of a file, but of those that are `placed` already."""
+        for text, _ in node.chunks if node.chunks_are_list else ():
+            listed = bytes.fromhex(text)
+            self._check_place(stored, listed, stored.place(listed))
+        sizes = 0
+        for digest, length in stored.chunks(node):
+            if any(chunk_record(digest, length) in known for known in placed):
+                sizes += length
+            else:
+                place = stored.place(digest)
+                self._check_place(stored, digest, place)
+                sizes += place.size
         if sizes != node.size:
             raise CorruptError(
                 f"tree {stored.digest[:16]} is damaged: the chunks of {node.path!r} have "

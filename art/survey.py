@@ -178,7 +178,7 @@ def _chunks(store: Store, records: list[Record], packs: dict[str, int]) -> dict[
     A place is one number, as there may be millions: that of the pack in `packs`, and the offset.
     """
     found: dict[int, int] = {}
-    for payload in {record.payload for record in records if record.payload}:
+    for payload in sorted({record.payload for record in records if record.payload}):
         stored = store.objects.stored(payload)
         for place in _needed(stored) if stored else ():
             found[packs.setdefault(place.pack, len(packs)) << 32 | place.offset] = place.length

@@ -36,21 +36,22 @@ from tests.support import get_files
 from tests.support_gc import DAY, Place, Watched, read_all
 
 _TELLS_TIME = (art.changes, art.fsck, art.publish, art.remotes, art.settings, art.store, art.typed)
-_FUZZ = 0.05  # the time in files lags behind
+_LAG = 0.012  # seconds that the time in files may be behind: more than the kernel's coarse clock is
 _NUMBER = itertools.count()
 
 Files = dict[str, bytes]
 
 
 class Clock:
-    """A clock that is moved by hand, and what it showed when a file was written."""
+    """A clock that is moved by hand, and what it showed when a file was written: at least `_LAG` before
+    it is moved."""
 
     def __init__(self) -> None:
         self._moments = [0.0]
         self._offsets = [0.0]
 
     def move(self, seconds: float) -> None:
-        self._moments.append(time.time() - _FUZZ)
+        self._moments.append(time.time() - _LAG)
         self._offsets.append(self._offsets[-1] + seconds)
 
     def at(self, moment: float) -> float:
@@ -124,11 +125,13 @@ class World(Place):
         """It is `truth` that is moved."""
 
     def pass_days(self, days: float) -> None:
+        time.sleep(_LAG)  # what was written until now must be older
         for clock in (self.truth, *self.clocks.values(), *self.awake.values()):
             clock.move(days * DAY)
 
     def skew(self, name: str, days: float) -> None:
         """Let a client's clock be wrong by so much."""
+        time.sleep(_LAG)
         clock = self.clocks[name]
         clock.move(self.truth.now() + days * DAY - clock.now())
 

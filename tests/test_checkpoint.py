@@ -49,6 +49,12 @@ def test_a_bomb_is_refused_before_it_is_unpacked() -> None:
         checkpoint.decode(data, 64, "here")
 
 
+def test_one_with_another_number_of_documents_is_refused() -> None:
+    for contents, has in (([b"1"], "has 1"), ([b"1"] * 3, "has more than 2")):
+        with pytest.raises(CorruptError, match=f"it {has} documents, expected 2"):
+            checkpoint.decode(checkpoint.encode(contents), 2, "here")
+
+
 def test_checkpoints_are_due_at_multiples_of_their_size() -> None:
     assert [n for n in range(1, 200) if checkpoint.due(n)] == [64, 128, 192]
     assert checkpoint.due(128) == [(65, 128)]
