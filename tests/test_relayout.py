@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,11 @@ def fill(folder: Path, count: int, seed: int) -> None:
 
 
 def content(repo: Repo, ref: str) -> dict[str, bytes]:
-    version = repo.version(ref)
-    return {node.path: version.read(node.path) for node in version.iter_files()}
+    """Take a version out, all of it at once, and return its files."""
+    folder = Path(tempfile.mkdtemp(dir=repo.root.parent)) / "out"
+    repo.version(ref).get(folder)
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in files}
 
 
 def break_layouts(workplace: Path, how: str) -> None:
