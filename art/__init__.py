@@ -25,7 +25,8 @@ saving      Python objects as versions, by the materializers of `materialize`; l
             what to show of them; tracking: saved in the background, and whenever they changed;
             convert: taken out in other forms
 fsck        documents and bytes checked, here and at remotes; repair: healed from what is whole
-store       one place with the layout of FORMAT.md; index: a cache of it that answers fast
+store       one place with the layout of FORMAT.md; index: a cache of it that answers fast, from rows that
+            intake takes from the files
 writer      payloads into packs; objects: bytes by digest, out of packs; catalog: manifests and logs
 config      settings of the place; place: where the nearest repository lies
 backend     bytes at names, durable and created exclusively; pack, layout, tree, document: formats

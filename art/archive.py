@@ -18,10 +18,11 @@ from art.beside import names_beside, read_beside
 from art.catalog import NOTES, VERSIONS, Log, manifest_name
 from art.checkout import Got, write_archive
 from art.errors import ArtError, CorruptError, NotFoundError, UsageError
-from art.index import Index, Record
+from art.index import Index
 from art.merge import read_tail
 from art.model import FORMAT, Document, Manifest, new_uid, now
 from art.objects import StoredPayload, layout_directory
+from art.rows import Record
 from art.store import Store
 from art.tree import Node
 

@@ -13,7 +13,7 @@ from art.catalog import VERSIONS, Log
 from art.database import Database
 from art.errors import ArtError, ConflictError, CorruptError
 from art.fetch import Fetcher
-from art.index import Index, Record
+from art.index import Index
 from art.merge import Ledger, renumbered
 from art.objects import layout_directory
 from art.outgoing import Authority
@@ -23,6 +23,7 @@ from art.push import Pusher
 from art.reliance import Reliance
 from art.remotes import Remotes, RemoteSetting, is_place, mirrored, note_mirror
 from art.reporter import Reporter
+from art.rows import Record
 from art.store import Store
 from art.stubs import purged_records, replace_by_stub
 from art.sync import (

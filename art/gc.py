@@ -22,13 +22,14 @@ from art.changes import Changes
 from art.cleaned import NAME, OVERHEAD, Finder, Foul
 from art.errors import REPAIR, CorruptError, NewerFormatError
 from art.evidence import Evidence, check_nothing_lost
-from art.index import Index, Record
+from art.index import Index
 from art.layout import Layout
 from art.objects import StoredPayload, layout_directory
 from art.pack import RECORD, Location, pack_name
 from art.previews import parse_name, unnamed
 from art.repack import Places
 from art.reporter import Reporter
+from art.rows import Record
 from art.store import Store
 from art.stubs import Unwanted
 from art.transfer import Courier

@@ -6,9 +6,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from art.errors import CorruptError, NotFoundError
-from art.index import Index, Record
+from art.index import Index
 from art.objects import StoredPayload
 from art.resolve import Resolver
+from art.rows import Record
 from art.store import Store
 from art.stubs import payload_of
 

@@ -14,12 +14,13 @@ from art.exchange import Copied, Exchange
 from art.fetch import Fetcher
 from art.gc import Collected, Collector, GcPlan
 from art.holders import Search
-from art.index import Index, Record
+from art.index import Index
 from art.merge import Ledger
 from art.place import GC_LOCK
 from art.purge import Purged, PurgePlan, Purger
 from art.reporter import Reporter
 from art.resolve import Resolver
+from art.rows import Record
 from art.store import Store
 from art.stubs import purged_records, replace_by_stub, unwanted
 from art.sync import Pairing, Selection

@@ -14,8 +14,9 @@ from art.backend import LocalBackend
 from art.beside import check_run_of, run_name
 from art.document import READ_LIMIT
 from art.errors import CorruptError, NewerFormatError
-from art.index import LIVE, Index, Link, Record
+from art.index import Index, Link
 from art.model import Document, is_uid
+from art.rows import LIVE, Record
 
 MISSING = "missing"  # the state of a version that is not in this repository
 ELSEWHERE = "elsewhere"  # the same, of one whose manifest's reader was told where it lies

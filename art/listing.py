@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from art.errors import UsageError
-from art.index import Group, Index, Record
+from art.index import Group, Index
 from art.query.tree import (
     EQUAL,
     FIELDS,
@@ -24,6 +24,7 @@ from art.query.tree import (
     Test,
     Value,
 )
+from art.rows import Record
 from art.sql import Order, Selection
 
 SORTS = ("key", "created", "size", "files", "type", "author", "number", "title")

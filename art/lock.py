@@ -24,9 +24,9 @@ from art.errors import (
     NotFoundError,
     UsageError,
 )
-from art.index import Record
 from art.model import Document, check_key
 from art.ref import Ref
+from art.rows import Record
 
 DEFAULT = "art.lock"
 _FORMAT = 1

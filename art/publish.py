@@ -16,7 +16,7 @@ from art.catalog import manifest_directory
 from art.document import encode
 from art.errors import REPAIR, CorruptError, NotFoundError, UsageError
 from art.evidence import published_number
-from art.index import Index, Record
+from art.index import Index
 from art.memory import Memory
 from art.model import (
     Document,
@@ -33,6 +33,7 @@ from art.objects import StoredPayload
 from art.ref import Ref
 from art.reporter import Reporter
 from art.resolve import Resolver
+from art.rows import Record
 from art.settings import KeySettings
 from art.store import Store
 from art.tree import Node, folders_above

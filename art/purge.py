@@ -11,7 +11,8 @@ from art.changes import Changes
 from art.errors import ArtError, ConflictError, CorruptError, UsageError
 from art.gc import Collected, Collector
 from art.holders import Holders
-from art.index import Index, Record
+from art.index import Index
+from art.rows import Record
 from art.store import Store
 from art.stubs import payload_of, replace_by_stub
 

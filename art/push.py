@@ -11,12 +11,13 @@ from itertools import takewhile
 from art.catalog import STATE, VERSIONS, Log
 from art.delivery import Delivery
 from art.errors import ArtError, CorruptError, NotFoundError
-from art.index import Index, Record
+from art.index import Index
 from art.merge import finish
 from art.model import Entry, Manifest
 from art.outgoing import GONE, Authority, Outgoing, Work
 from art.place import GC_LOCK
 from art.reliance import Reliance
+from art.rows import Record
 from art.sync import Left, Pairing, Pushed, PushPlan, Selection, Sent
 from art.transfer import Shipment
 

@@ -13,10 +13,11 @@ from art.database import DamagedError
 from art.document import READ_LIMIT
 from art.errors import REPAIR, ArtError, CorruptError, NotFoundError, UsageError
 from art.evidence import published_number
-from art.index import LIVE, Index, Record
+from art.index import Index
 from art.model import Entry, Manifest
 from art.place import RENUMBERED
 from art.ref import Ref, likely_selector, names_key
+from art.rows import LIVE, Record
 from art.store import Store
 
 _MOVES_FOLLOWED = 16

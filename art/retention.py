@@ -11,8 +11,8 @@ from datetime import date, datetime, timedelta, timezone
 from typing import Any
 
 from art.errors import UsageError
-from art.index import Record
 from art.query.literals import parse_span
+from art.rows import Record
 
 _MAX_COUNT = 10**6
 _YES, _NO = ("true", "yes", "on", "1"), ("false", "no", "off", "0")

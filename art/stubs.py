@@ -11,8 +11,9 @@ from art import document as documents
 from art.backend import Backend
 from art.catalog import VERSIONS, Catalog, Log, parse_anonymous
 from art.errors import CorruptError
-from art.index import Index, Record
+from art.index import Index
 from art.model import FORMAT, Document, Manifest, preview_of
+from art.rows import Record
 
 
 def stub(manifest: Manifest) -> bytes:

@@ -19,12 +19,13 @@ from art.catalog import Catalog
 from art.config import Config
 from art.errors import ArtError, CorruptError, DeniedError, UnavailableError
 from art.evidence import Awaited
-from art.index import Index, Record
+from art.index import Index
 from art.marks import read_marks
 from art.model import ANONYMOUS, glob_pattern, unescape
 from art.objects import StoredPayload, layout_directory
 from art.pack import Location
 from art.remotes import Remotes, RemoteSetting
+from art.rows import Record
 from art.store import Store
 
 _LOCAL = {

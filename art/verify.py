@@ -9,10 +9,11 @@ from pathlib import Path
 from art.catalog import NOTES, SETTINGS, tag_log
 from art.config import Config
 from art.errors import DeniedError, NotFoundError, UsageError
-from art.index import Index, Record
+from art.index import Index
 from art.memory import NoMemory
 from art.model import Entry, heads
 from art.reporter import Reporter
+from art.rows import Record
 from art.signing import BadSignatureError, Signers, entry_text, signature_by, version_text
 from art.store import Store
 from art.tree import Node

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from art.document import encode
 from art.errors import ArtError, CorruptError, NewerFormatError, UsageError
-from art.index import Record
 from art.listing import Filter
 from art.model import new_uid
 from art.repo import Repo
+from art.rows import Record
 from tests.support_hostile import NOW
 from tests.support_state import Shape, content, random_bytes, write
 

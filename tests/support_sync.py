@@ -16,13 +16,14 @@ from art import packer
 from art.backend import Backend, Item, LocalBackend
 from art.catalog import Log, parse_anonymous
 from art.errors import UnavailableError
-from art.index import Index, Record
+from art.index import Index
 from art.model import Chunking, Entry, Manifest
 from art.objects import ObjectStore
 from art.pack import pack_name
 from art.remote import open_backend
 from art.repo import Repo
 from art.reporter import Silent
+from art.rows import Record
 from tests.support import fresh_view, view
 from tests.support_faults import Death
 

@@ -18,10 +18,11 @@ import art
 from art.catalog import Catalog
 from art.database import Database
 from art.errors import ConflictError, CorruptError
-from art.index import Index, Record
+from art.index import Index
 from art.listing import Filter
 from art.model import Entry
 from art.repo import Repo
+from art.rows import Record
 from tests.support import fresh_view, view
 
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 
 from art.config import span_seconds
 from art.errors import UsageError
-from art.index import Record
 from art.query.literals import parse_span
 from art.retention import Decision, Policy, check_flag, check_rule, check_words, decide, policy_of
+from art.rows import Record
 
 NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)  # a Saturday
 

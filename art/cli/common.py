@@ -19,10 +19,10 @@ from art.render.plain import count_text, escape, size_text
 
 if TYPE_CHECKING:
     from art.changes import Moved
-    from art.index import Record
     from art.ref import Ref as Reference
     from art.repo import Published, Repo
     from art.reporter import Reporter
+    from art.rows import Record
     from art.version import Version
 
 P = ParamSpec("P")

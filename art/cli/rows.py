@@ -11,8 +11,9 @@ from art.errors import ArtError, UsageError
 from art.render import plain
 
 if TYPE_CHECKING:
-    from art.index import Group, Record
+    from art.index import Group
     from art.repo import Repo
+    from art.rows import Record
 
 COLUMNS = [
     "key", "version", "ref", "id", "type", "size", "files", "created", "author", "about", "title",

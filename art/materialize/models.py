@@ -22,6 +22,7 @@ from art.model import Document
 _HEADER = 100_000_000  # bytes; what the library itself accepts
 _PIECE = 16 << 20
 _ALIASES = "art.aliases"
+_VERSIONS = "art.versions"
 _SHOWN = 500
 
 
@@ -56,7 +57,7 @@ class Tensors(Stream):
 
 
 class TorchStates(Stream):
-    """A tensor of torch, and, with `materializer="torch"`, a state dict: a mapping of texts to tensors.
+    """A tensor of torch, and a state dict: a mapping of texts to tensors, with the versions of its modules.
 
     They must lie on the CPU, without gradients. Tensors that are the same memory, as tied weights are, are
     stored once and come back as the same. What is not contiguous comes back so.
@@ -79,7 +80,8 @@ class TorchStates(Stream):
             tensors = _items(value)
             format["of"] = type(value).__name__
         parts, aliases = _torch_parts(value, tensors)
-        _write(parts, {_ALIASES: json.dumps(aliases)} if aliases else {}, stream)
+        about = {_ALIASES: json.dumps(aliases)} if aliases else {}
+        _write(parts, about | _versions(value, format["of"]), stream)
         return format | {"tensors": len(tensors)}
 
     def read(self, stream: BinaryIO, format: Document) -> Any:
@@ -87,7 +89,10 @@ class TorchStates(Stream):
         with damage("the file of tensors", struct.error, UnicodeDecodeError, RuntimeError):
             found, metadata = _read(stream)
             made = {name: _as_torch(torch, part) for name, part in found.items()}
-            return _arranged(made, json.loads(metadata.get(_ALIASES, "{}")), format)
+            state = _arranged(made, json.loads(metadata.get(_ALIASES, "{}")), format)
+            if _VERSIONS in metadata:
+                state._metadata = _versions_of(metadata[_VERSIONS])
+            return state
 
     def preview(self, value: Any) -> Document:
         tensors = value if isinstance(value, Mapping) else {"tensor": value}
@@ -265,6 +270,28 @@ def _torch_parts(value: Any, tensors: list[tuple[str, Any]]) -> tuple[list[_Part
     if aliases:  # their order, too, is to come back
         aliases = {name: aliases.get(name, name) for name, _ in tensors}
     return parts, aliases
+
+
+def _versions(value: Any, of: str) -> dict[str, str]:
+    """Return what torch has put on a state dict beside its items: a version of each module."""
+    beside = vars(value) if of == "OrderedDict" else {}
+    if not beside:
+        return {}
+    text = json.dumps(beside.get("_metadata"), default=repr)
+    if list(beside) != ["_metadata"] or not _is_same(_versions_of(text), beside["_metadata"]):
+        raise unequal(value, f"it has attributes beyond its items: {', '.join(beside)}")
+    return {_VERSIONS: text}
+
+
+def _versions_of(text: str) -> Any:
+    from collections import OrderedDict
+
+    found = json.loads(text)
+    return OrderedDict(found) if isinstance(found, dict) else None
+
+
+def _is_same(one: Any, other: Any) -> bool:
+    return type(one) is type(other) and repr(one) == repr(other)
 
 
 def _torch_part(value: Any, name: str, tensor: Any) -> _Part:

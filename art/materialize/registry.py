@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
@@ -43,6 +44,12 @@ _PACKAGES = {
     "sklearn": ("skops",),
     "pathlib": ("path",),
 }
+# What helps with objects of well-known classes that nobody can save, and with all others.
+_ADVICE = {
+    "torch.Module": "save its state_dict()",
+    "torch.Optimizer": "save its state_dict()",
+}
+_OTHERWISE = "art.register_materializer(…), or pickle=True on both ends, which runs code on loading"
 _registered: list[Materializer] = []
 
 
@@ -103,7 +110,8 @@ def named(name: str) -> Materializer:
 
 
 def find(value: object) -> Materializer:
-    """Return the materializer for an object: of its exact type, else of its nearest base.
+    """Return the materializer for an object: of its exact type, else of its nearest base. A mapping of
+    texts to tensors of torch, and nothing else, is a state dict.
 
     Raise UsageError where there is none, or where it takes no subclasses.
     """
@@ -117,10 +125,22 @@ def find(value: object) -> Materializer:
                 f"a {_name(cls)} would come back as its base {_name(base)}: it is not saved",
                 hint=f"convert it to {base.__name__}, or art.register_materializer(…) for it",
             )
-        return found
+        return _builtin("torch") if found.name == "value" and is_state(value) else found
+    known = (_ADVICE.get(_short(base)) for base in cls.__mro__)
     raise UsageError(
-        f"there is no materializer for {_name(cls)}",
-        hint="art.register_materializer(…), or pickle=True on both ends, which runs code on loading",
+        f"there is no materializer for {_name(cls)}", hint=next(filter(None, known), _OTHERWISE)
+    )
+
+
+def is_state(value: object) -> bool:
+    """Whether it is what `state_dict()` of a module of torch gives: every name a text, and every value
+    a tensor."""
+    if type(value) not in (dict, OrderedDict) or not value:
+        return False
+    first = type(next(iter(value.values())))  # type: ignore[attr-defined]
+    return _short(first) == "torch.Tensor" and all(
+        type(name) is str and type(each) is first
+        for name, each in value.items()  # type: ignore[attr-defined]
     )
 
 
@@ -138,7 +158,7 @@ def _candidates(cls: type) -> Iterator[Materializer]:
 
 
 def _is_for(materializer: Materializer, cls: type) -> bool:
-    names = (cls, f"{cls.__module__.partition('.')[0]}.{cls.__qualname__}")
+    names = (cls, _short(cls))
     return any(each in names for each in materializer.types) or materializer.matches(cls)
 
 
@@ -166,6 +186,11 @@ def _plugins() -> tuple[Materializer, ...]:
         _check(made, what)
         found.append(made)
     return tuple(found)
+
+
+def _short(cls: type) -> str:
+    """Return how `types` name a class: the package that it lies in, and its name."""
+    return f"{cls.__module__.partition('.')[0]}.{cls.__qualname__}"
 
 
 def _name(cls: type) -> str:

@@ -271,9 +271,11 @@ class _Encoder:
 
     def _other(self, cls: type, value: Any) -> Materializer | None:
         """Return the materializer for something inside the object, None where it is this one."""
-        if cls not in self._others:
-            from art.materialize.registry import find
+        from art.materialize.registry import find, is_state
 
+        if is_state(value):
+            return find(value)
+        if cls not in self._others:
             found = find(value)
             is_own = found.name == Values.name
             is_own = is_own or (found.name == "numpy" and foreign.form_of(cls) is not None)

@@ -14,12 +14,13 @@ from art.backend import LocalBackend
 from art.config import Config, span_seconds
 from art.database import Database
 from art.errors import UsageError
-from art.index import Index, Record
+from art.index import Index
 from art.model import Document
 from art.place import DIRECTORY, GC_LOCK, UNFINISHED
 from art.ref import Ref
 from art.reporter import Reporter, Silent
 from art.resolve import Resolver
+from art.rows import Record
 from art.store import Store
 
 # What only some operations need is imported where they begin: starting is most of what `art ls` takes.

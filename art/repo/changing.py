@@ -18,9 +18,9 @@ from art.repo.objects import Objects
 # What only some operations need is imported where they begin: starting is most of what `art ls` takes.
 if TYPE_CHECKING:
     from art.changes import DeletePlan, Moved, TagMove
-    from art.index import Record
     from art.prune import Pruned, PrunePlan
     from art.retention import Policy
+    from art.rows import Record
     from art.settings import Settings, SettingsChange
     from art.verify import Checked, Signed
     from art.version import Version

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 from art import listing
 from art.catalog import STATE
 from art.errors import NotFoundError, UsageError
-from art.index import Group, Index, Record
+from art.index import Group, Index
 from art.listing import Filter
 from art.model import Document, check_key
 from art.ref import Ref, names_key
 from art.repo.base import Base, as_ref, exact
+from art.rows import Record
 
 # What only some operations need is imported where they begin: starting is most of what `art ls` takes.
 if TYPE_CHECKING:

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from art.caching import forget
 from art.errors import PartialError, UsageError
-from art.index import Record
 from art.place import GC_LOCK
 from art.ref import Ref, names_key
 from art.repo.base import exact
 from art.repo.changing import Changing
+from art.rows import Record
 
 # What only some operations need is imported where they begin: starting is most of what `art ls` takes.
 if TYPE_CHECKING:

@@ -11,9 +11,9 @@ from xml.etree import ElementTree
 import pytest
 
 from art.errors import UsageError
-from art.index import Record
 from art.lineage import Edge, Graph, Node
 from art.render import graphs
+from art.rows import Record
 
 EVIL = '"]; <script>alert(1)</script> & \\" \x1b[31m\n--> #34; end'
 SVG = "{http://www.w3.org/2000/svg}"
