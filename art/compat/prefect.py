@@ -85,11 +85,12 @@ def _later(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
 
 
 def _either(function: Callable[P, R]) -> Callable[P, R]:
-    """Let a function give an awaitable in asynchronous code, unless it is called with `_sync`."""
+    """Let a function give an awaitable in asynchronous code, unless `_sync`, which all of them take
+    beyond their arguments, says whether it is to."""
 
     @wraps(function)
     def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        wanted: Any = kwargs.get("_sync")
+        wanted: Any = kwargs.pop("_sync", None)
         if wanted is False or (wanted is None and is_asynchronous()):
             awaited: Any = _later(function)(*args, **kwargs)
             return awaited  # type: ignore[no-any-return]
@@ -220,7 +221,7 @@ class Artifact:
         return _json(self.data)
 
     @_either
-    def create(self, client: object = None, *, _sync: bool | None = None) -> ArtifactResponse:
+    def create(self, client: object = None) -> ArtifactResponse:
         """Make a version. `client` is not needed."""
         return self._create()
 
@@ -229,7 +230,7 @@ class Artifact:
         return await _later(self._create)()
 
     @_either
-    def format(self, *, _sync: bool | None = None) -> Any:
+    def format(self) -> Any:
         """Return what `data` of the artifact will be."""
         return self._formatted()
 
@@ -250,9 +251,7 @@ class Artifact:
 
     @classmethod
     @_either
-    def get(
-        cls, key: str | None = None, client: object = None, *, _sync: bool | None = None
-    ) -> ArtifactResponse | None:
+    def get(cls, key: str | None = None, client: object = None) -> ArtifactResponse | None:
         """Return the latest version of a key, None where there is none."""
         return cls._get(key)
 
@@ -274,8 +273,6 @@ class Artifact:
         description: str | None = None,
         data: Any = None,
         client: object = None,
-        *,
-        _sync: bool | None = None,
         **fields: Any,
     ) -> tuple[ArtifactResponse, bool]:
         """Return the latest version of a key, or a new one, and whether it is new."""
@@ -384,8 +381,6 @@ def create_link_artifact(
     key: str | None = None,
     description: str | None = None,
     client: object = None,
-    *,
-    _sync: bool | None = None,
 ) -> UUID:
     """Make a version of a link and return its uid."""
     return LinkArtifact(link=link, link_text=link_text, key=key, description=description)._uid()
@@ -393,11 +388,7 @@ def create_link_artifact(
 
 @_either
 def create_markdown_artifact(
-    markdown: str,
-    key: str | None = None,
-    description: str | None = None,
-    *,
-    _sync: bool | None = None,
+    markdown: str, key: str | None = None, description: str | None = None
 ) -> UUID:
     """Make a version of a text in markdown, kept as it is, and return its uid."""
     return MarkdownArtifact(markdown=markdown, key=key, description=description)._uid()
@@ -408,8 +399,6 @@ def create_table_artifact(
     table: dict[str, list[Any]] | list[dict[str, Any]] | list[list[Any]],
     key: str | None = None,
     description: str | None = None,
-    *,
-    _sync: bool | None = None,
 ) -> UUID:
     """Make a version of a table and return its uid. NaN, times and Decimals are kept."""
     return TableArtifact(table=table, key=key, description=description)._uid()
@@ -417,11 +406,7 @@ def create_table_artifact(
 
 @_either
 def create_progress_artifact(
-    progress: float,
-    key: str | None = None,
-    description: str | None = None,
-    *,
-    _sync: bool | None = None,
+    progress: float, key: str | None = None, description: str | None = None
 ) -> UUID:
     """Make a progress in percent and return its uid. Raise UsageError for NaN."""
     return ProgressArtifact(progress=progress, key=key, description=description)._uid()
@@ -429,11 +414,7 @@ def create_progress_artifact(
 
 @_either
 def create_image_artifact(
-    image_url: str,
-    key: str | None = None,
-    description: str | None = None,
-    *,
-    _sync: bool | None = None,
+    image_url: str, key: str | None = None, description: str | None = None
 ) -> UUID:
     """Make a version of an image at a URL and return its uid."""
     return ImageArtifact(image_url=image_url, key=key, description=description)._uid()
@@ -445,8 +426,6 @@ def update_progress_artifact(
     progress: float,
     description: str | None = None,
     client: object = None,
-    *,
-    _sync: bool | None = None,
 ) -> UUID:
     """Set a progress in place and return its uid. Raise NotFoundError where there is none."""
     repo, uid = repository(), UUID(str(artifact_id))

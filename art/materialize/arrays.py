@@ -39,8 +39,7 @@ class Arrays(Stream):
 
         return issubclass(cls, np.generic) and cls.__module__.partition(".")[0] == "numpy"
 
-    def filename(self, value: Any) -> str:
-        return "content.npy"
+    file = "content.npy"
 
     def write(self, value: Any, stream: BinaryIO) -> Document:
         import numpy as np

@@ -38,11 +38,17 @@ class Materializer:
 
 
 class Stream(Materializer):
-    """Writes an object as one file, from its beginning to its end."""
+    """Writes an object as one file, from its beginning to its end.
+
+    `file` is the name of that, whose ending says what it holds; where it depends on the object, `filename`
+    says it.
+    """
+
+    file: ClassVar[str] = ""
 
     def filename(self, value: Any) -> str:
-        """Return the name of the file, whose ending says what it holds."""
-        raise NotImplementedError
+        """Return the name of the file for an object."""
+        return self.file
 
     def write(self, value: Any, stream: BinaryIO) -> Document:
         """Write the object, and return what `read` and people want to know of it, for the manifest:

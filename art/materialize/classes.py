@@ -276,14 +276,19 @@ def _state(value: Any, fields: Iterable[str]) -> Document:
             raise unequal(value, f"its field {name} is a {type(kept).__name__}, which runs code")
         if name not in state and any(name in vars(base) for base in cls.__mro__):
             state[name] = kept
+    _refuse_beyond(value, state, fields)
+    return state
+
+
+def _refuse_beyond(value: Any, state: Iterable[str], fields: Iterable[str]) -> None:
+    """Raise UsageError where an object keeps more than its fields, and what can be computed again."""
     beyond = [
         name
         for name in state
-        if name not in fields and not isinstance(_attribute(cls, name), cached_property)
+        if name not in fields and not isinstance(_attribute(type(value), name), cached_property)
     ]
     if beyond:
         raise unequal(value, f"it has attributes beyond its fields: {', '.join(sorted(beyond))}")
-    return state
 
 
 def _slots(value: Any) -> Document:
@@ -343,13 +348,7 @@ def _write_model(value: Any) -> Steps:
     _make_empty(value, cls)
     names = list(cls.model_fields)
     given, extra, private = vars(value), value.__pydantic_extra__, value.__pydantic_private__
-    beyond = [
-        each
-        for each in given
-        if each not in names and not isinstance(_attribute(cls, each), cached_property)
-    ]
-    if beyond:
-        raise unequal(value, f"it has attributes beyond its fields: {', '.join(sorted(beyond))}")
+    _refuse_beyond(value, given, names)
     unset = [each for each in names if each not in given]
     made = {
         "type": name,

@@ -43,9 +43,7 @@ class PandasFrames(Stream):
     types = ("pandas.DataFrame",)
     kind = "table"
     is_series: ClassVar[bool] = False
-
-    def filename(self, value: Any) -> str:
-        return "content.parquet"
+    file = "content.parquet"
 
     def write(self, value: Any, stream: BinaryIO) -> Document:
         columns = [str(label) for label in value.columns]

@@ -35,9 +35,7 @@ class Tensors(Stream):
 
     name = "safetensors"
     kind = "model"
-
-    def filename(self, value: Any) -> str:
-        return "content.safetensors"
+    file = "content.safetensors"
 
     def write(self, value: Any, stream: BinaryIO) -> Document:
         parts = [_numpy_part(value, name, array) for name, array in _items(value)]
@@ -66,9 +64,7 @@ class TorchStates(Stream):
     name = "torch"
     types = ("torch.Tensor",)
     kind = "model"
-
-    def filename(self, value: Any) -> str:
-        return "content.safetensors"
+    file = "content.safetensors"
 
     def write(self, value: Any, stream: BinaryIO) -> Document:
         torch = require("torch", "torch")
@@ -355,8 +351,7 @@ class Estimators(Stream):
 
         return issubclass(cls, BaseEstimator) and cls.__module__.partition(".")[0] == "sklearn"
 
-    def filename(self, value: Any) -> str:
-        return "content.skops"
+    file = "content.skops"
 
     def write(self, value: Any, stream: BinaryIO) -> Document:
         io = require("skops.io", "models")
@@ -376,7 +371,7 @@ class Estimators(Stream):
             raise unequal(value, f"skops says {str(error).splitlines()[0][:200]}") from None
         if untrusted:
             names = ", ".join(untrusted[:5])
-            raise unequal(value, f"skops does not trust {names}", "pickle=True on both ends")
+            raise unequal(value, f"skops does not trust {names}", _PICKLED)
         if type(back) is not type(value) or repr(back.get_params()) != repr(value.get_params()):
             raise unequal(value, "its parameters would not come back equal")
         stream.write(data)
@@ -409,6 +404,7 @@ class Estimators(Stream):
         return preview.of_text(repr(value))
 
 
+_PICKLED = 'materializer="pickle", pickle=True, and pickle=True on loading, which runs code'
 # Beyond what skops trusts: it holds arrays only, but follows the numbers in them without a look.
 _TRUSTED = ["sklearn.tree._tree.Tree"]
 

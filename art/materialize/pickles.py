@@ -19,10 +19,7 @@ class Pickles(Stream):
     """Is found for no type: it must be named, with `pickle=True`."""
 
     name: ClassVar[str] = "pickle"
-
-    def filename(self, value: Any) -> str:
-        """Return `content.pickle`."""
-        return "content.pickle"
+    file = "content.pickle"
 
     def write(self, value: Any, stream: BinaryIO) -> Document:
         """Write a pickle, and warn. Nothing is known of whether it comes back equal."""

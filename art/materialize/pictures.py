@@ -213,9 +213,7 @@ class PlotlyFigures(Stream):
     name = "plotly"
     types = ("plotly.Figure",)
     kind = "figure"
-
-    def filename(self, value: Any) -> str:
-        return "content.json"
+    file = "content.json"
 
     def write(self, value: Any, stream: BinaryIO) -> Document:
         try:

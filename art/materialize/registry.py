@@ -50,6 +50,8 @@ _ADVICE = {
     "torch.Optimizer": "save its state_dict()",
 }
 _OTHERWISE = "art.register_materializer(…), or pickle=True on both ends, which runs code on loading"
+# The same where the object is part of another one, for which there is a materializer.
+PICKLED = 'art.register_materializer(…), or materializer="pickle", pickle=True for the whole of it'
 _registered: list[Materializer] = []
 
 
@@ -88,7 +90,9 @@ def _check(materializer: object, what: str) -> None:
 def _lacking(materializer: Stream | Folder) -> str | None:
     """Return the name of a method that every materializer must have, and this one has not."""
     base = Stream if isinstance(materializer, Stream) else Folder
-    needed = ("filename", "write", "read") if base is Stream else ("save", "load")
+    needed: tuple[str, ...] = ("write", "read") if base is Stream else ("save", "load")
+    if isinstance(materializer, Stream) and not materializer.file:
+        needed = ("filename", *needed)
     found = (n for n in needed if getattr(type(materializer), n) is getattr(base, n))
     return next(found, None)
 
@@ -109,9 +113,10 @@ def named(name: str) -> Materializer:
     )
 
 
-def find(value: object) -> Materializer:
+def find(value: object, *, is_part: bool = False) -> Materializer:
     """Return the materializer for an object: of its exact type, else of its nearest base. A mapping of
-    texts to tensors of torch, and nothing else, is a state dict.
+    texts to tensors of torch, and nothing else, is a state dict. `is_part` says that the object lies in
+    another one.
 
     Raise UsageError where there is none, or where it takes no subclasses.
     """
@@ -127,9 +132,8 @@ def find(value: object) -> Materializer:
             )
         return _builtin("torch") if found.name == "value" and is_state(value) else found
     known = (_ADVICE.get(_short(base)) for base in cls.__mro__)
-    raise UsageError(
-        f"there is no materializer for {_name(cls)}", hint=next(filter(None, known), _OTHERWISE)
-    )
+    hint = next(filter(None, known), PICKLED if is_part else _OTHERWISE)
+    raise UsageError(f"there is no materializer for {_name(cls)}", hint=hint)
 
 
 def is_state(value: object) -> bool:

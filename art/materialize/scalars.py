@@ -155,17 +155,22 @@ def _read_bytearray(base64: str) -> bytearray:
     return bytearray(from_base64(base64))
 
 
-def _write_decimal(value: Any) -> Document:
+def _write_text(value: Any) -> Document:
     return {"value": str(value)}
+
+
+def _of_text(cls: type, value: str) -> Any:
+    """Return what a class makes of a text that it gave itself."""
+    made = cls(exactly(str, value))
+    if str(made) != value:
+        raise ValueError(f"this is no {cls.__name__}")
+    return made
 
 
 def _read_decimal(value: str) -> Any:
     from decimal import Decimal
 
-    made = Decimal(exactly(str, value))
-    if str(made) != value:
-        raise ValueError("this is no Decimal")
-    return made
+    return _of_text(Decimal, value)
 
 
 def _write_fraction(value: Any) -> Document:
@@ -303,17 +308,10 @@ def _write_zone(value: Any) -> Document:
     return {"key": value.key}
 
 
-def _write_uuid(value: Any) -> Document:
-    return {"value": str(value)}
-
-
 def _read_uuid(value: str) -> Any:
     from uuid import UUID
 
-    made = UUID(exactly(str, value))
-    if str(made) != value:
-        raise ValueError("this is no UUID")
-    return made
+    return _of_text(UUID, value)
 
 
 def _write_timezone(value: Any) -> Document:
@@ -362,7 +360,7 @@ _FORMS = {
     "builtins.complex": Form("complex", _write_complex, _read_complex),
     "builtins.bytes": Form("bytes", _write_bytes, _read_bytes),
     "builtins.bytearray": Form("bytearray", _write_bytes, _read_bytearray),
-    "decimal.Decimal": Form("decimal", _write_decimal, _read_decimal),
+    "decimal.Decimal": Form("decimal", _write_text, _read_decimal),
     "fractions.Fraction": Form("fraction", _write_fraction, _read_fraction),
     "datetime.date": Form("date", _write_date, _read_date),
     "datetime.time": Form("time", _write_time, _read_time),
@@ -375,7 +373,7 @@ _FORMS = {
     "pathlib.PureWindowsPath": _WINDOWS,
     "pathlib._local.PurePosixPath": _POSIX,  # of Python 3.13
     "pathlib._local.PureWindowsPath": _WINDOWS,
-    "uuid.UUID": Form("uuid", _write_uuid, _read_uuid),
+    "uuid.UUID": Form("uuid", _write_text, _read_uuid),
 }
 _TAGS = {form.tag: form for form in _FORMS.values()} | {
     "int": Form("int", dict, _read_int),

@@ -137,9 +137,7 @@ class PolarsFrames(Stream):
     name = "polars"
     types = ("polars.DataFrame",)
     kind = "table"
-
-    def filename(self, value: Any) -> str:
-        return "content.parquet"
+    file = "content.parquet"
 
     def write(self, value: Any, stream: BinaryIO) -> Document:
         _prove(value)

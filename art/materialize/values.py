@@ -276,7 +276,7 @@ class _Encoder:
         if is_state(value):
             return find(value)
         if cls not in self._others:
-            found = find(value)
+            found = find(value, is_part=True)
             is_own = found.name == Values.name
             is_own = is_own or (found.name == "numpy" and foreign.form_of(cls) is not None)
             self._others[cls] = None if is_own else found

@@ -22,12 +22,14 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
 
+import art
 from art.errors import ArtError, CorruptError, DeniedError, UsageError
 from art.materialize import find, named
 from tests.materialize.trips import assert_damage_is_told, back, restored, stored
 
 needs_torch = pytest.mark.skipif(
-    importlib.util.find_spec("torch") is None, reason="torch is not installed"
+    importlib.util.find_spec("torch") is None,
+    reason="torch is not installed: it takes up to several GB, so it is no part of the group dev",
 )
 
 dtypes = (
@@ -198,6 +200,66 @@ def test_a_state_dict_comes_back_with_its_tied_weights():
     assert list(made) == list(state)
     assert made["tied"] is made["weight"]
     assert all(torch.equal(made[name], state[name]) for name in state)
+
+
+@needs_torch
+def test_the_state_of_a_module_is_found_by_what_it_holds_and_keeps_its_versions():
+    import torch
+
+    module = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    state = module.state_dict()
+    found, format, data = stored(state)
+    made = restored(found, format, data)
+    assert (found.name, format["of"]) == ("torch", "OrderedDict")
+    assert vars(made) == vars(state)
+    assert made._metadata["1"] == {"version": 2}
+    assert safetensors.numpy.load(data).keys() == state.keys()
+    other = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    other.load_state_dict(made)
+    assert torch.equal(other[0].weight, module[0].weight)
+    assert find(dict(state)).name == "torch"
+    for mixed in ({}, {"a": 1}, {**state, "epoch": 3}, {1: torch.ones(1)}):
+        assert find(mixed).name == "value"
+
+
+@needs_torch
+def test_what_else_lies_on_a_state_dict_is_refused():
+    import torch
+
+    for name, value in (("_metadata", {"": {"version": {1}}}), ("mine", 1)):
+        state = torch.nn.Linear(1, 1).state_dict()
+        setattr(state, name, value)
+        with pytest.raises(UsageError, match="attributes beyond its items"):
+            stored(state)
+
+
+@needs_torch
+def test_a_checkpoint_of_states_and_numbers_comes_back(tmp_path):
+    import torch
+
+    module = torch.nn.Linear(2, 2)
+    optimizer = torch.optim.Adam(module.parameters())
+    module(torch.ones(1, 2)).sum().backward()
+    optimizer.step()
+    saved = {"model": module.state_dict(), "optimizer": optimizer.state_dict(), "epoch": 3}
+    repo = art.init(tmp_path)
+    made = repo.save(saved, "checkpoint").version.load()
+    assert made["epoch"] == 3
+    assert list(made["model"]) == ["weight", "bias"]
+    optimizer.load_state_dict(made["optimizer"])
+    assert torch.equal(
+        made["optimizer"]["state"][0]["exp_avg"], saved["optimizer"]["state"][0]["exp_avg"]
+    )
+
+
+@needs_torch
+def test_a_module_itself_is_refused_with_what_helps():
+    import torch
+
+    for whole in (torch.nn.Linear(1, 1), torch.optim.SGD(torch.nn.Linear(1, 1).parameters())):
+        with pytest.raises(UsageError, match="no materializer for torch") as caught:
+            find(whole)
+        assert caught.value.hint == "save its state_dict()"
 
 
 @needs_torch

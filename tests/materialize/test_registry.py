@@ -102,6 +102,17 @@ def test_an_object_nobody_can_save_is_an_error_that_says_what_helps() -> None:
     assert "art.register_materializer(…)" in str(caught.value.hint)
 
 
+def test_what_lies_in_another_object_and_nobody_can_save_is_pickled_with_the_whole_of_it(
+    repo: Any,
+) -> None:
+    for pickle in (False, True):
+        with pytest.raises(UsageError, match=r"at \['a'\]: there is no materializer") as caught:
+            repo.save({"a": Animal()}, "k", pickle=pickle)
+        assert 'materializer="pickle", pickle=True' in str(caught.value.hint)
+    with pytest.warns(UserWarning, match="pickle"):
+        repo.save({"a": Animal}, "k", materializer="pickle", pickle=True)
+
+
 def test_the_last_one_registered_comes_first_also_before_built_in_ones() -> None:
     class Numbers(Animals):
         name = "numbers"
