@@ -97,10 +97,43 @@ class Outcome:
     changed: list[str]
 
 
+class Cases:
+    """Runs cases, each in a process forked from one that has imported everything."""
+
+    def __init__(self) -> None:
+        environment = {**os.environ, "ART_JOBS": "2", "MALLOC_ARENA_MAX": "2"}
+        words = [sys.executable, "-m", "tests.test_hostile_corpus"]
+        self._process = subprocess.Popen(
+            words, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def outcomes(self, name: str, folder: Path) -> dict[str, Outcome]:
+        """Run all commands over a case in an empty folder."""
+        assert self._process.stdin
+        assert self._process.stdout
+        self._process.stdin.write(json.dumps([name, str(folder)]) + "\n")
+        self._process.stdin.flush()
+        found = json.loads(self._process.stdout.readline())
+        assert isinstance(found, dict), f"{name} ended with {found}"
+        return {key: Outcome(**fields) for key, fields in found.items()}
+
+    def close(self) -> None:
+        self._process.communicate()
+
+
+@pytest.fixture(scope="module")
+def cases() -> Iterator[Cases]:
+    made = Cases()
+    yield made
+    made.close()
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="forks, and measures memory as Linux does")
 @pytest.mark.parametrize("name", NAMES)
-def test_a_hostile_repository_is_refused_or_harmless(name: str, tmp_path: Path) -> None:
-    outcomes = outcomes_of(name, tmp_path)
+def test_a_hostile_repository_is_refused_or_harmless(
+    name: str, cases: Cases, tmp_path: Path
+) -> None:
+    outcomes = cases.outcomes(name, tmp_path)
     for command, outcome in outcomes.items():
         _check(command, outcome)
     assert not list(tmp_path.glob("art-error-*")), "a report of an unexpected error was written"
@@ -108,17 +141,6 @@ def test_a_hostile_repository_is_refused_or_harmless(name: str, tmp_path: Path) 
     found = refusals(outcomes, tmp_path)
     for command in expected.keys() | found.keys():
         assert found.get(command) == expected.get(command), f"{command}: {outcomes[command]}"
-
-
-def outcomes_of(name: str, folder: Path) -> dict[str, Outcome]:
-    """Run all commands over a case in an empty folder, in a process of its own."""
-    words = [sys.executable, "-m", "tests.test_hostile_corpus", name, str(folder / "sandbox")]
-    environment = {**os.environ, "ART_JOBS": "2", "MALLOC_ARENA_MAX": "2", "TMPDIR": str(folder)}
-    done = subprocess.run(
-        words, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=HANG_SECONDS
-    )
-    assert done.returncode == 0, done.stderr
-    return {key: Outcome(**fields) for key, fields in json.loads(done.stdout).items()}
 
 
 def _check(command: str, outcome: Outcome) -> None:
@@ -279,8 +301,22 @@ def _in_child(words: list[str]) -> int:
         sys.stderr.flush()
 
 
-if __name__ == "__main__":
+def _serve() -> None:
+    """For each line with a case and a folder, print the outcomes, or how the process ended."""
     gc.disable()
     _import_all()
-    outcomes = {key: asdict(found) for key, found in run_all(sys.argv[1], Path(sys.argv[2]))}
-    sys.stdout.write(json.dumps(outcomes))
+    for line in sys.stdin:
+        name, folder = json.loads(line)
+        child = os.fork()
+        if not child:
+            tempfile.tempdir = os.environ["TMPDIR"] = folder
+            found = {key: asdict(each) for key, each in run_all(name, Path(folder) / "sandbox")}
+            print(json.dumps(found), flush=True)
+            os._exit(0)
+        _, status = os.waitpid(child, 0)
+        if status:
+            print(os.waitstatus_to_exitcode(status), flush=True)
+
+
+if __name__ == "__main__":
+    _serve()

@@ -10,10 +10,12 @@ import tempfile
 from pathlib import Path
 
 from tests.support_corpus import CORPUS, dump
-from tests.test_hostile_corpus import NAMES, outcomes_of, refusals
+from tests.test_hostile_corpus import NAMES, Cases, refusals
 
 if __name__ == "__main__":
+    cases = Cases()
     for name in sys.argv[1:] or NAMES:
         with tempfile.TemporaryDirectory() as folder:
-            found = refusals(outcomes_of(name, Path(folder)), Path(folder))
+            found = refusals(cases.outcomes(name, Path(folder)), Path(folder))
             (CORPUS / f"{name}.expected.yaml").write_text(dump(found))
+    cases.close()
