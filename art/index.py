@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from art import catalog as catalogs
-from art.catalog import STATE, VERSIONS, Catalog, Log
+from art.catalog import SETTINGS, STATE, VERSIONS, Catalog, Log
 from art.database import Answer, DamagedError, Database, row_checksum
 from art.errors import ArtError
 from art.intake import Intake
-from art.model import Entry, Manifest, heads
+from art.model import Document, Entry, Manifest, heads
 from art.rows import KEYLESS, Record, Tables, checked
 
 if TYPE_CHECKING:
@@ -147,6 +147,15 @@ class Index:
         )
         return {Log(key, log): number for _, key, log, number in rows}
 
+    def key_ends(self, key: str) -> dict[str, int]:
+        """Return every log of a key, that of its versions too, with the number of its last document."""
+        rows = self._db.execute(
+            "SELECT :versions, max(number) FROM versions WHERE key_id = :key GROUP BY key_id UNION ALL "
+            "SELECT log, max(number) FROM entries WHERE key_id = :key GROUP BY log",
+            {"versions": VERSIONS, "key": self._known_key_id(key)},
+        )
+        return dict(rows.fetchall())
+
     def tails(self) -> dict[Log, tuple[int, str]]:
         """Return every log, those of versions too, with number and uid of its last document."""
         rows = self._db.execute(  # of a row with the maximum SQLite gives the other columns, too
@@ -234,12 +243,29 @@ class Index:
         )
         return bool(rows)
 
-    def partition_names(self) -> set[str]:
-        """Return the names of all partitions that versions are of."""
+    def partition_names(self, key: str | None = None) -> set[str]:
+        """Return the names of all partitions that versions, or those of a key, are of."""
         rows = self._db.execute(
-            "SELECT DISTINCT j.key FROM versions, json_each(versions.about, '$.partitions') j"
+            "SELECT DISTINCT j.key FROM versions, json_each(versions.about, '$.partitions') j "
+            "WHERE ?1 IS NULL OR versions.key_id = (SELECT id FROM keys WHERE key = ?1)",
+            (key,),
         )
         return {name for (name,) in rows}
+
+    def settings(self, key: str | None = None) -> dict[str, Document]:
+        """Return what is declared of each key, or of one, as it is stored."""
+        rows = self._db.execute(
+            "SELECT key FROM keys WHERE (?1 IS NULL OR key = ?1) AND EXISTS "
+            "(SELECT 1 FROM entries WHERE key_id = keys.id AND log = ?2)",
+            (key, SETTINGS),
+        )
+        found = {}
+        for (name,) in rows:
+            head, _ = heads(self.log(name, SETTINGS))
+            settings = head.document.get("settings") if head else None
+            if isinstance(settings, dict):
+                found[name] = settings
+        return found
 
     def latest(self) -> list[Record]:
         """Return the highest live version of every key, and what is damaged, by key."""
