@@ -68,7 +68,7 @@ class About(TypedDict, total=False):
 @dataclass(frozen=True)
 class Draft:
     """What is said of a version that is to be made: checked, with its inputs found. Its type is that
-    of its content where `type` is None."""
+    of its content where `type` is None. With `first` it is made only where its key has none yet."""
 
     key: str | None
     type: str | None
@@ -76,6 +76,7 @@ class Draft:
     tags: list[str]
     message: str | None
     always: bool
+    first: bool = False
 
 
 @dataclass(frozen=True)
@@ -288,10 +289,12 @@ class Publisher:
     def publish(self, draft: Draft, content: Content) -> Publication:
         """Make the version, under the next free number. Its payload is stored already."""
         document = self._document(draft, content)
-        publication = self._claim(draft.key, document, content, always=draft.always)
+        publication = self._claim(
+            draft.key, document, content, always=draft.always, first=draft.first
+        )
         if publication.created:
             self._index.note_version(publication.manifest, publication.number)
-        self._remember(content)
+        self.remember(content)
         if publication.created:
             self.after(publication.manifest, publication.number)
         note_made(publication)
@@ -303,7 +306,7 @@ class Publisher:
         document = self._document(draft, content)
         self._check_declared(draft.key, document["type"], document)
         _, latest = self._latest(draft.key)
-        self._remember(content)
+        self.remember(content)
         if latest and not draft.always and (same := self._same(latest, document)):
             self._store.backend.sync(manifest_directory(draft.key))
             found = Publication(same, latest.number, False, 0)
@@ -320,7 +323,12 @@ class Publisher:
         note_made(publication)
         return publication
 
-    def _remember(self, content: Content) -> None:
+    def announce(self, manifest: Manifest, number: int) -> None:
+        """Tell hooks and the run of a version that was made elsewhere, out of what `prepare` gave."""
+        self.after(manifest, number)
+        note_made(Publication(manifest, number, True, 0))
+
+    def remember(self, content: Content) -> None:
         """Keep in mind what is stored, so that it need not be read or stored again."""
         if content.written:
             if content.written.packs:
@@ -342,6 +350,7 @@ class Publisher:
         content: Content | None,
         *,
         always: bool,
+        first: bool = False,
         is_begun: bool = False,
     ) -> Publication:
         if key is None:
@@ -356,6 +365,8 @@ class Publisher:
             known = max(known, seen)
             if gone := self._lost(key, known):  # one that nobody can see is the latest
                 known, seen, always = gone, gone, True
+            if latest and first:
+                return Publication(self._resolver.manifest(latest), latest.number, False, lost)
             if latest and not always and (same := self._same(latest, document)):
                 # It may be there since a moment ago, and not yet durable.
                 self._store.backend.sync(manifest_directory(key))

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ import art
 from art.errors import ConflictError, DeniedError, NotFoundError, UsageError
 from art.materialize import Stream
 from art.repo import Repo
+from art.version import Version
+from tests.support_processes import run_together
 
 np = pytest.importorskip("numpy")
 
@@ -500,3 +503,59 @@ def test_tracking_goes_on_after_whatever_goes_wrong(
 def test_an_interval_must_be_a_time(repo: Repo) -> None:
     with pytest.raises(UsageError, match="interval"):
         repo.track({}, "k", interval=0)
+
+
+# --- many at once ---------------------------------------------------------------------------------
+
+
+def test_twenty_threads_and_eight_processes_save_to_one_key_and_lose_nothing(
+    repo: Repo, tmp_path: Path
+) -> None:
+    with ThreadPoolExecutor(20) as threads:
+        made = list(threads.map(lambda n: repo.save({"thread": n, "x": 1.5}, "k"), range(20)))
+    assert {each.version.number for each in made} == {*range(1, 21)}
+
+    script = "say(number=repo.save({'process': number}, 'k').version.number)"
+    said = run_together(tmp_path / "all", *[script] * 8)
+    assert {lines[0]["number"] for lines in said} == {*range(21, 29)}
+
+    kept = [repo.version(f"k@v{n}").load() for n in range(1, 29)]
+    assert sorted(each["thread"] for each in kept[:20]) == [*range(20)]
+    assert sorted(each["process"] for each in kept[20:]) == [*range(8)]
+
+
+def test_of_many_that_get_or_create_one_creates_and_all_get_the_same(
+    repo: Repo, tmp_path: Path
+) -> None:
+    gate = threading.Barrier(20)
+
+    def get(number: int) -> tuple[Version, bool]:
+        def make() -> list[int]:
+            gate.wait()  # none of them has found a version
+            return [number]
+
+        return repo.get_or_create("k", make, tags=["first"])
+
+    with ThreadPoolExecutor(20) as threads:
+        found = list(threads.map(get, range(20)))
+    assert [is_new for _, is_new in found].count(True) == 1
+    assert {version.ref for version, _ in found} == {"k@v1"}
+    [(first, _)] = [each for each in found if each[1]]
+    assert {tuple(version.load()) for version, _ in found} == {tuple(first.load())}
+    assert repo.version("k@first").load() == first.load()
+
+    script = """
+version, is_new = repo.get_or_create("p", lambda: number)
+say(ref=version.ref, value=version.load(), is_new=is_new)
+"""
+    said = [lines[0] for lines in run_together(tmp_path / "all", *[script] * 8)]
+    assert [each["is_new"] for each in said].count(True) == 1
+    assert {each["ref"] for each in said} == {"p@v1"}
+    assert len({each["value"] for each in said}) == 1
+
+
+def test_what_was_deleted_is_created_again(repo: Repo) -> None:
+    repo.get_or_create("k", lambda: 1)
+    repo.delete("k")
+    version, is_new = repo.get_or_create("k", lambda: 2)
+    assert (version.ref, version.load(), is_new) == ("k@v2", 2, True)

@@ -251,9 +251,10 @@ class Base:
         ref = Ref(key or "", id)
         known = self._index.ask(lambda index: index.by_id(id, key))
         record = known[0] if known else self._resolver.record(ref)
-        for tag in draft.tags:
+        tags = draft.tags if made.created or not draft.first else ()
+        for tag in tags:
             self._changes().tag(record, tag, draft.message)
-        if draft.tags:
+        if tags:
             record = self._resolver.record(ref)
         stored = content.written.stored_bytes if content.written else 0
         version = self._version(record)

@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -185,11 +186,16 @@ class Objects(Publishing):
         self, key: str, make: Callable[[], Any], **about: Unpack[About]
     ) -> tuple[Version, bool]:
         """Return the latest version of a key, or save what `make` gives where there is none, and
-        whether that was done."""
+        whether that was done. Of several that do so at once, one makes the version, and all get it."""
+        from art.saving import Saving
+
         try:
             return self.version(key), False
         except NotFoundError:
-            made = self.save(make(), key, **about)
+            saving = Saving.of(make(), None, pickle=False, preview=True)
+            draft, publisher = self._draft(key, about)
+            content = saving.content(publisher, self._scratch, key)
+            made = self._publish(replace(draft, first=True), publisher, content)
             return made.version, made.created
 
     @overload
