@@ -16,6 +16,7 @@ import zstandard
 
 import art
 from art import document as documents
+from art import drafts
 from art.model import Entry, Manifest, check_progress, escape, unescape
 from art.repo import Repo
 from art.store import Store, _chunking
@@ -34,7 +35,7 @@ def blocks(kind: str) -> list[str]:
 
 
 def test_there_are_examples_of_every_kind() -> None:
-    assert (len(blocks("yaml")), len(blocks("jsonl")), len(blocks("text"))) == (5, 1, 1)
+    assert (len(blocks("yaml")), len(blocks("jsonl")), len(blocks("text"))) == (6, 1, 1)
 
 
 @pytest.mark.parametrize("example", blocks("yaml"), ids=lambda text: text.splitlines()[1])
@@ -48,6 +49,9 @@ def test_an_example_of_a_document_has_fields_that_are_understood(example: str) -
     document = documents.decode(example.encode(), "the example")
     if "chunking" in document:
         assert _chunking(document)
+    elif "draft" in document:
+        name = "drafts/sales/report/_/run-4711/00000001.yaml"
+        assert drafts.parse(example.encode(), name, "sales/report", "run-4711") == document
     elif "payload" in document:
         assert Manifest.from_document(document, "b3:" + "0" * 64, "the example").payload
     elif "sequence" in document:

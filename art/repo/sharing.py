@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from art.caching import forget
+from art import caching
 from art.errors import PartialError, UsageError
 from art.place import GC_LOCK
 from art.ref import Ref, names_key
@@ -18,6 +18,7 @@ from art.rows import Record
 # What only some operations need is imported where they begin: starting is most of what `art ls` takes.
 if TYPE_CHECKING:
     from art.archive import Exporter
+    from art.backend import Backend
     from art.checkout import Got
     from art.gc import Collected, GcPlan
     from art.purge import Purged, PurgePlan
@@ -159,9 +160,9 @@ class Sharing(Changing):
         if remote is not None:
             done.append(self._keeping.purge_remote(record, remote, message, grace, force=force))
             with self._exchange.shared(remote) as there:
-                forget(there.backend, {record.id})
+                _forget(there.backend, record)
         done.append(self._keeping.purge(record, message, grace, force=force))
-        forget(self._backend, {record.id})
+        _forget(self._backend, record)
         for purged, where in zip(done[::-1], ("", f" --remote {remote}"), strict=False):
             if purged.problem:
                 why = purged.problem.message.removesuffix("; nothing was removed")
@@ -241,3 +242,11 @@ class Sharing(Changing):
     def sync_status(self, remote: str | None = None, *, ask: bool = False) -> list[RemoteStatus]:
         """Return what is on one side only, for one remote or all. They are asked only with `ask`."""
         return self._exchange.status(remote, ask=ask)
+
+
+def _forget(backend: Backend, record: Record) -> None:
+    """Take away what a place says, beside its history, of a version that was purged."""
+    from art import drafts
+
+    caching.forget(backend, {record.id})
+    drafts.forget(backend, {record.id})
