@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
@@ -9,6 +10,7 @@ from typing import Any
 
 from art.errors import UsageError
 from art.index import Group, Index
+from art.model import glob_pattern
 from art.query.tree import (
     EQUAL,
     FIELDS,
@@ -22,8 +24,8 @@ from art.query.tree import (
     Period,
     Query,
     Test,
-    Value,
 )
+from art.ref import PARTITION
 from art.rows import Record
 from art.sql import Order, Selection
 
@@ -41,9 +43,11 @@ class Filter:
 
     `where` is a query in the language of docs/where.md. `since` and `until` are times (`2026-11-21`,
     with a time, or a span such as `7d` before now). Several tags, or types, mean any of them; several
-    labels or partitions mean all of them. With labels, partitions or a query the latest version of a
-    key is the latest that matches; with `all` every version is meant. `sort` is one of `SORTS` or
-    another field of a query, with `:asc` or `:desc` behind it.
+    labels or partitions mean all of them; what can be asked of partitions is in docs/partitions.md. With
+    labels, partitions or a query the latest version of a key is the latest that matches or, with `by`, that
+    of the greatest value of this partition (or of all: `partition`); with `latest_per` it is the latest of
+    each value of these. With `all` every version is meant. `sort` is one of `SORTS` or another field of a
+    query, with `:asc` or `:desc` behind it.
     """
 
     all: bool = False
@@ -53,6 +57,8 @@ class Filter:
     tags: tuple[str, ...] = ()
     labels: tuple[str, ...] = ()
     partitions: Mapping[str, str] = field(default_factory=dict)
+    by: str | None = None
+    latest_per: tuple[str, ...] = ()
     since: str | None = None
     until: str | None = None
     where: str | None = None
@@ -69,6 +75,9 @@ class Wanted:
     selection: Selection
     query: Query | None
     fields: tuple[Field, ...] = ()
+    patterns: tuple[str, ...] = ()
+    partitions: Mapping[str, str] = field(default_factory=dict)
+    by: str | None = None
 
 
 def understand(patterns: tuple[str, ...], filter: Filter, resolve: Resolve) -> Wanted:
@@ -82,11 +91,13 @@ def understand(patterns: tuple[str, ...], filter: Filter, resolve: Resolve) -> W
         And(tuple(parts)),
         keyless=filter.anonymous,
         newest=_wants_newest_match(filter),
+        per=_per(filter),
         orders=orders,
         limit=filter.limit,
         offset=filter.offset,
     )
-    return Wanted(selection, query, (orders[0].field,))
+    asked = filter.partitions, filter.by
+    return Wanted(selection, query, (orders[0].field,), patterns, *asked)
 
 
 def understand_query(text: str, resolve: Resolve) -> Query:
@@ -99,16 +110,14 @@ def understand_query(text: str, resolve: Resolve) -> Query:
 
 def select(index: Index, wanted: Wanted) -> list[Record]:
     """Return the versions that are wanted, in order. Raise UsageError for an unknown partition."""
-    _refresh(index, wanted)
-    return index.selected(wanted.selection)
+    return index.selected(_selection(index, wanted))
 
 
 def count(index: Index, wanted: Wanted) -> int:
     """Return how many versions `select` would return."""
-    _refresh(index, wanted)
-    number = index.count(wanted.selection)
-    number = max(0, number - wanted.selection.offset)
-    limit = wanted.selection.limit
+    selection = _selection(index, wanted)
+    number = max(0, index.count(selection) - selection.offset)
+    limit = selection.limit
     return number if limit is None else min(number, limit)
 
 
@@ -125,8 +134,8 @@ def group(
     field = _known_field(by.replace(":", ".", 1) if by.startswith("partition:") else by)
     if field.kind in (Kind.REFERENCES, Kind.FLAG, Kind.AGE):
         raise UsageError(f"versions cannot be grouped by {field.name}")
-    _refresh(index, replace(wanted, fields=(field,)))
-    found = sorted(index.groups(wanted.selection, field), key=lambda one: _rank(one.value))
+    selection = _selection(index, replace(wanted, fields=(field,)))
+    found = sorted(index.groups(selection, field), key=lambda one: _rank(one.value))
     if sort != "key":
         found.sort(key=_GROUP_ORDERS[sort], reverse=direction != "asc")
     if filter.reverse or (sort == "key" and direction == "desc"):
@@ -151,12 +160,30 @@ def _rank(value: Any) -> tuple[int, Any]:
     return (1, value) if isinstance(value, str) else (2, str(value))
 
 
-def _refresh(index: Index, wanted: Wanted) -> None:
+def _selection(index: Index, wanted: Wanted) -> Selection:
+    """Return what is to be asked of the index, which is brought up to date."""
     index.refresh_all()
     if wanted.query is not None:
         check(index, wanted.query)
     for named in wanted.fields:
         _check_fields(index, [named], named.name)
+    if not (wanted.partitions or wanted.by):
+        return wanted.selection
+    from art import matching
+
+    asked = matching.among(index, wanted.partitions, wanted.by, _meant(index, wanted))
+    if asked.greatest and wanted.selection.keyless:
+        raise UsageError("what has no key has no greatest partition", hint="leave out --anonymous")
+    both = And((wanted.selection.condition, asked.node))
+    return replace(wanted.selection, condition=both, greatest=asked.greatest)
+
+
+def _meant(index: Index, wanted: Wanted) -> list[str] | None:
+    """Return the keys that a listing's patterns mean, None where it has none."""
+    if not wanted.patterns or wanted.selection.keyless:
+        return None
+    globs = "|".join(glob_pattern(text.rstrip("/")) for text in wanted.patterns)
+    return [key for key in index.keys() if re.fullmatch(globs, key)]  # noqa: SIM118
 
 
 def check(index: Index, query: Query) -> None:
@@ -186,14 +213,35 @@ def _scope(filter: Filter, query: Query | None) -> list[Node]:
     several = filter.all or filter.anonymous or filter.deleted or filter.tags
     if query is not None:
         scope.append(query.node)
-    elif not (several or filter.labels or filter.partitions):
+    elif not (several or _is_narrow(filter)):
         scope = [Or((_test("latest", EQUAL, True), _test("state", EQUAL, "damaged")))]
     return scope
 
 
 def _wants_newest_match(filter: Filter) -> bool:
     several = filter.all or filter.anonymous or filter.deleted or filter.tags
-    return bool(filter.labels or filter.partitions or filter.where is not None) and not several
+    return (_is_narrow(filter) or filter.where is not None) and not several
+
+
+def _is_narrow(filter: Filter) -> bool:
+    """Whether not every latest version is one that is wanted."""
+    return bool(filter.labels or filter.partitions or filter.by or filter.latest_per)
+
+
+def _per(filter: Filter) -> tuple[Field, ...]:
+    if not filter.latest_per:
+        return ()
+    from art.partitions import field_of
+
+    if filter.anonymous:
+        raise UsageError("what has no key is not the latest of anything")
+    return tuple(field_of(_partition_name(name)) for name in filter.latest_per)
+
+
+def _partition_name(name: str) -> str:
+    if not PARTITION.fullmatch(name):
+        raise UsageError(f"{name!r} is no name of a partition")
+    return name
 
 
 def _parts(patterns: tuple[str, ...], filter: Filter) -> list[Node]:
@@ -208,9 +256,8 @@ def _parts(patterns: tuple[str, ...], filter: Filter) -> list[Node]:
     if filter.tags:
         parts.append(_any_of("tag", filter.tags))
     parts += [_any_of("label", (label,)) for label in filter.labels]
-    for name, value in filter.partitions.items():
-        of = Field("partition", Kind.ANY, ("partitions", name))
-        parts.append(Test(of, EQUAL, (Value(value),)) if _is_unicode(value) else Or(()))
+    for name in (*filter.partitions, *([filter.by] if filter.by else ())):
+        _partition_name(name)
     if since := _time(filter.since):
         parts.append(_test("created", ">=", Period(since)))
     if until := _time(filter.until):

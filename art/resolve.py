@@ -24,7 +24,6 @@ _MOVES_FOLLOWED = 16
 _SUGGESTIONS = 3
 _CHECKED = 1000  # versions of a history whose manifests are read
 _SHOWN = 5
-_FIRST_LOOK = 256  # most often the newest of a partition is among the newest of all
 
 
 class Resolver:
@@ -183,7 +182,7 @@ class Resolver:
     def _find(self, ref: Ref, deleted: bool) -> Record:
         for _ in range(_MOVES_FOLLOWED):
             record = self._find_here(ref)
-            if record.state != "damaged" and not ref.fits(record.partitions):
+            if record.state != "damaged" and ref.is_narrow and not self._fits(record, ref):
                 raise self._unfit(record, ref)
             if record.state != "moved":
                 return record if deleted else self._usable(record)
@@ -198,7 +197,7 @@ class Resolver:
         self._index.refresh(target.key, *_log_of(ref))
         if ref.back is None and self._index.tag(target.key, ref.selector) is None:
             return target
-        return Ref(target.key, ref.selector, partitions=ref.partitions)
+        return replace(ref, key=target.key)
 
     def _find_here(self, ref: Ref) -> Record:
         if not ref.key:
@@ -262,7 +261,7 @@ class Resolver:
             )
         if everything[0].state == "damaged":
             raise self.damage(everything[0])
-        fitting = [record for record in self._index.versions(key) if ref.fits(record.partitions)]
+        fitting = self._matching(ref, live=False)
         if not fitting:
             raise NotFoundError(f"{key} has no version{_of(ref)}", hint=self._partition_hint(ref))
         moved = [record for record in fitting if record.state == "moved"]
@@ -270,15 +269,25 @@ class Resolver:
 
     def _newest(self, ref: Ref, count: int) -> list[Record]:
         """Return the newest live versions, of the partitions that are asked for."""
-        if not ref.partitions:
+        if not ref.is_narrow:
             return self._index.versions(ref.key, live=True, limit=count)
-        found: list[Record] = []
-        for limit in (_FIRST_LOOK, None):
-            records = self._index.versions(ref.key, live=True, limit=limit)
-            found = [record for record in records if ref.fits(record.partitions)]
-            if len(found) >= count:
-                break
-        return found[:count]
+        return self._matching(ref, live=True, limit=count)
+
+    def _matching(self, ref: Ref, *, live: bool, limit: int | None = None) -> list[Record]:
+        from art import matching
+
+        if not ref.is_narrow:
+            return self._index.versions(ref.key, live=live, limit=limit)
+        return self._index.selected(matching.of_key(self._index, ref, live=live, limit=limit))
+
+    def _fits(self, record: Record, ref: Ref) -> bool:
+        """Whether a version is of the partitions that are asked for."""
+        from art import matching
+
+        if ref.back is not None:
+            return True  # it was chosen among those
+        asked = matching.of_id(self._index, ref, record.key, record.id)
+        return bool(self._index.count(asked))
 
     def _unfit(self, record: Record, ref: Ref) -> NotFoundError:
         has = ", ".join(f"{name}={value}" for name, value in record.partitions.items())
@@ -288,13 +297,21 @@ class Resolver:
         )
 
     def _partition_hint(self, ref: Ref) -> str:
-        names = {name for name, _ in ref.partitions}
-        known = {
-            f"{name}={value}"
-            for record in self._index.versions(ref.key, live=True)
-            for name, value in record.partitions.items()
-            if name in names
-        }
+        from art import matching, partitions
+
+        everything = matching.of_key(self._index, Ref(ref.key), live=True)
+        known = [
+            f"{name}={group.value}"
+            for name, _ in ref.partitions
+            for group in self._index.groups(everything, partitions.field_of(name))
+            if group.value is not None
+        ]
+        times = partitions.Declared.of(self._index.settings(ref.key).get(ref.key, {})).times
+        for name, text in ref.partitions:
+            if name not in times and partitions.looks_relative(text):
+                return (
+                    f"it would be a time after: art declare {ref.key} --time-partition {name}:day"
+                )
         if not known:
             return f"art log {ref.key} --columns version,partitions"
         more = f" and {len(known) - _SHOWN} more" if len(known) > _SHOWN else ""

@@ -104,12 +104,16 @@ class Order:
 class Selection:
     """Which versions are meant, of keys or the keyless ones, and in what order.
 
-    `newest` leaves the highest number of each key. The first order counts most.
+    `greatest` leaves those of each key that have its greatest value of these fields, of which the first
+    counts most; then `newest` the highest number of each key, and `per` that for each value, which is not
+    missing, of these fields. The first order counts most.
     """
 
     condition: Node
     keyless: bool = False
     newest: bool = False
+    greatest: tuple[Field, ...] = ()
+    per: tuple[Field, ...] = ()
     orders: tuple[Order, ...] = ()
     limit: int | None = None
     offset: int = 0
@@ -119,12 +123,43 @@ def where(selection: Selection) -> Sql:
     """Return the condition that rows of `versions` meet; order and limit are not in it."""
     found = condition(selection.condition)
     scope = "versions.key_id = 0" if selection.keyless else "versions.key_id != 0"
+    if selection.greatest or selection.per:
+        return _ranked(selection, Sql(f"{scope} AND {found.text}", found.values))
     if not selection.newest or selection.keyless:
         return Sql(f"{scope} AND {found.text}", found.values)
     return Sql(
         f"{_NUMBERED} IN (SELECT versions.key_id, max(versions.number) FROM versions "
         f"WHERE {scope} AND {found.text} GROUP BY versions.key_id)",
         found.values,
+    )
+
+
+def _ranked(selection: Selection, found: Sql) -> Sql:
+    """Return the condition for what comes first of each key, or of each value of a field in a key."""
+    values = [value_of(field) for field in selection.per]
+    among = ["versions.key_id", *(value.text for value in values)]
+    orders = [term for field in selection.greatest for term in _by_size(value_of(field))]
+    if selection.newest or selection.per:
+        orders.append(Sql("versions.number"))
+    there = [f"{value.text} IS NOT NULL" for value in values]
+    bound = [one for part in (*values, *orders, found, *values) for one in part.values]
+    return Sql(
+        f"{_NUMBERED} IN (SELECT key_id, number FROM (SELECT versions.key_id, versions.number, "
+        f"rank() OVER (PARTITION BY {', '.join(among)} ORDER BY "
+        f"{', '.join(order.text + ' DESC' for order in orders)}) AS place "
+        f"FROM versions WHERE {' AND '.join([found.text, *there])}) WHERE place = 1)",
+        tuple(bound),
+    )
+
+
+def _by_size(value: Sql) -> tuple[Sql, Sql, Sql]:
+    """Return what sorts texts: those that are whole numbers by size, and before the others."""
+    text = f"({value.text} GLOB '*[^0-9]*')"
+    digits = f"ltrim({value.text}, '0')"
+    return (
+        Sql(text, value.values),
+        Sql(f"CASE WHEN {text} THEN 0 ELSE length({digits}) END", value.values * 2),
+        Sql(f"CASE WHEN {text} THEN {value.text} ELSE {digits} END", value.values * 3),
     )
 
 

@@ -1,0 +1,110 @@
+"""Which versions are of the partitions that are asked for, as questions to the index."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+
+from art.errors import UsageError
+from art.index import Index
+from art.partitions import ALL, Declared, condition, field_of
+from art.periods import Granularity
+from art.query.tree import EQUAL, FIELDS, And, Field, Node, Not, Or, Test
+from art.ref import LATEST, Ref
+from art.sql import Order, Selection
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of partitions: a condition, and the fields whose greatest values are meant."""
+
+    node: Node
+    greatest: tuple[Field, ...] = ()
+
+
+def of_key(index: Index, ref: Ref, *, live: bool, limit: int | None = None) -> Selection:
+    """Return what selects the versions of a reference's key and partitions, the newest first."""
+    declared = Declared.of(index.settings(ref.key).get(ref.key, {}))
+    asked = _asked(index, ref, {ref.key: declared})
+    parts = [_test("key", ref.key), asked.node, *([_test("state", "live")] if live else [])]
+    return Selection(
+        And(tuple(parts)),
+        greatest=asked.greatest,
+        orders=(Order(Field("number", FIELDS["number"]), descending=True),),
+        limit=limit,
+    )
+
+
+def of_id(index: Index, ref: Ref, key: str | None, id: str) -> Selection:
+    """Return what selects a version where it is of the reference's partitions. Raise UsageError where the
+    greatest of several is asked for: it is one already."""
+    settings = index.settings(key) if key else {}
+    declared = {key: Declared.of(settings.get(key, {}))} if key else {}
+    asked = _asked(index, replace(ref, key=key or ""), declared)
+    if asked.greatest:
+        raise UsageError(
+            f"{ref} names one version, and the greatest of several partitions is asked for",
+            hint=f"leave out @{ref.selector}",
+        )
+    return Selection(And((_test("id", id), asked.node)), keyless=key is None)
+
+
+def among(
+    index: Index, partitions: Mapping[str, str], by: str | None, is_meant: Iterable[str] | None
+) -> Asked:
+    """Return what is asked of the versions of all keys, each by what is declared of it; `is_meant` are
+    the keys that count, None for all. Raise UsageError."""
+    meant = None if is_meant is None else set(is_meant)
+    declared = {
+        key: Declared.of(settings)
+        for key, settings in index.settings().items()
+        if meant is None or key in meant
+    }
+    ref = Ref("", partitions=tuple(partitions.items()), by=by or "")
+    return _asked(index, ref, declared)
+
+
+def _asked(index: Index, ref: Ref, declared: Mapping[str, Declared]) -> Asked:
+    now = datetime.now(timezone.utc)
+    nodes = [_node(name, text, ref.key, declared, now) for name, text in ref.partitions]
+    greatest = [field_of(name) for name, text in ref.partitions if text == LATEST]
+    if ref.by == ALL:
+        greatest += [field_of(name) for name in _names(index, ref.key or None, declared.values())]
+    elif ref.by:
+        greatest.append(field_of(ref.by))
+    return Asked(And(tuple(nodes)), tuple(greatest))
+
+
+def _node(name: str, text: str, key: str, declared: Mapping[str, Declared], now: datetime) -> Node:
+    """Return the condition on one partition, of one key or, where that is empty, of all: it may be time in
+    some of them and a text in the others."""
+    if key in declared:
+        return condition(name, text, declared[key].times.get(name), now)
+    timed: dict[Granularity, list[str]] = {}
+    for each, what in declared.items():
+        if name in what.times:
+            timed.setdefault(what.times[name], []).append(each)
+    if not timed:
+        return condition(name, text)
+    parts: list[Node] = [
+        And((_test("key", *keys), condition(name, text, granularity, now)))
+        for granularity, keys in timed.items()
+    ]
+    with suppress(UsageError):  # a range of time may go backwards as a range of texts
+        others = Not(_test("key", *(each for keys in timed.values() for each in keys)))
+        parts.append(And((others, condition(name, text))))
+    return Or(tuple(parts))
+
+
+def _names(index: Index, key: str | None, declared: Iterable[Declared]) -> list[str]:
+    """Return the names of all partitions, those that decide first before the others."""
+    each = list(declared)
+    names = [name for one in each for name in one.times]
+    names += [name for one in each for name in one.names]
+    return list(dict.fromkeys([*names, *sorted(index.partition_names(key))]))
+
+
+def _test(name: str, *values: str) -> Test:
+    return Test(Field(name, FIELDS[name]), EQUAL, values)
