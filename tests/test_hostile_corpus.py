@@ -104,7 +104,12 @@ class Cases:
         environment = {**os.environ, "ART_JOBS": "2", "MALLOC_ARENA_MAX": "2"}
         words = [sys.executable, "-m", "tests.test_hostile_corpus"]
         self._process = subprocess.Popen(
-            words, cwd=ROOT, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            words,
+            cwd=ROOT,
+            env=environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
         )
 
     def outcomes(self, name: str, folder: Path) -> dict[str, Outcome]:
@@ -311,11 +316,16 @@ def _serve() -> None:
         if not child:
             tempfile.tempdir = os.environ["TMPDIR"] = folder
             found = {key: asdict(each) for key, each in run_all(name, Path(folder) / "sandbox")}
-            print(json.dumps(found), flush=True)
+            _answer(found)
             os._exit(0)
         _, status = os.waitpid(child, 0)
         if status:
-            print(os.waitstatus_to_exitcode(status), flush=True)
+            _answer(os.waitstatus_to_exitcode(status))
+
+
+def _answer(found: object) -> None:
+    sys.stdout.write(json.dumps(found) + "\n")
+    sys.stdout.flush()
 
 
 if __name__ == "__main__":
