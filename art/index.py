@@ -152,9 +152,9 @@ class Index:
         rows = self._db.execute(
             "SELECT :versions, max(number) FROM versions WHERE key_id = :key GROUP BY key_id UNION ALL "
             "SELECT log, max(number) FROM entries WHERE key_id = :key GROUP BY log",
-            {"versions": VERSIONS, "key": self._known_key_id(key)},
+            {"versions": VERSIONS, "key": self._tables.known_key_id(key)},
         )
-        return dict(rows.fetchall())
+        return dict(rows)
 
     def tails(self) -> dict[Log, tuple[int, str]]:
         """Return every log, those of versions too, with number and uid of its last document."""
