@@ -20,6 +20,7 @@ from art.errors import ArtError, DeniedError, QueryError, StorageError, UsageErr
 COMMANDS = {
     "Start": ["init", "clone", "demo"],
     "Publish": ["create", "run", "watch", "progress", "tag", "note", "cp", "mv", "settings"],
+    "Join jobs": ["part", "seal", "draft"],
     "Look": ["ls", "log", "runs", "inspect", "diff", "status", "resolve", "du", "lineage", "usage"],
     "Take out": ["get", "cat", "lock", "verify"],
     "Exchange": ["remote", "push", "fetch", "pull", "export", "import"],
