@@ -419,6 +419,21 @@ def test_statistics_of_a_large_frame_are_over_rows_taken_evenly():
         assert column(found, "s")["uniques"] == 2
 
 
+def test_a_column_that_is_looked_at_in_fewer_rows_than_others_says_so():
+    texts = [f"{n}" + "x" * 3000 for n in range(30_000)]
+    objects = pd.Series([n if n % 2 else f"{n}" for n in range(30_000)], dtype=object)
+    found = preview.of_frame(pd.DataFrame({"a": range(30_000), "s": texts, "o": objects}))
+    assert found["over"] == 30_000
+    assert "over" not in column(found, "a")
+    assert column(found, "a")["count"] == 30_000
+    for name in ("s", "o"):
+        over = column(found, name)["over"]
+        assert 5000 < over < 30_000
+        assert column(found, name)["count"] + column(found, name)["nulls"] == over
+        assert column(found, name).get("uniques_exact") in (None, False)
+    assert preview.parse(preview.encode(found))["columns"] == found["columns"]
+
+
 def test_frames_without_rows_or_columns_have_previews():
     for frame in (
         pd.DataFrame(),

@@ -21,9 +21,10 @@ Every preview has `art` (1), `kind` and `cut`: whether anything was left out. By
     json        value (with fewer items and shorter texts where it was cut), length (items of the outermost)
     archive     format, entries: name, size (bytes), dir; count and size of all entries
 
-A column has name, dtype, index (true for a level of an index), count (values), nulls (missing, or NaN),
-min, max, mean, uniques (there are at least so many where uniques_exact is false), histogram: low, high,
-counts (of bins of equal width); top (lists of a value and how often it is there).
+A column has name, dtype, index (true for a level of an index), over (where it was looked at in fewer rows
+than the table: how many), count (values), nulls (missing, or NaN), min, max, mean, uniques (there are at
+least so many where uniques_exact is false), histogram: low, high, counts (of bins of equal width); top
+(lists of a value and how often it is there).
 A cell is a text, a number, true, false or null; what JSON has no number for is a text, as `NaN`.
 """
 

@@ -236,7 +236,7 @@ _STATISTICS: dict[str, _Check] = {
     "histogram": _HISTOGRAM,
     "top": _lists(_is_top),
 }
-_COLUMN = _fields({"name": _is_text, "index": _is_bool, **_STATISTICS})
+_COLUMN = _fields({"name": _is_text, "index": _is_bool, "over": _is_count, **_STATISTICS})
 _ENTRY = _fields({"name": _is_text, "size": _is_count, "dir": _is_bool})
 _THUMBNAIL = _fields({"media": _is_text, "width": _is_count, "height": _is_count, "data": _is_text})
 _KIND_FIELDS: dict[str, dict[str, _Check]] = {

@@ -1,7 +1,8 @@
 """Previews of tables of pandas, polars and Arrow.
 
 Statistics are over at most a million rows, taken evenly, one column after another, so that a large table
-costs little. Arrow computes them; what it cannot, and where it is not installed, is looked at by Python.
+costs little; `over` says how many, of the table, and of a column where they are fewer. Arrow computes them;
+what it cannot, and where it is not installed, is looked at by Python.
 """
 
 from __future__ import annotations
@@ -61,28 +62,29 @@ def of_frame(frame: Any) -> Document:
 
 def _described(column: _Column, rows: int, step: int) -> Document:
     wider = math.ceil(rows * column.width / BYTES) or 1
-    found = _statistics(column, max(step, wider), rows)
-    if wider > step and "uniques" in found:
+    found, over = _statistics(column, max(step, wider), rows)
+    if over < rows and "uniques" in found:
         found["uniques_exact"] = False
     head: Document = {"name": short(column.name, plain.CELL)}
+    if over != math.ceil(rows / step):
+        head["over"] = over  # fewer rows than of the other columns
     return head | ({"index": True} if column.is_index else {}) | found | {"dtype": column.dtype}
 
 
-def _statistics(column: _Column, step: int, rows: int) -> Document:
+def _statistics(column: _Column, step: int, rows: int) -> tuple[Document, int]:
+    """Return what there is to say of a column, and over how many rows."""
     try:
         import pyarrow
     except ImportError:
         pass
     else:
         try:
-            return _computed(column.arrow(step), rows=math.ceil(rows / step))
+            over = math.ceil(rows / step)
+            return _computed(column.arrow(step), rows=over), over
         except (pyarrow.lib.ArrowException, TypeError, ValueError, OverflowError):
             pass  # a type that it does not have, or mixed values
-    step = max(step, math.ceil(rows / plain.ROWS))
-    found = plain.statistics(column.values(step, plain.ROWS))
-    if step > 1 and "uniques" in found:
-        found["uniques_exact"] = False
-    return found
+    values = column.values(max(step, math.ceil(rows / plain.ROWS)), plain.ROWS)
+    return plain.statistics(values), len(values)
 
 
 # --- what Arrow computes ------------------------------------------------------------------------

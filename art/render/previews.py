@@ -17,7 +17,7 @@ _PLOT_HEIGHT = 6
 _BAR = 40
 _BINS = 50
 _STATISTICS = ("count", "nulls", "uniques", "min", "max", "mean")
-_COLUMN_HEADER = ["column", "type", *_STATISTICS, "histogram"]
+_COLUMN_HEADER = ["column", "type", "over", *_STATISTICS, "histogram"]
 
 
 def head(preview: Mapping[str, Any]) -> tuple[list[str], list[list[Any]]]:
@@ -43,7 +43,8 @@ def columns_summary(
 def _column_row(column: Mapping[str, Any], ascii: bool) -> list[str]:
     name = str(column.get("name", "")) + (" (index)" if column.get("index") else "")
     values = [
-        _uniques(column) if key == "uniques" else _text(column.get(key)) for key in _STATISTICS
+        _uniques(column) if key == "uniques" else _text(column.get(key))
+        for key in ("over", *_STATISTICS)
     ]
     return [name, str(column.get("dtype", "")), *values, charts.bars(_counts(column), ascii=ascii)]
 
@@ -61,7 +62,8 @@ def full_lines(preview: Mapping[str, Any], *, width: int, ascii: bool = False) -
         yield ""
         index = ", index" if column.get("index") else ""
         dtype = f"  {column['dtype']}" if column.get("dtype") else ""
-        yield escape(f"{column.get('name', '')}{dtype}{index}")
+        over = f", statistics over {column['over']:,}" if "over" in column else ""
+        yield escape(f"{column.get('name', '')}{dtype}{index}{over}")
         for line in _statistics(column, width - 2, ascii):
             yield "  " + escape(line)
 

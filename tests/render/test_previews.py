@@ -39,7 +39,7 @@ STATISTICS = {
     "histogram": some(low=CELLS, high=CELLS, counts=st.lists(COUNTS, max_size=12)),
     "top": st.lists(st.tuples(CELLS, COUNTS).map(list), max_size=3),
 }  # fmt: skip
-COLUMN = some(name=TEXTS, index=st.booleans(), **STATISTICS)
+COLUMN = some(name=TEXTS, index=st.booleans(), over=COUNTS, **STATISTICS)
 ENTRY = some(name=TEXTS, size=COUNTS, dir=st.booleans())
 ROWS = st.lists(st.lists(CELLS, max_size=4), max_size=3)
 FIELDS = {
@@ -129,6 +129,30 @@ def test_the_statistics_of_a_table_in_full():
     assert "count 3  nulls 1  uniques 3  min 1  max 3  mean 2" in text
     assert "a  3  ████" in text
     assert "2.8  ████" in text
+
+
+def test_what_was_looked_at_in_part_says_over_how_many_rows():
+    columns = [
+        {"name": "a", "dtype": "int64", "count": 900, "nulls": 0},
+        {"name": "s", "dtype": "str", "over": 50, "count": 50, "nulls": 0},
+    ]
+    document = {
+        "art": 1,
+        "kind": "table",
+        "rows": 5000,
+        "over": 900,
+        "width": 2,
+        "columns": columns,
+    }
+    lines = list(previews.full_lines(document, width=80))
+    assert "5,000 rows, 2 columns, statistics over 900" in lines
+    assert "a  int64" in lines
+    assert "s  str, statistics over 50" in lines
+    header, rows = previews.columns_summary(document)
+    assert header == ["column", "type", "over", "count", "nulls"]
+    assert rows == [["a", "int64", "", "900", "0"], ["s", "str", "50", "50", "0"]]
+    array = {"art": 1, "kind": "array", "shape": [9000], "size": 9000, "over": 90, "dtype": "int8"}
+    assert "statistics over 90" in next(iter(previews.short_lines(array, width=80)))
 
 
 def test_series_are_plotted():
