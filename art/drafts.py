@@ -6,7 +6,7 @@ All that happens to a draft is in one log, and each number of it is created once
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
@@ -147,6 +147,11 @@ class DraftLog:
         self.draft = check_name(draft, "draft")
         self._known: dict[int, Document] = {}
 
+    @property
+    def what(self) -> str:
+        """What people call it."""
+        return f"draft {self.draft} of {self.key}"
+
     def read(self) -> Round:
         """Return what there is. Raise CorruptError where something of the last round is damaged or
         missing."""
@@ -212,7 +217,21 @@ class DraftLog:
         names = self._backend.names(_directory(self.key, self.draft))
         return max((parse_number(name) or 0 for name in names), default=0)
 
-    def ended(self) -> Document | None:
+    def needed(self, has_version: Callable[[str], bool]) -> list[tuple[str, str, int]]:
+        """Return what the draft needs (FORMAT §13): names for people, trees, and their sizes in bytes.
+
+        `has_version` tells whether a version with an id is there: of a draft that was sealed as this,
+        nothing is needed. Raise CorruptError where the draft cannot be read.
+        """
+        if last := self._ended():
+            seal = Seal(last) if "sealed" in last else None
+            if seal is None or seal.tree is None or has_version(seal.id):
+                return []
+            return [(self.what, seal.tree, (seal.manifest or {})["payload"]["size"])]
+        parts = self.read().parts.values()
+        return [(f"{self.what}, part {p.name}", p.tree, p.payload.size or 0) for p in parts]
+
+    def _ended(self) -> Document | None:
         """Return the entry that ended the draft, None where it goes on: no other need be read."""
         last = self._entry(self.end())
         is_over = isinstance(last, dict) and not {"sealed", "dropped"}.isdisjoint(last)
@@ -269,27 +288,18 @@ def located(name: str) -> tuple[str, str, int] | None:
     return (key, draft, number) if _name(key, draft, number) == name else None
 
 
-def all_drafts(backend: Backend) -> Iterator[tuple[str, str]]:
-    """Yield key and name of every draft that a store has a log of."""
+def all_drafts(backend: Backend) -> Iterator[DraftLog]:
+    """Yield the log of every draft of a store, ended or not, by keys and names."""
     found = (located(item.name) for item in backend.walk("drafts"))
-    yield from sorted({(key, draft) for key, draft, _ in filter(None, found)})
+    for key, draft in sorted({(key, draft) for key, draft, _ in filter(None, found)}):
+        yield DraftLog(backend, key, draft)
 
 
-def needed(backend: Backend, has_version: Callable[[str, str], bool]) -> dict[str, str]:
-    """Return the payloads that drafts need, and which draft needs each (FORMAT §13).
-
-    `has_version` tells whether a key has a version with an id: it, and not the seal, needs the payload
-    then. Raise CorruptError where a draft cannot be read.
-    """
+def needed(backend: Backend, has_version: Callable[[str], bool]) -> dict[str, str]:
+    """Return the payloads that the drafts of a store need, and what needs each; see `DraftLog.needed`."""
     payloads: dict[str, str] = {}
-    for key, draft in all_drafts(backend):
-        log = DraftLog(backend, key, draft)
-        trees: Iterable[str | None] = ()
-        if (last := log.ended()) is None:
-            trees = (part.tree for part in log.read().parts.values())
-        elif "sealed" in last and not has_version(key, Seal(last).id):
-            trees = (Seal(last).tree,)
-        payloads |= {tree: f"draft {draft} of {key}" for tree in trees if tree}
+    for log in all_drafts(backend):
+        payloads |= {tree: what for what, tree, _ in log.needed(has_version)}
     return payloads
 
 

@@ -238,7 +238,7 @@ class Checker:
 
     def _check_payloads(self) -> None:
         """Read the layouts of all payloads that are needed."""
-        for held in self.inventory.versions:
+        for held in (*self.inventory.versions, *self.inventory.drafts):
             if held.needs_payload:
                 self.payloads.versions.setdefault(str(held.tree), []).append(held)
             if held.tree and held.state in _HAVE_BYTES and self._is_elsewhere(held):

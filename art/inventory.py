@@ -16,7 +16,7 @@ from typing import NamedTuple, TypeVar
 
 from blake3 import blake3
 
-from art import checkpoint, model
+from art import checkpoint, drafts, model
 from art import document as documents
 from art.backend import Backend
 from art.beside import check_run_of
@@ -113,6 +113,8 @@ class Inventory:
     previews: dict[str, int] = field(default_factory=dict)
     purged: set[str] = field(default_factory=set)
     """The ids of versions that logs say were purged."""
+    drafts: list[Held] = field(default_factory=list)
+    """The parts of drafts that are no version yet, each in the place of one."""
 
     def count(self, what: str, number: int = 1) -> None:
         self.counts[what] = self.counts.get(what, 0) + number
@@ -491,6 +493,23 @@ class _Taker:
             self.found.count("temporary_files")
             self.found.count("temporary_bytes", item.size)
         self._runs()
+        self._drafts()
+
+    def _drafts(self) -> None:
+        """Check the drafts that go on, and those whose version was not made yet."""
+        for item in self._backend.walk("drafts"):
+            if drafts.located(item.name) is None:
+                self._notice("unknown", item.name, "is not art's; it is left alone")
+        ids = {held.id for held in self.found.versions}
+        for log in drafts.all_drafts(self._backend):
+            self.found.count("drafts")
+            try:
+                for what, tree, size in log.needed(ids.__contains__):
+                    held = Held(None, None, what, what, "draft", LIVE, tree, size)
+                    self.found.drafts.append(held)
+            except CorruptError as error:
+                name = error.message.partition(" ")[0]
+                self._problem("draft", name, error.message, (log.what,), error.hint)
 
     def _runs(self) -> None:
         """Check the records of runs."""

@@ -148,7 +148,7 @@ class Repairer:
         for problem in report.problems:
             if problem.kind == "checkpoint":
                 self._plan_checkpoint(plan, problem)
-            elif problem.kind in ("entry", "log", "tree", "duplicate", "twin"):
+            elif problem.kind in ("entry", "log", "tree", "duplicate", "twin", "draft"):
                 plan.left.append(problem)
             elif problem.kind == "preview":
                 self._plan_preview(plan, problem)

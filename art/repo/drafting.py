@@ -146,21 +146,21 @@ class Drafting(Running):
 
     def drafts(self, key: str | None = None, *, local: bool = False) -> list[DraftState]:
         """Return the drafts of a key, or all, that were begun and not dropped."""
-        from art.drafts import DraftLog, all_drafts
+        from art.drafts import all_drafts
 
         found = []
         with self._site(local=local) as (site, _):
-            for named in all_drafts(site.backend):
-                if key is not None and named[0] != key:
+            for log in all_drafts(site.backend):
+                if key is not None and log.key != key:
                     continue
                 try:
-                    state = DraftLog(site.backend, *named).read()
+                    state = log.read()
                 except CorruptError as error:
-                    found.append(DraftState(*named, {}, problem=error.message))
+                    found.append(DraftState(log.key, log.draft, {}, problem=error.message))
                     continue
                 if state.exists:
                     sealed = state.seal.id if state.seal else None
-                    found.append(DraftState(*named, _parts(state), sealed))
+                    found.append(DraftState(log.key, log.draft, _parts(state), sealed))
         return found
 
     def drop_draft(self, key: str, draft: str, *, local: bool = False) -> DraftState:
