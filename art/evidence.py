@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from art.backend import Backend, LocalBackend
-from art.catalog import VERSIONS, Log, manifest_directory
-from art.errors import REPAIR, CorruptError
-from art.index import Index
+from art.catalog import Log, manifest_directory
+from art.errors import CorruptError
 from art.place import PUBLISHED
 
 if TYPE_CHECKING:
@@ -105,33 +104,6 @@ def read_coming(backend: Backend, remote: str) -> dict[str, int]:
 def coming_name(remote: str) -> str:
     """Return the file that says what is being brought from a remote."""
     return f"sync/{remote}/coming.json"
-
-
-def check_nothing_lost(
-    backend: Backend, index: Index, numbers: Mapping[Log, set[int]], evidence: Evidence
-) -> None:
-    """Raise CorruptError where a store lacks the end of a log, or a version that something names.
-
-    `numbers` are those of all its documents; `index` has what entries say of versions."""
-    for log, end in evidence.ends.items():
-        highest = max(numbers.get(log, ()), default=0)
-        if highest < end:
-            raise _lost(log.file(highest + 1), "it was known to be there")
-    there = set(backend.names("anonymous")) if evidence.keyless else set()
-    for uid in sorted(evidence.keyless):
-        if f"{uid}.yaml" not in there:
-            raise _lost(f"anonymous/{uid}.yaml", "it was known to be there")
-    for lost in index.ask(lambda index: index.lost_versions()):
-        name = lost.log.file(lost.entry)
-        if lost.number and lost.log.key:
-            versions = Log(lost.log.key, VERSIONS)
-            if lost.number > max(numbers.get(versions, ()), default=0):
-                raise _lost(versions.file(lost.number), f"{name} names it")
-        raise _lost(f"version {lost.id[:15]}", f"{name} names it")
-
-
-def _lost(what: str, why: str) -> CorruptError:
-    return CorruptError(f"{what} is missing, {why}; nothing was removed", hint=REPAIR)
 
 
 def _met(backend: Backend) -> list[str]:

@@ -10,33 +10,28 @@ with packs that it points into. What a purge left behind goes at once, everywher
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime
-from functools import partial
 
-from art.backend import Backend, Item, LocalBackend
-from art.catalog import STATE, VERSIONS, Log, first_missing
+from art.backend import Item, LocalBackend
 from art.changes import Changes
 from art.cleaned import NAME, OVERHEAD, Finder, Foul
-from art.errors import REPAIR, CorruptError, NewerFormatError
-from art.evidence import Evidence, check_nothing_lost
+from art.errors import CorruptError
+from art.evidence import Evidence
 from art.index import Index
 from art.layout import Layout
-from art.objects import StoredPayload, layout_directory
-from art.pack import RECORD, Location, pack_name
+from art.needed import GONE, Needs, Roots, Sight, Usage
+from art.objects import MARKS, layout_directory
+from art.pack import pack_name
 from art.previews import parse_name, unnamed
-from art.repack import Places
 from art.reporter import Reporter
 from art.rows import Record
 from art.store import Store
 from art.stubs import Unwanted
 from art.transfer import Courier
-from art.tree import Seen
+from art.whole import check_whole
 
-MARKS = "gc/marks"
-_GONE = b"deleted\n"  # what is in the mark of a pack that is; before, it is the pack's id
 _MARK_SECONDS = 86400  # at least so old is a mark when its pack is deleted (FORMAT §13)
 _SMALL = 8 << 20
 _MANY = 8  # so many small packs are joined
@@ -112,83 +107,6 @@ class Collected:
     waiting_bytes: int
 
 
-@dataclass(frozen=True)
-class _Mark:
-    """A mark of a pack: when it was written, and whether it says that the pack is gone."""
-
-    modified: float
-    is_gone: bool
-
-
-@dataclass(frozen=True)
-class _Sight:
-    """What lies in a store, and what time it is there. Layouts were listed before packs, so the packs
-    of each that is whole are known."""
-
-    now: float
-    layouts: dict[str, int]
-    packs: dict[str, Item]
-    marks: dict[str, _Mark]
-    whole: dict[str, bool] = field(default_factory=dict)
-
-
-@dataclass
-class _Usage:
-    """What the payloads that stay need: one place of each chunk, how much of each pack that is, and
-    for each payload the packs and layouts through which it is read. A `ChunkHints`."""
-
-    places: Places = field(default_factory=Places)
-    weights: dict[str, int] = field(default_factory=dict)
-    packs: dict[str, set[str]] = field(default_factory=dict)
-    layouts: dict[str, set[str]] = field(default_factory=dict)
-
-    def find(self, digest: bytes) -> str | None:
-        place = self.places.find(digest)
-        return place.pack if place else None
-
-    def note(self, digest: bytes, place: Location) -> None:
-        if self.places.add(digest, place):
-            weight = place.length + RECORD.size
-            self.weights[place.pack] = self.weights.get(place.pack, 0) + weight
-
-    def note_chain(self, payload: str, stored: StoredPayload) -> None:
-        self.packs[payload] = stored.packs()
-        self.layouts[payload] = {stored.layout.name, stored.root.name}
-
-    def needed(self, packs: Iterable[str]) -> int:
-        """Return how many bytes of these packs are needed."""
-        return sum(self.weights.get(pack, 0) for pack in packs)
-
-    @property
-    def kept_layouts(self) -> set[str]:
-        return set().union(*self.layouts.values())
-
-    @property
-    def kept_packs(self) -> set[str]:
-        return set().union(*self.packs.values())
-
-
-@dataclass
-class _Seen:
-    """What of trees was noted: pieces by their digests, and lines in them."""
-
-    pieces: set[bytes] = field(default_factory=set)
-    lines: Seen = field(default_factory=Seen)
-
-
-@dataclass
-class _Roots:
-    """The payloads that must stay, with the versions that need each; of the deleted versions, those
-    whose time is over, and how many others keep a payload. `maybe` are ids of versions that were swept
-    before, so that their bytes may have gone."""
-
-    payloads: dict[str, list[Record]] = field(default_factory=dict)
-    expired: list[Record] = field(default_factory=list)
-    restorable: int = 0
-    previews: set[str] = field(default_factory=set)
-    maybe: set[str] = field(default_factory=set)
-
-
 class Collector:
     """Collects one store. `index` knows all its manifests and logs, and `reread` brings that up to date
     with the store once more."""
@@ -221,6 +139,7 @@ class Collector:
         self._index = index
         self._changes = changes
         self._scratch = scratch
+        self._cache = scratch if store.objects.is_remote else None
         self._reporter = reporter
         self._grace = grace
         self._span = self._longest = grace if sweeps else float("inf")
@@ -228,8 +147,10 @@ class Collector:
         self._is_elsewhere = is_elsewhere
         self._reread = reread
         self._evidence = evidence
-        self._is_awaited = is_awaited
-        self._usage = _Usage()
+        self._needs = Needs(
+            store, index, scratch, reporter, is_elsewhere=is_elsewhere, is_awaited=is_awaited
+        )
+        self._usage = Usage()
         self._previews: set[str] = set()  # that versions which stay name
 
     # -- plans -----------------------------------------------------------------------------------
@@ -270,148 +191,31 @@ class Collector:
 
     def shared_bytes(self, payload: str) -> int:
         """Return how much of a payload other versions need, as the last plan saw it."""
-        own = _Usage()
-        with suppress(CorruptError):
-            for stored in itertools.islice(self._objects.readings(payload, self._cache), 1):
-                self._add(own, stored, _Seen())
+        own = self._needs.use_alone(payload)
         return sum(place.size for digest, place in own.places if digest in self._usage.places)
 
-    def _begin(self) -> tuple[_Sight, _Roots]:
+    def _begin(self) -> tuple[Sight, Roots]:
         """Look at the store, and work out what of it is needed."""
         self._check_whole()
-        sight = self._look()
-        roots = self._roots(sight)
+        sight = self._needs.look()
+        roots = self._needs.roots(sight, self._span)
         self._previews = roots.previews
-        self._usage = self._use(roots, sight)
+        self._usage = self._needs.use(roots, sight)
         return sight, roots
 
     def _check_whole(self) -> None:
         evidence = self._evidence()  # first: what comes meanwhile is in the store before it is here
         check_whole(self._backend, self._index, evidence, is_own=not self._is_shared)
 
-    def _look(self) -> _Sight:
-        now = self._backend.clock() / 1e9
-        layouts = {item.name: item.size for item in self._backend.walk("layouts")}
-        packs = {
-            item.name.rpartition("/")[2].removesuffix(".pack"): item
-            for item in self._backend.walk("packs")
-            if item.name.endswith(".pack")
-        }
-        marks = {
-            item.name.rpartition("/")[2]: _Mark(item.modified, item.size == len(_GONE))
-            for item in self._backend.walk(MARKS)
-        }
-        return _Sight(now, layouts, packs, marks)
-
-    def _completed(self, plan: GcPlan, sight: _Sight) -> GcPlan:
+    def _completed(self, plan: GcPlan, sight: Sight) -> GcPlan:
         plan.needed_bytes = self._usage.needed(plan.going)
         doomed = self._doomed(sight, plan, plan.ripe)
         plan.layouts = {name: sight.layouts[name] for name in doomed}
         return plan
 
-    # -- what stays ------------------------------------------------------------------------------
-
-    def _roots(self, sight: _Sight) -> _Roots:
-        pinned = self._index.ask(lambda index: index.pinned())
-        deleted_at, swept = self._deletions()
-        roots = _Roots(maybe=swept)
-        for record in self._index.ask(lambda index: index.all()):
-            is_old = sight.now - deleted_at.get(record.id, sight.now) > self._span
-            is_deleted = record.state == "deleted"
-            if record.is_live or (is_deleted and (not is_old or record.id in pinned)):
-                roots.previews |= {record.preview} if record.preview else set()
-                if record.payload:
-                    roots.payloads.setdefault(record.payload, []).append(record)
-                    roots.restorable += is_deleted
-            elif is_deleted:
-                roots.expired.append(record)
-        return roots
-
-    def _deletions(self) -> tuple[dict[str, float], set[str]]:
-        """Return when the last was said of each version's state, in seconds: by the entry or by the
-        store's own time of its file, whichever is later, and never where the store does not say; and
-        the ids of those that were ever swept."""
-        times = {item.name: item.modified for item in self._backend.walk("refs")}
-        found: dict[str, float] = {}
-        swept = set()
-        keys: list[str | None] = [*self._index.ask(lambda index: index.keys()), None]
-        for key in keys:
-            log = Log(key, STATE)
-            for entry in self._index.ask(lambda index, key=key: index.log(key, STATE)):  # type: ignore[misc]
-                written = times.get(log.file(entry.number), float("inf"))
-                said = datetime.fromisoformat(entry.created.replace("Z", "+00:00")).timestamp()
-                for version in entry.document.get("versions") or []:
-                    found[str(version["id"])] = max(written, said)
-                    if entry.document.get("state") == "swept":
-                        swept.add(str(version["id"]))
-        return found, swept
-
-    def _use(self, roots: _Roots, sight: _Sight) -> _Usage:
-        usage = _Usage()
-        seen = _Seen()
-        self._reporter.start("looking at what is needed")
-        for payload, records in roots.payloads.items():
-            stored = self._stored(payload, set(sight.marks), sight)
-            if stored is None:
-                self._check_missing(payload, records, roots)
-                continue
-            usage.note_chain(payload, stored)
-            self._add(usage, stored, seen)
-            self._reporter.advance(files=1)
-        self._reporter.finish()
-        return usage
-
-    def _stored(self, payload: str, avoid: set[str], sight: _Sight) -> StoredPayload | None:
-        """Return a payload through a layout whose packs are there, and if possible none to `avoid`."""
-        found = None
-        for stored in self._objects.readings(payload, self._cache):
-            if not all(self._has_pack(pack, sight) for pack in stored.packs()):
-                continue
-            if stored.packs().isdisjoint(avoid):
-                return stored
-            found = found or stored
-        return found
-
-    def _has_pack(self, pack: str, sight: _Sight) -> bool:
-        if pack not in sight.whole:
-            is_there = pack in sight.packs
-            is_whole = is_there and (self._objects.is_remote or self._objects.has_pack(pack))
-            sight.whole[pack] = is_whole
-        return sight.whole[pack]
-
-    @property
-    def _cache(self) -> LocalBackend | None:
-        return self._scratch if self._objects.is_remote else None
-
-    def _check_missing(self, payload: str, records: list[Record], roots: _Roots) -> None:
-        """Raise CorruptError unless these versions may be without the bytes they need: those that are
-        at a remote, where none are here, and those that were swept and never came back."""
-        is_begun = bool(self._backend.names(layout_directory(payload)))
-        for record in records:
-            was_swept = record.id in roots.maybe and not record.is_live
-            may_lack = self._is_elsewhere(record) or self._is_awaited(record)
-            if not was_swept and (is_begun or not may_lack):
-                raise CorruptError(
-                    f"{record.ref} needs what is not there: payload {payload[:16]} is missing, or a "
-                    "pack of it; nothing was removed",
-                    hint="art fsck --repair",
-                )
-
-    def _add(self, usage: _Usage, stored: StoredPayload, seen: _Seen) -> None:
-        """Note what a payload needs; parts of its tree that others have were noted with them."""
-        new = [at for at, piece in enumerate(stored.pieces) if piece.digest not in seen.pieces]
-        for at in new:
-            piece = stored.pieces[at]
-            seen.pieces.add(piece.digest)
-            usage.note(piece.digest, piece.location)
-        for node in stored.nodes_of(new, seen.lines):
-            for digest in stored.digests(node):
-                if digest not in usage.places:
-                    usage.note(digest, stored.place(digest))
-
     # -- what goes -------------------------------------------------------------------------------
 
-    def _going(self, sight: _Sight) -> dict[str, int]:
+    def _going(self, sight: Sight) -> dict[str, int]:
         """Return the packs of which nothing or less than half is needed, and small ones where many are.
         On a shared store young ones stay: whoever brings them may not have published their versions."""
         weights = self._usage.weights
@@ -420,7 +224,7 @@ class Collector:
         small = {p: size for p, size in sizes.items() if size < _SMALL and p not in going}
         return {**going, **small} if len(small) >= _MANY else going
 
-    def _idle(self, sight: _Sight, plan: GcPlan, roots: _Roots) -> Idle:
+    def _idle(self, sight: Sight, plan: GcPlan, roots: Roots) -> Idle:
         """Return what stays though no live version needs it."""
         young: list[Item] = []
         spread = 0
@@ -440,17 +244,17 @@ class Collector:
             spread,
         )
 
-    def _is_ripe(self, sight: _Sight, pack: str) -> bool:
+    def _is_ripe(self, sight: Sight, pack: str) -> bool:
         if not self._is_shared:
             return True
         mark = sight.marks.get(pack)
         return mark is not None and self._is_over(sight, mark.modified)
 
-    def _is_over(self, sight: _Sight, written: float) -> bool:
+    def _is_over(self, sight: Sight, written: float) -> bool:
         """Whether who relied on something, without a word of it, told the others until now."""
         return not self._is_shared or sight.now - written > max(self._grace, _MARK_SECONDS)
 
-    def _add_purged(self, plan: GcPlan, sight: _Sight, payloads: set[str]) -> None:
+    def _add_purged(self, plan: GcPlan, sight: Sight, payloads: set[str]) -> None:
         """Add what still holds anything of purged payloads that no other needs."""
         sizes = {pack: item.size for pack, item in sight.packs.items()}
         old = {pack for pack, item in sight.packs.items() if self._is_old(sight, item)}
@@ -461,12 +265,12 @@ class Collector:
         plan.going |= {pack: sizes[pack] for pack in plan.foul.packs}
         plan.ripe |= plan.foul.packs
 
-    def _is_old(self, sight: _Sight, pack: Item) -> bool:
+    def _is_old(self, sight: Sight, pack: Item) -> bool:
         """Whether who brought a pack has published its versions. Nobody brings any to a repository of
         one's own while it is collected."""
         return not self._is_shared or sight.now - pack.modified > _MARK_SECONDS
 
-    def _doomed(self, sight: _Sight, plan: GcPlan, gone: set[str]) -> list[str]:
+    def _doomed(self, sight: Sight, plan: GcPlan, gone: set[str]) -> list[str]:
         """Return the layouts that go when these packs do: of purged payloads, and all that nobody
         needs; on a shared store, where somebody may be building on the others, only those that could
         not be read any more."""
@@ -604,13 +408,13 @@ class Collector:
             return set()
         self._reread()
         self._check_whole()
-        sight = self._look()
-        roots = self._roots(sight)
+        sight = self._needs.look()
+        roots = self._needs.roots(sight, self._span)
         for payload in roots.payloads.keys() - self._usage.packs.keys():  # made or restored since
-            if stored := self._stored(payload, set(plan.going), sight):
+            if stored := self._needs.stored(payload, set(plan.going), sight):
                 self._usage.note_chain(payload, stored)
             else:
-                self._check_missing(payload, roots.payloads[payload], roots)
+                self._needs.check_missing(payload, roots.payloads[payload], roots)
         self._previews = roots.previews
         return plan.ripe - self._usage.kept_packs
 
@@ -620,7 +424,7 @@ class Collector:
         interruption leaves is whole."""
         if not gone and not plan.layouts:
             return 0
-        sight = self._look()
+        sight = self._needs.look()
         doomed = sorted(self._doomed(sight, plan, gone), key=self._is_root)
         last = [name for name in doomed if name.split("/")[2] in plan.foul.payloads]
         is_done = gone >= plan.foul.packs
@@ -630,7 +434,7 @@ class Collector:
         for pack in sorted(gone):
             self._backend.delete(pack_name(pack))
             if self._is_shared:
-                self._backend.replace(f"{MARKS}/{pack}", _GONE)
+                self._backend.replace(f"{MARKS}/{pack}", GONE)
         if is_done:
             for name in last:
                 self._backend.delete(name)
@@ -649,7 +453,7 @@ class Collector:
         which nobody noted that they are gone."""
         if not plan.spared:
             return
-        sight = self._look()
+        sight = self._needs.look()
         for pack in plan.spared:
             mark = sight.marks.get(pack)
             if mark is None:
@@ -657,79 +461,4 @@ class Collector:
             if pack in sight.packs or (mark.is_gone and self._is_ripe(sight, pack)):
                 self._backend.delete(f"{MARKS}/{pack}")
             elif not mark.is_gone:
-                self._backend.replace(f"{MARKS}/{pack}", _GONE)
-
-
-def check_whole(backend: Backend, index: Index, evidence: Evidence, *, is_own: bool) -> None:
-    """Raise CorruptError where a log has a gap or has lost its end, or anything in the catalog is
-    damaged, NewerFormatError where there is what this program does not know to be needed. `is_own`
-    says that the index is that of this very store: it must know all that is there."""
-    if backend.names("drafts"):
-        raise NewerFormatError(
-            f"{backend.where} has drafts, which this art does not know; nothing was removed",
-            hint="pip install --upgrade art-vcs",
-        )
-    numbers = _known_numbers(backend, index) if is_own else _checked_numbers(backend, index)
-    for log, found in numbers.items():
-        if missing := first_missing(found):
-            raise CorruptError(
-                f"{log.file(missing)} is missing, later ones are there; nothing was removed",
-                hint="art fsck --repair",
-            )
-    check_nothing_lost(backend, index, numbers, evidence)
-
-
-def _numbers(backend: Backend) -> dict[Log, set[int]]:
-    numbers: dict[Log, set[int]] = {}
-    for prefix in ("manifests", "refs"):
-        for item in backend.walk(prefix):
-            if located := Log.of(item.name):
-                numbers.setdefault(located[0], set()).add(located[1])
-    return numbers
-
-
-def _checked_numbers(backend: Backend, index: Index) -> dict[Log, set[int]]:
-    """Return the numbers of all logs. Raise what is wrong with any document."""
-    numbers = _numbers(backend)
-    index.ask(_refresh)
-    return numbers
-
-
-def _refresh(index: Index) -> None:
-    index.refresh_all()
-    for problem in index.problems:
-        raise problem
-    for record in index.of_state("damaged"):
-        raise CorruptError(f"{record.title}; nothing was removed", hint=REPAIR)
-
-
-def _known_numbers(backend: Backend, index: Index) -> dict[Log, set[int]]:
-    """Return the same, having seen that the index knows all of it: what it lacks is looked for again,
-    as another process may be putting other documents in the place of a key's."""
-    for _ in range(_ROUNDS):
-        numbers = _checked_numbers(backend, index)
-        try:
-            index.ask(partial(_check_known, numbers))
-        except CorruptError as error:
-            problem = error
-        else:
-            return numbers
-    raise problem
-
-
-def _check_known(numbers: dict[Log, set[int]], index: Index) -> None:
-    """Raise CorruptError where the index lacks a document: it is no evidence."""
-    ends = index.ends()
-    known = {(record.key, record.number) for record in index.all()}
-    for log, found in numbers.items():
-        for number in [n for n in found if log.name == VERSIONS and (log.key, n) not in known]:
-            raise _unknown(log, number)
-        if ends.get(log, 0) < max(found):
-            raise _unknown(log, max(found))
-
-
-def _unknown(log: Log, number: int) -> CorruptError:
-    return CorruptError(
-        f"the index does not know {log.file(number)}; nothing was removed",
-        hint="remove .art/index.sqlite: it is built anew",
-    )
+                self._backend.replace(f"{MARKS}/{pack}", GONE)

@@ -38,7 +38,7 @@ _GAP = 64 << 10  # so much between two chunks costs less than another request
 _LINE_START = b'{"path":"'  # found nowhere else in a line, where quotes within texts are escaped
 _TAIL_SIZE = 256 << 10  # holds the directory of most packs
 _DIRECTORIES = 16
-_MARKS = "gc/marks"
+MARKS = "gc/marks"
 _LOOKUPS = 3  # for so few chunks, their places in the table cost less than a directory
 
 
@@ -209,7 +209,7 @@ class ObjectStore:
     def marked_packs(self) -> set[str]:
         """Return the packs that gc is to delete, or deleted lately (FORMAT §13): what is new must not
         rely on them."""
-        return set(self.backend.names(_MARKS))
+        return set(self.backend.names(MARKS))
 
     def pack_ids(self) -> list[str]:
         """Return the ids of all packs."""

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import art.changes
 import art.fsck
-import art.gc
+import art.needed
 import art.publish
 import art.reliance
 import art.remotes
@@ -149,7 +149,7 @@ class World(Place):
 
     def _tell_time_of_files(self) -> None:
         """Let a folder's files, and gc, show the time of whose folder it is."""
-        walk, look = LocalBackend.walk, art.gc.Collector._look
+        walk, look = LocalBackend.walk, art.needed.Needs.look
 
         def walked(backend: LocalBackend, prefix: str) -> Iterator[Item]:
             clock = self._clock_of(backend.root)
@@ -157,13 +157,13 @@ class World(Place):
                 replace(item, modified=clock.at(item.modified)) for item in walk(backend, prefix)
             )
 
-        def looked(collector: art.gc.Collector) -> art.gc._Sight:
-            sight = look(collector)
-            folder = collector._backend.path("")
+        def looked(needs: art.needed.Needs) -> art.needed.Sight:
+            sight = look(needs)
+            folder = needs._backend.path("")
             return replace(sight, now=self._clock_of(folder).now()) if folder else sight
 
         self._patch.setattr(LocalBackend, "walk", walked)
-        self._patch.setattr(art.gc.Collector, "_look", looked)
+        self._patch.setattr(art.needed.Needs, "look", looked)
 
     # -- clients ---------------------------------------------------------------------------------
 
