@@ -14,7 +14,7 @@ from typing import Any
 from art import document as documents
 from art.backend import Backend
 from art.catalog import first_missing, parse_number
-from art.errors import REPAIR, CorruptError, UsageError
+from art.errors import REPAIR, CorruptError, NewerFormatError, UsageError
 from art.model import (
     FORMAT,
     Document,
@@ -296,7 +296,15 @@ def all_drafts(backend: Backend) -> Iterator[DraftLog]:
 
 
 def needed(backend: Backend, has_version: Callable[[str], bool]) -> dict[str, str]:
-    """Return the payloads that the drafts of a store need, and what needs each; see `DraftLog.needed`."""
+    """Return the payloads that the drafts of a store need, and what needs each; see `DraftLog.needed`.
+
+    Raise NewerFormatError where there is what may need others."""
+    for item in backend.walk("drafts"):
+        if located(item.name) is None:
+            raise NewerFormatError(
+                f"{item.name} is in a place for drafts, and this art does not know it; nothing was removed",
+                hint="pip install --upgrade art-vcs",
+            )
     payloads: dict[str, str] = {}
     for log in all_drafts(backend):
         payloads |= {tree: what for what, tree, _ in log.needed(has_version)}

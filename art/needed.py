@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from art import drafts
 from art.backend import Item, LocalBackend
 from art.catalog import STATE, Log
 from art.errors import CorruptError
@@ -91,13 +92,14 @@ class _Seen:
 class Roots:
     """The payloads that must stay, with the versions that need each; of the deleted versions, those
     whose time is over, and how many others keep a payload. `maybe` are ids of versions that were swept
-    before, so that their bytes may have gone."""
+    before, so that their bytes may have gone. `drafts` says which draft needs a payload."""
 
     payloads: dict[str, list[Record]] = field(default_factory=dict)
     expired: list[Record] = field(default_factory=list)
     restorable: int = 0
     previews: set[str] = field(default_factory=set)
     maybe: set[str] = field(default_factory=set)
+    drafts: dict[str, str] = field(default_factory=dict)
 
 
 class Needs:
@@ -141,7 +143,8 @@ class Needs:
         pinned = self._index.ask(lambda index: index.pinned())
         deleted_at, swept = self._deletions()
         roots = Roots(maybe=swept)
-        for record in self._index.ask(lambda index: index.all()):
+        records = self._index.ask(lambda index: index.all())
+        for record in records:
             is_old = sight.now - deleted_at.get(record.id, sight.now) > span
             is_deleted = record.state == "deleted"
             if record.is_live or (is_deleted and (not is_old or record.id in pinned)):
@@ -151,6 +154,11 @@ class Needs:
                     roots.restorable += is_deleted
             elif is_deleted:
                 roots.expired.append(record)
+        # After the versions: what a draft needs that became one since, is needed all the same.
+        ids = {record.id for record in records}
+        roots.drafts = drafts.needed(self._backend, ids.__contains__)
+        for payload in roots.drafts:
+            roots.payloads.setdefault(payload, [])
         return roots
 
     def _deletions(self) -> tuple[dict[str, float], set[str]]:
@@ -214,11 +222,9 @@ class Needs:
             was_swept = record.id in roots.maybe and not record.is_live
             may_lack = self._is_elsewhere(record) or self._is_awaited(record)
             if not was_swept and (is_begun or not may_lack):
-                raise CorruptError(
-                    f"{record.ref} needs what is not there: payload {payload[:16]} is missing, or a "
-                    "pack of it; nothing was removed",
-                    hint="art fsck --repair",
-                )
+                raise _missing(record.ref, payload)
+        if payload in roots.drafts:
+            raise _missing(roots.drafts[payload], payload)
 
     def use_alone(self, payload: str) -> Usage:
         """Return what one payload needs, as far as it can be read."""
@@ -239,3 +245,11 @@ class Needs:
             for digest in stored.digests(node):
                 if digest not in usage.places:
                     usage.note(digest, stored.place(digest))
+
+
+def _missing(what: str, payload: str) -> CorruptError:
+    return CorruptError(
+        f"{what} needs what is not there: payload {payload[:16]} is missing, or a pack of it; "
+        "nothing was removed",
+        hint="art fsck --repair",
+    )

@@ -7,7 +7,7 @@ from functools import partial
 
 from art.backend import Backend
 from art.catalog import VERSIONS, Log, first_missing
-from art.errors import REPAIR, CorruptError, NewerFormatError
+from art.errors import REPAIR, CorruptError
 from art.evidence import Evidence
 from art.index import Index
 
@@ -16,13 +16,7 @@ _ROUNDS = 3
 
 def check_whole(backend: Backend, index: Index, evidence: Evidence, *, is_own: bool) -> None:
     """Raise CorruptError where a log has a gap or has lost its end, or anything in the catalog is
-    damaged, NewerFormatError where there is what this program does not know to be needed. `is_own`
-    says that the index is that of this very store: it must know all that is there."""
-    if backend.names("drafts"):
-        raise NewerFormatError(
-            f"{backend.where} has drafts, which this art does not know; nothing was removed",
-            hint="pip install --upgrade art-vcs",
-        )
+    damaged. `is_own` says that the index is that of this very store: it must know all that is there."""
     numbers = _known_numbers(backend, index) if is_own else _checked_numbers(backend, index)
     for log, found in numbers.items():
         if missing := first_missing(found):
