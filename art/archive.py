@@ -21,9 +21,10 @@ from art.errors import ArtError, CorruptError, NotFoundError, UsageError
 from art.index import Index
 from art.merge import read_tail
 from art.model import FORMAT, Document, Manifest, new_uid, now
-from art.objects import StoredPayload, layout_directory
+from art.objects import layout_directory
 from art.rows import Record
 from art.store import Store
+from art.stored import StoredPayload
 from art.tree import Node
 
 HEAD, END, PART = ".art/archive.yaml", ".art/end", ".art/parts/"

@@ -25,9 +25,9 @@ from typing import TYPE_CHECKING, Protocol
 from art.backend import create_exclusively, explain
 from art.errors import ConflictError, CorruptError, UsageError
 from art.folder import Folder, stamp
-from art.objects import StoredPayload
 from art.reporter import Reporter
 from art.staging import beside as beside
+from art.stored import StoredPayload
 from art.tree import Node, check_path, parse_line
 
 if TYPE_CHECKING:

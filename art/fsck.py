@@ -29,12 +29,13 @@ from art.inventory import (
 )
 from art.layout import Layout
 from art.model import now
-from art.objects import StoredPayload, layout_directory
+from art.objects import layout_directory
 from art.pack import TRAILER_SIZE, pack_name, parse_trailer
 from art.repack import ahead
 from art.reporter import Reporter
 from art.scrub import Scrubbed, TreeChecker, load_chain, scrub_pack, unreadable
 from art.store import Store
+from art.stored import StoredPayload
 from art.sync import Selection
 
 _STATE = "sync/fsck.json"

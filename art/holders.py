@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 from art.errors import CorruptError, NotFoundError
 from art.index import Index
-from art.objects import StoredPayload
 from art.resolve import Resolver
 from art.rows import Record
 from art.store import Store
+from art.stored import StoredPayload
 from art.stubs import payload_of
 
 _GONE = {"purged", "moved", "damaged"}

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 from art.backend import Backend
 from art.errors import ConflictError, CorruptError
-from art.objects import ObjectStore, StoredPayload
+from art.objects import ObjectStore
 from art.pack import Location
+from art.stored import StoredPayload
 from art.tree import Node, check_path
 from art.writer import NoHints, PayloadWriter
 

@@ -12,6 +12,7 @@ from art.pack import CHUNK_LIMIT, Location, find_record
 
 MAGIC = b"ARTLAYT\x01"
 DEPTH_LIMIT = 1
+BEGINNING = 2 << 20  # no more is read of a file that does not say itself how long it is
 RECORD = struct.Struct("<32sIIII")  # digest, pack number, offset, length, size
 
 _HEAD = struct.Struct("<8s32s32s32sIIIIII")

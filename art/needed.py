@@ -13,12 +13,13 @@ from art.backend import Item, LocalBackend
 from art.catalog import STATE, Log
 from art.errors import CorruptError
 from art.index import Index
-from art.objects import MARKS, StoredPayload, layout_directory
+from art.objects import MARKS, layout_directory
 from art.pack import RECORD, Location
 from art.repack import Places
 from art.reporter import Reporter
 from art.rows import Record
 from art.store import Store
+from art.stored import StoredPayload
 from art.tree import Seen
 
 GONE = b"deleted\n"  # what is in the mark of a pack that is; before, it is the pack's id

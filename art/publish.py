@@ -29,13 +29,13 @@ from art.model import (
     new_uid,
     now,
 )
-from art.objects import StoredPayload
 from art.ref import Ref
 from art.reporter import Reporter
 from art.resolve import Resolver
 from art.rows import Record
 from art.settings import KeySettings
 from art.store import Store
+from art.stored import StoredPayload
 from art.tree import Node, folders_above
 from art.worktree import Ingest, Source, find_overlap
 from art.writer import ChunkHints, NoHints, PayloadWriter, Written

@@ -17,9 +17,9 @@ from art.errors import (
     repair_at,
 )
 from art.index import Index
-from art.objects import StoredPayload
 from art.place import GC_LOCK
 from art.rows import Record
+from art.stored import StoredPayload
 from art.sync import Fetched, Left, Pairing, Pulled, PullPlan, Selection, Sent
 from art.transfer import Courier, Shipment
 from art.writer import ChunkHints

@@ -17,10 +17,11 @@ from blake3 import blake3
 from art import layout as layouts
 from art.errors import CorruptError
 from art.layout import Layout
-from art.objects import ObjectStore, StoredPayload, chunk_record, layout_directory
+from art.objects import ObjectStore, layout_directory
 from art.pack import Location, pack_name, unpack_frame
 from art.repack import Places
 from art.scrub import ObjectDirectory
+from art.stored import StoredPayload, chunk_record
 from art.tree import quoted_order
 
 _BEGIN = b'{"path":'

@@ -16,9 +16,9 @@ from art import layout as layouts
 from art import pack as packs
 from art.backend import Backend
 from art.errors import CorruptError
-from art.objects import read_run, runs
 from art.pack import Location, pack_name
 from art.packer import PACK_SIZE
+from art.reading import read_run, runs
 
 _PACK_COUNT = 1 << 16
 _WRITE_SIZE = 4 << 20

@@ -27,13 +27,14 @@ from art.fsck import Checker, Report
 from art.inventory import Problem, check_progress_of
 from art.layout import Layout
 from art.model import Manifest
-from art.objects import ObjectStore, StoredPayload, layout_directory
+from art.objects import ObjectStore, layout_directory
 from art.pack import Location, pack_name
 from art.relayout import payloads_from_packs
 from art.repack import NewPack, Places, SamePack
 from art.reporter import Reporter
 from art.salvage import FolderSource, Found, Peer, find_in_packs, is_readable
 from art.scrub import broken_layout, needed, read_chunk, scrub_pack
+from art.stored import StoredPayload
 from art.stubs import stub
 from art.transfer import Courier
 

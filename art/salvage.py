@@ -17,12 +17,13 @@ from art.catalog import Log
 from art.errors import ArtError, CorruptError
 from art.memory import NoMemory
 from art.model import Chunking
-from art.objects import ObjectStore, StoredPayload
+from art.objects import ObjectStore
 from art.pack import Location
 from art.place import DIRECTORY
 from art.reporter import Reporter
 from art.scrub import ObjectDirectory, read_chunk
 from art.store import Store
+from art.stored import StoredPayload
 from art.tree import Node
 from art.worktree import Ingest, Source, find_sources
 from art.writer import NoHints, PayloadWriter

@@ -16,9 +16,10 @@ from art import pack as packs
 from art.backend import Backend
 from art.errors import ArtError, CorruptError
 from art.layout import Layout, size_by_head
-from art.objects import StoredPayload, chunk_record, layout_directory
+from art.objects import layout_directory
 from art.pack import CHUNK_LIMIT, Location, pack_name
 from art.repack import Places
+from art.stored import StoredPayload, chunk_record
 from art.tree import Node, Order, parse_line
 
 _BLOCK_SIZE = 8 << 20

@@ -22,11 +22,12 @@ from art.evidence import Awaited
 from art.index import Index
 from art.marks import read_marks
 from art.model import ANONYMOUS, glob_pattern, unescape
-from art.objects import StoredPayload, layout_directory
+from art.objects import layout_directory
 from art.pack import Location
 from art.remotes import Remotes, RemoteSetting
 from art.rows import Record
 from art.store import Store
+from art.stored import StoredPayload
 
 _LOCAL = {
     ".gitignore",

@@ -20,11 +20,12 @@ from art import pack as packs
 from art.backend import LocalBackend
 from art.errors import REPAIR, CorruptError, NotFoundError
 from art.layout import Piece
-from art.objects import ObjectStore, StoredPayload, layout_directory
+from art.objects import ObjectStore, layout_directory
 from art.pack import Location, pack_name
 from art.repack import Places, ahead, each_record, weight
 from art.reporter import Reporter
 from art.shipping import PART_SIZE, Cargo, Sender
+from art.stored import StoredPayload
 from art.tree import Node
 from art.writer import ChunkHints, NoHints
 

@@ -18,9 +18,9 @@ from art.index import Index
 from art.members import SHOWN, Member, Members, open_members
 from art.merge import Ledger, Merger, read_tail
 from art.model import Manifest, Payload, check_progress, is_uid
-from art.objects import StoredPayload
 from art.reporter import Reporter
 from art.store import Store
+from art.stored import StoredPayload
 from art.tree import Node, check_path
 from art.writer import ChunkHints, PayloadWriter
 

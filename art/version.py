@@ -29,11 +29,11 @@ from art.errors import (
 from art.index import Index
 from art.memory import NoMemory
 from art.model import Document, Entry, Manifest, Payload, glob_pattern, is_uid, preview_of
-from art.objects import StoredPayload
 from art.place import GC_LOCK
 from art.reporter import Reporter
 from art.rows import Record
 from art.store import Store
+from art.stored import StoredPayload
 from art.tree import Node
 from art.worktree import Ingest, Source, measured_node
 from art.writer import TreeHasher

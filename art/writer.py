@@ -20,9 +20,10 @@ from art import pack as packs
 from art import tree as trees
 from art.errors import CorruptError
 from art.model import Chunking
-from art.objects import LIST_RECORD, ObjectStore, StoredPayload, chunk_record, layout_directory
+from art.objects import ObjectStore, layout_directory
 from art.pack import Location
 from art.packer import Packer
+from art.stored import LIST_RECORD, StoredPayload, chunk_record
 from art.tree import Node
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from art.catalog import Catalog
 from art.database import Database
 from art.index import Index
 from art.model import Chunking
-from art.objects import ObjectStore, StoredPayload
+from art.objects import ObjectStore
 from art.repo import Repo
+from art.stored import StoredPayload
 from art.tree import Node
 from art.writer import ChunkHints, NoHints, PayloadWriter, Written
 

@@ -531,7 +531,7 @@ MIDDLE = Chunking(min=1024, average=4096, max=16384, whole=8192)
 @pytest.fixture
 def elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> ObjectStore:
     """Return a store on a remote, where what counts as a large layout is a small one."""
-    monkeypatch.setattr("art.objects._LAYOUT_BEGINNING", 24 << 10)
+    monkeypatch.setattr("art.layout.BEGINNING", 24 << 10)
     return ObjectStore(Elsewhere(tmp_path / "far"), MIDDLE)
 
 
