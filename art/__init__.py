@@ -14,6 +14,7 @@ compat      the calls of Prefect, ClearML and ZenML for artifacts, on `Repo`
 render      values → text; `render.terminal` alone knows rich
 steps       functions as steps (sources: what their code is); runs, records: what was run, caching: what that
             gave earlier; processes: commands
+artifacts   `Artifact`: a key with partitions, to name in a program
 repo        `Repo`, the facade: puts the parts below together, does nothing itself
 version     `Version`: one version of an artifact, to look at and to take out
 worktree    files on disk → trees (globs: which; ignore: which not); checkout, with folder, staging and
@@ -30,7 +31,9 @@ store       one place with the layout of FORMAT.md; index: a cache of it that an
 writer      payloads into packs; objects: bytes by digest, out of packs; catalog: manifests and logs
 config      settings of the place; place: where the nearest repository lies
 backend     bytes at names, durable and created exclusively; pack, layout, tree, document: formats
-model       what a key, a manifest and an entry are: pure values; ref: references to versions
+matching    which versions are of the partitions that are asked for (partitions: what is declared and asked)
+model       what a key, a manifest and an entry are: pure values; ref: references to versions; periods:
+            minutes, days, weeks … of UTC
 errors      every way things go wrong; reporter: how long jobs say how far they are
 
 `FORMAT.md`, beside this file, says what lies on disk.
@@ -39,6 +42,7 @@ errors      every way things go wrong; reporter: how long jobs say how far they 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from art import errors as errors
+    from art.artifacts import Artifact
     from art.cloning import clone, open_remote
     from art.errors import (
         ArtError,
@@ -57,6 +61,7 @@ if TYPE_CHECKING:
     )
     from art.listing import Filter
     from art.materialize import register as register_materializer
+    from art.periods import Period
     from art.ref import Ref
     from art.repo import Repo, init, open
     from art.retention import Policy
@@ -67,6 +72,7 @@ __version__ = "0.1.0"
 
 __all__ = [
     "ArtError",
+    "Artifact",
     "BusyError",
     "ConflictError",
     "CorruptError",
@@ -77,6 +83,7 @@ __all__ = [
     "NotFoundError",
     "NothingToDoError",
     "PartialError",
+    "Period",
     "Policy",
     "Ref",
     "Repo",
@@ -96,7 +103,9 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Artifact": "artifacts",
     "Filter": "listing",
+    "Period": "periods",
     "Policy": "retention",
     "Ref": "ref",
     "Repo": "repo",

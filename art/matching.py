@@ -11,7 +11,7 @@ from art.errors import UsageError
 from art.index import Index
 from art.partitions import ALL, Declared, condition, field_of
 from art.periods import Granularity
-from art.query.tree import EQUAL, FIELDS, And, Field, Node, Not, Or, Test
+from art.query.tree import EQUAL, FIELDS, And, Field, IsNull, Node, Not, Or, Test
 from art.ref import LATEST, Ref
 from art.sql import Order, Selection
 
@@ -49,6 +49,13 @@ def of_id(index: Index, ref: Ref, key: str | None, id: str) -> Selection:
             hint=f"leave out @{ref.selector}",
         )
     return Selection(And((_test("id", id), asked.node)), keyless=key is None)
+
+
+def count_unfit(index: Index, key: str) -> int:
+    """Return how many live versions of a key lack a partition that is declared by now."""
+    names = Declared.of(index.settings(key).get(key, {})).names
+    lacks = Or(tuple(IsNull(field_of(name)) for name in names))
+    return index.count(Selection(And((_test("key", key), _test("state", "live"), lacks))))
 
 
 def among(

@@ -1,4 +1,4 @@
-"""Placeholders in keys, such as `report-{date}`."""
+"""Placeholders in keys and values of partitions, such as `report-{date}`."""
 
 from __future__ import annotations
 
@@ -22,8 +22,9 @@ _RUN_VARIABLES = (
 )
 
 
-def expand(template: str, values: Mapping[str, str]) -> str:
-    """Return `template` with each `{name}` replaced; `values` go before the built-in names.
+def expand(template: str, values: Mapping[str, str], what: str = "key") -> str:
+    """Return `template` with each `{name}` replaced; `values` go before the built-in names. `{{` and `}}`
+    are braces. `what` says in errors what it is.
 
     Raise UsageError for an unknown name, listing the known ones, and where a value is not to be had.
     """
@@ -40,17 +41,19 @@ def expand(template: str, values: Mapping[str, str]) -> str:
 
     def value(match: re.Match[str]) -> str:
         name = match.group(1)
+        if name is None:
+            return match.group()[0]
         if name in values:
             return values[name]
         if name not in known:
             names = ", ".join(sorted({*known, *values}))
             raise UsageError(
-                f"key {template!r} has the unknown placeholder {{{name}}}",
+                f"{what} {template!r} has the unknown placeholder {{{name}}}",
                 hint=f"known: {names}; --set {name or 'name'}=VALUE adds one",
             )
         return re.sub(r"[^A-Za-z0-9._/-]", "-", known[name]())
 
-    return re.sub(r"\{([^{}]*)\}", value, template)
+    return re.sub(r"\{\{|\}\}|\{([^{}]*)\}", value, template)
 
 
 def _git(*arguments: str) -> str:

@@ -29,11 +29,12 @@ from art.model import (
     new_uid,
     now,
 )
-from art.ref import Ref
+from art.partitions import LIMIT, value_text
+from art.ref import PARTITION, Ref
 from art.reporter import Reporter
 from art.resolve import Resolver
 from art.rows import Record
-from art.settings import KeySettings
+from art.settings import KeySettings, Settings
 from art.store import Store
 from art.stored import StoredPayload
 from art.tree import Node, folders_above
@@ -58,7 +59,8 @@ class About(TypedDict, total=False):
     description: str | None
     metadata: Mapping[str, Any] | None
     labels: Iterable[str]
-    partitions: Mapping[str, str] | None
+    partitions: Mapping[str, Any] | None
+    allow_undeclared: bool
     inputs: Iterable[str | Mapping[str, Any] | HasRef]
     tags: Iterable[str]
     message: str | None
@@ -251,37 +253,36 @@ class Publisher:
     def draft(self, key: str | None, about: About) -> Draft:
         """Check all that is said of a version, before anything is read or stored for it."""
         check_about(about)
-        tags = [check_tag(tag) for tag in about.get("tags") or ()]
+        settings = self._settings.known(check_key(key)) if key is not None else Settings(None)
+        tags = [check_tag(tag) for tag in (*(about.get("tags") or ()), *settings.default_tags)]
         if key is None and tags:
             raise UsageError("a keyless version cannot be tagged")
         type = about.get("type")
+        allows = about.get("allow_undeclared", False)
         fields: Document = {
             "title": check_text(about.get("title"), "title"),
             "description": check_text(about.get("description"), "description"),
             "metadata": model.check_metadata(about.get("metadata") or {}),
             "labels": check_labels(about.get("labels") or ()),
-            "partitions": _partitions(about.get("partitions") or {}),
+            "partitions": _partitions(about.get("partitions") or {}, settings, allows=allows),
             "inputs": [self._input(ref) for ref in about.get("inputs") or ()],
         }
         encode(fields)  # says where it is too much for a manifest
-        if key is not None:
-            self._check_declared(check_key(key), type, fields, tags)
+        settings.check_type(type)
+        self._check_tags(settings, tags)
         return Draft(
-            check_key(key) if key is not None else None,
+            key,
             check_type(type) if type else None,
             fields,
-            tags,
+            list(dict.fromkeys(tags)),
             check_text(about.get("message"), "message"),
             about.get("always", False),
         )
 
-    def _check_declared(
-        self, key: str, type: str | None, fields: Document, tags: Iterable[str] = ()
-    ) -> None:
-        """Raise ConflictError where the key's settings forbid such a version, or a tag to move to it."""
-        settings = self._settings.known(key)
-        settings.check_version(type, fields.get("partitions") or ())
-        placed = self._index.ask(lambda index: index.tags(key)) if tags else {}
+    def _check_tags(self, settings: Settings, tags: Iterable[str]) -> None:
+        """Raise ConflictError where settings forbid that a tag moves to a new version."""
+        key = settings.key
+        placed = self._index.ask(lambda index: index.tags(key)) if key and tags else {}
         for tag in tags:
             if tag in placed:
                 settings.check_tag(tag, f"art tag set {key}@VERSION {tag} --force, afterwards")
@@ -304,7 +305,7 @@ class Publisher:
         """Return the version that `publish` would make, for `complete` to make it."""
         assert draft.key is not None, "only what has a key can be found again"
         document = self._document(draft, content)
-        self._check_declared(draft.key, document["type"], document)
+        self._settings.known(draft.key).check_type(document["type"])
         _, latest = self._latest(draft.key)
         self.remember(content)
         if latest and not draft.always and (same := self._same(latest, document)):
@@ -338,6 +339,7 @@ class Publisher:
 
     def copy(self, key: str, document: Document) -> Publication:
         """Publish a ready document under the next free number of `key`."""
+        self._settings.known(key).declared.check(key, document.get("partitions") or ())
         publication = self._claim(key, document, None, always=True)
         self._index.note_version(publication.manifest, publication.number)
         self.after(publication.manifest, publication.number)
@@ -358,7 +360,7 @@ class Publisher:
             manifest = self._store.catalog.create_manifest(document, None)
             assert manifest, "a new uid is no one else's"
             return Publication(manifest, None, True, 0)
-        self._check_declared(key, document["type"], document)
+        self._settings.known(key).check_type(document["type"])
         lost = seen = 0
         while True:
             known, latest = self._latest(key)
@@ -624,16 +626,25 @@ def check_labels(labels: Iterable[str]) -> list[str]:
     return found
 
 
-def _partitions(partitions: Mapping[str, str]) -> dict[str, str]:
-    if len(partitions) > 32:
-        raise UsageError(f"{len(partitions)} partitions are given, at most 32 are possible")
-    for name, value in partitions.items():
-        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}", name):
+def _partitions(
+    partitions: Mapping[str, Any], settings: Settings, *, allows: bool
+) -> dict[str, str]:
+    """Return partitions as they are stored. Raise UsageError for what is not possible, or, unless it
+    `allows` that, not as it was declared."""
+    if len(partitions) > LIMIT:
+        raise UsageError(f"{len(partitions)} partitions are given, at most {LIMIT} are possible")
+    declared = settings.declared
+    found = {}
+    for name, value in sorted(partitions.items()):
+        if not PARTITION.fullmatch(name):
             raise UsageError(
                 f"partition {name!r} is not possible: letters, digits, '_', '.' and '-'"
             )
-        check_text(str(value), f"partition {name}")
-    return {name: str(value) for name, value in sorted(partitions.items())}
+        found[name] = value_text(name, value, declared.times.get(name))
+        check_text(found[name], f"partition {name}")
+    if not allows:
+        declared.check(settings.key, found)
+    return found
 
 
 def check_text(text: str | None, what: str) -> str | None:

@@ -65,6 +65,15 @@ class Resolver:
             raise self._index.ask(lambda _: self.no_key(ref.key))
         return found
 
+    def has_key(self, key: str) -> bool:
+        """Whether a key has a version, in any state."""
+
+        def ask(index: Index) -> bool:
+            index.refresh(key)
+            return index.latest_number(key) > 0
+
+        return self._index.ask(ask)
+
     def latest(self, key: str) -> Record | None:
         """Return a key's latest version, None where it has none. No other key is looked at."""
 

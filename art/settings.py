@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
@@ -12,14 +12,16 @@ from art import model
 from art.catalog import SETTINGS, Log
 from art.errors import ConflictError, CorruptError, UsageError
 from art.index import Index
-from art.model import Document, Entry, check_type, heads, new_uid, now
+from art.model import Document, Entry, check_tag, check_type, heads, new_uid, now
+from art.partitions import ALL, LIMIT, Declared
+from art.periods import Granularity
+from art.ref import PARTITION
 from art.retention import SETTABLE, Policy, check_flag, check_rule, check_words, policy_of
 from art.store import Store
 
 if TYPE_CHECKING:
     from art.signing import EntrySigner
 
-_PARTITION = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")
 _TAG = re.compile(r"[A-Za-z0-9*?\[\]!._-]{1,200}")
 _RULE = "retention."
 
@@ -35,6 +37,14 @@ class Settings:
     protected: bool = False
     protected_tags: tuple[str, ...] = ()
     document: Document = field(default_factory=dict, repr=False)
+    time_partitions: Mapping[str, Granularity] = field(default_factory=dict)
+    description: str | None = None
+    default_tags: tuple[str, ...] = ()
+
+    @property
+    def declared(self) -> Declared:
+        """What new versions' partitions must be."""
+        return Declared(self.partitions, self.time_partitions)
 
     def protects(self, tag: str) -> bool:
         """Whether a tag is moved or taken away by force only."""
@@ -53,19 +63,13 @@ class Settings:
                 hint=hint,
             )
 
-    def check_version(self, type: str | None, partitions: Iterable[str]) -> None:
-        """Raise ConflictError where a new version is not what was declared."""
+    def check_type(self, type: str | None) -> None:
+        """Raise ConflictError where a new version is not of the type that was declared."""
         if self.type and type and type != self.type:
             raise ConflictError(
                 f"versions of {self.key} are declared to be of type {self.type}, this is a {type}",
                 hint=f"art settings {self.key} --unset type",
             )
-        for name in self.partitions:
-            if name not in partitions:
-                raise ConflictError(
-                    f"versions of {self.key} must be of a partition {name}, this one is of none",
-                    hint=f"-p {name}=VALUE, or art settings {self.key} --unset partitions",
-                )
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,7 @@ class KeySettings:
             after = dict(before)
             for name, value in checked.items():
                 _put(after, name, value)
+            _fit_times(after, key, is_given="time_partitions" in checked)
             return after
 
         return self._append(key, message, make)
@@ -196,6 +201,9 @@ def parse(key: str, entries: list[Entry]) -> Settings:
         bool(known.get("protected")),
         tuple(known.get("protected_tags") or ()),
         stored,
+        {name: Granularity(word) for name, word in (known.get("time_partitions") or {}).items()},
+        known.get("description"),
+        tuple(known.get("default_tags") or ()),
     )
 
 
@@ -229,6 +237,22 @@ def _put(settings: Document, name: str, value: Any) -> None:
         settings[name] = value
 
 
+def _fit_times(settings: Document, key: str, *, is_given: bool) -> None:
+    """Let only what is a partition be time. Raise UsageError where something else was just said to be."""
+    times = settings.get("time_partitions")
+    if not isinstance(times, dict):
+        return
+    names = settings.get("partitions") or ()
+    for name in [name for name in times if name not in names]:
+        if is_given:
+            raise UsageError(
+                f"{key} has no partition {name} that could be time",
+                hint=f"art declare {key} --time-partition {name}:{times[name]}",
+            )
+        del times[name]
+    _put(settings, "time_partitions", times)
+
+
 # -- checking what is given ------------------------------------------------------------------------
 
 
@@ -252,9 +276,39 @@ def _type(value: object, name: str) -> str:
 def _partitions(value: object, name: str) -> list[str]:
     words = check_words(value, name)
     for word in words:
-        if not _PARTITION.fullmatch(word):
+        if not PARTITION.fullmatch(word):
             raise UsageError(f"{name} has {word!r}, expected names such as region")
+        if word == ALL:
+            raise UsageError(f"{name} has {ALL!r}, which means all partitions where one is named")
+    if len(words) > LIMIT:
+        raise UsageError(f"{name} has {len(words)} names, at most {LIMIT} are possible")
     return list(words)
+
+
+def time_partitions(value: object, name: str = "time_partitions") -> dict[str, str]:
+    """Return which partitions are time: from a mapping, or from words such as `day` or `due:month`, of
+    which each is a name, a granularity, or both. Raise UsageError."""
+    if isinstance(value, Mapping):
+        pairs = [(str(key), word) for key, word in value.items()]
+    else:
+        split = [word.partition(":") for word in check_words(value, name)]
+        pairs = [(key, granularity or key) for key, _, granularity in split]
+    for key, _ in pairs:
+        _partitions(key, name)
+    found = {key: Granularity.named(word).value for key, word in pairs}
+    if len(found) < len(pairs):
+        raise UsageError(f"{name} has a name twice")
+    return dict(sorted(found.items()))
+
+
+def _description(value: object, name: str) -> str:
+    if not isinstance(value, str):
+        raise UsageError(f"{name} is {value!r}, expected a text")
+    return str(model.check_metadata(value, name))
+
+
+def _default_tags(value: object, name: str) -> list[str]:
+    return [check_tag(word) for word in check_words(value, name)]
 
 
 def _tags(value: object, name: str) -> list[str]:
@@ -276,7 +330,10 @@ def _retention(value: object, name: str) -> Document:
 
 KNOWN: Mapping[str, Callable[[object, str], Any]] = {
     "type": _type,
+    "description": _description,
     "partitions": _partitions,
+    "time_partitions": time_partitions,
+    "default_tags": _default_tags,
     "retention": _retention,
     "protected": check_flag,
     "protected_tags": _tags,

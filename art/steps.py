@@ -16,14 +16,16 @@ import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, overload
 
 from art import runs, sources
+from art.artifacts import Artifact
 from art.caching import Reuse, fingerprint
 from art.config import span_seconds
 from art.errors import UsageError
 from art.model import check_metadata
+from art.publish import About
 from art.repo import Repo
 from art.repo import open as open_repo
 from art.repo.running import Job, Offer
@@ -53,6 +55,7 @@ class _Output:
 
     name: str | None
     annotation: Any
+    partitions: Mapping[str, object] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
@@ -83,13 +86,14 @@ class Step:
         call = _Call.of(self, args, kwargs)
         outputs = _outputs(_hints(self).get("return", Any))
         names = _named(repo, self.name, outputs, call.params)
+        outputs = _settled(repo, outputs, call.params)
         title = str(current.about.get("name", self.name)) if current else self.name
         job = Job(
             name=title,
             step=self.name,
             params=call.params,
             inputs=call.versions,
-            fingerprint=self._fingerprint(repo, call, [name for name, _ in names]),
+            fingerprint=self._fingerprint(repo, call, outputs, [name for name, _ in names]),
             reuse=self.reuse,
         )
         with runs.within(current):
@@ -104,7 +108,9 @@ class Step:
         reuse = replace(self.reuse, is_used=cache, expires=_seconds(expires))
         return replace(self, reuse=reuse)
 
-    def _fingerprint(self, repo: Repo, call: _Call, names: list[str]) -> str | None:
+    def _fingerprint(
+        self, repo: Repo, call: _Call, outputs: list[_Output], names: list[str]
+    ) -> str | None:
         """Return the digest of what the step depends on; None where nothing can be found again."""
         if not names:
             return None
@@ -122,6 +128,8 @@ class Step:
             "key": check_metadata(key, "key"),
             **repo.surroundings_of(self.reuse),
         }
+        of = [{name: str(value) for name, value in out.partitions.items()} for out in outputs]
+        what |= {"partitions": of} if any(of) else {}
         return fingerprint(what)
 
     def _work(
@@ -136,7 +144,8 @@ class Step:
         for value, output, (name, key) in zip(values, outputs, names, strict=True):
             _check(value, output.annotation, f"step {self.name} returns for {name}")
             saving = Saving.of(value, None, pickle=False, preview=True)
-            offers[name] = Offer(key, repo.content_of(saving, key))
+            about: About = {"partitions": output.partitions} if output.partitions else {}
+            offers[name] = Offer(key, repo.content_of(saving, key), about)
         return offers
 
     def _values(self, returned: Any, count: int) -> Sequence[Any]:
@@ -174,7 +183,8 @@ def step(
     """Make a function a step, which is called as before and returns versions.
 
     `-> Annotated[T, "key"]` names the artifact that it makes, `-> tuple[Annotated[…], …]` several; the key
-    may have placeholders: those of `art create`, and `{parameter}`. Without a name it is `STEP/output`.
+    may have placeholders: those of `art create`, and `{parameter}`. An `art.Artifact` in its place says
+    also of which partitions it is. Without a name it is `STEP/output`.
 
     The function is not called where its code, parameters, inputs, outputs, the files in `depends`, the
     environment variables in `env` and what `key` returns of the arguments are as they were; then the
@@ -275,8 +285,11 @@ def _outputs(annotation: Any) -> list[_Output]:
 
 def _output(annotation: Any) -> _Output:
     if get_origin(annotation) is Annotated:
-        names = [each for each in annotation.__metadata__ if isinstance(each, str)]
-        return _Output(names[0] if names else None, annotation)
+        for each in annotation.__metadata__:
+            if isinstance(each, str):
+                return _Output(each, annotation)
+            if isinstance(each, Artifact):
+                return _Output(each.key, annotation, each.values)
     return _Output(None, annotation)
 
 
@@ -296,6 +309,17 @@ def _named(
     if len({key for _, key in names}) < len(names):
         raise UsageError(f"step {step} has two outputs of the same name")
     return names
+
+
+def _settled(repo: Repo, outputs: list[_Output], params: Mapping[str, Any]) -> list[_Output]:
+    """Return outputs with the placeholders in values of their partitions replaced."""
+    values = {name: str(value) for name, value in params.items()}
+    return [
+        replace(each, partitions=repo.expand_partitions(each.partitions, values))
+        if each.partitions
+        else each
+        for each in outputs
+    ]
 
 
 def _unwrapped(value: Any) -> Any:

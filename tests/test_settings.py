@@ -253,9 +253,12 @@ def test_another_type_than_declared_is_refused(repo: Repo, files: Path) -> None:
 
 def test_a_version_without_a_declared_partition_is_refused(repo: Repo) -> None:
     repo.set_settings("k", partitions="region,day")
-    with pytest.raises(ConflictError, match="partition day"):
+    with pytest.raises(UsageError, match="partition day, which is missing"):
         repo.value("k", 1, partitions={"region": "eu"})
-    assert repo.value("k", 1, partitions={"region": "eu", "day": "1", "more": "x"}).created
+    with pytest.raises(UsageError, match="k has no partition more"):
+        repo.value("k", 1, partitions={"region": "eu", "day": "1", "more": "x"})
+    assert repo.value("k", 1, partitions={"region": "eu", "day": "1"}).created
+    assert repo.value("k", 1, partitions={"more": "x"}, allow_undeclared=True).created
 
 
 def test_versions_of_a_protected_key_are_deleted_by_force_only(repo: Repo) -> None:

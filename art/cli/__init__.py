@@ -19,7 +19,8 @@ from art.errors import ArtError, DeniedError, QueryError, StorageError, UsageErr
 
 COMMANDS = {
     "Start": ["init", "clone", "demo"],
-    "Publish": ["create", "run", "watch", "progress", "tag", "note", "cp", "mv", "settings"],
+    "Publish": ["create", "run", "watch", "progress", "tag", "note", "cp", "mv"],
+    "Declare": ["declare", "settings"],
     "Join jobs": ["part", "seal", "draft"],
     "Look": ["ls", "log", "runs", "inspect", "diff", "status", "resolve", "du", "lineage", "usage"],
     "Take out": ["get", "cat", "lock", "verify"],
@@ -40,7 +41,7 @@ _ELSEWHERE = {
     "show": "inspect", "describe": "inspect", "list": "ls", "history": "log",
     "upload": "push", "sync": "pull", "update": "pull", "remotes": "remote",
     "checkout": "get", "download": "get", "rename": "mv", "copy": "cp", "version": "--version",
-    "forget": "prune", "retention": "prune", "declare": "settings", "protect": "settings",
+    "forget": "prune", "retention": "prune", "protect": "settings",
 }  # fmt: skip
 
 # Typer's own error class for a wrong command line has no public name, its subclass has.

@@ -3,6 +3,7 @@
 from typing import TYPE_CHECKING
 
 from art.cli.common import (
+    By,
     Output,
     Partition,
     Place,
@@ -24,6 +25,7 @@ def command(
     output: Output,
     ref: Ref,
     partition: Partition = None,
+    by: By = None,
     locked: Locked = False,
     lock_file: LockFile = None,
     remote: Place = None,
@@ -40,7 +42,7 @@ def command(
       art cat sales/data@prod/eu/part-0.csv --remote s3://bucket/repo
       art cat sales/report@prod --locked
     """
-    where = parse_ref(ref, partition)
+    where = parse_ref(ref, partition, by)
     repo = open_place(output, remote, remote_option, where.key or None)
     version = find_version(repo, where, locked, lock_file)
     path = where.path or None

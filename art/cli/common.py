@@ -418,11 +418,11 @@ def parse_pairs(items: Iterable[str] | None, name: str) -> dict[str, str]:
     return pairs
 
 
-def parse_ref(text: str, partition: Iterable[str] | None) -> "Reference":
-    """Return the reference in `text`, of the partitions that were given with `-p`."""
+def parse_ref(text: str, partition: Iterable[str] | None, by: str | None = None) -> "Reference":
+    """Return the reference in `text`, of the partitions that were given with `-p` and `--by`."""
     from art.ref import Ref as Reference
 
-    return Reference.parse(text).within(parse_pairs(partition, "-p"))
+    return Reference.parse(text).within(parse_pairs(partition, "-p"), by)
 
 
 def parse_metadata(items: Iterable[str] | None, name: str = "--meta") -> dict[str, Any]:
@@ -527,7 +527,21 @@ Ref = Annotated[
 ]
 Partition = Annotated[
     list[str] | None,
-    option("-p", "--partition", metavar="K=V", help="Latest version that is of this partition"),
+    option(
+        "-p",
+        "--partition",
+        metavar="K=V",
+        help="Latest version of this partition: eu, eu,us, 2026-11-01..2026-11-07, -1d, latest",
+    ),
+]
+By = Annotated[
+    str | None,
+    option(
+        "--by",
+        metavar="NAME",
+        help="Not the latest version but that of the greatest value of this partition, or of all: "
+        "partition",
+    ),
 ]
 Key = Annotated[
     str, typer.Argument(help="Key of an artifact", metavar="KEY", autocompletion=complete_key)

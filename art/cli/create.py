@@ -115,7 +115,13 @@ Base = Annotated[
 ]
 Add = Annotated[Texts, option("--add", metavar="PATH", help="Path to put into the base")]
 Remove = Annotated[Texts, option("--rm", metavar="PATH", help="Path or glob to take out of it")]
-Set = Annotated[Texts, option("--set", metavar="K=V", help="Value of a name in {} in the key")]
+Set = Annotated[
+    Texts, option("--set", metavar="K=V", help="Value of a name in {} in key or partitions")
+]
+AllowUndeclared = Annotated[
+    bool,
+    option("--allow-undeclared", help="Partitions may be others than those that were declared"),
+]
 Always = Annotated[bool, option("--always", help="New version even if nothing changed")]
 Sign = Annotated[bool, option("--sign", help="Signed with an SSH key: art config get signing_key")]
 Push = Annotated[bool, option("--push", help="Published at the remote, too")]
@@ -163,6 +169,7 @@ def command(
     input: Input = None,
     type: Type = None,
     set: Set = None,
+    allow_undeclared: AllowUndeclared = False,
     always: Always = False,
     sign: Sign = False,
     push: Push = False,
@@ -184,6 +191,7 @@ def command(
       art create accuracy --value 0.93
       art create sales/prices --from-python prices:load
       art create churn/{date} model.bin --input sales/data@prod
+      art create rides rides.parquet -p region=eu -p day={date}
       art create sales/data --base sales/data@v3 --add new.csv --rm 'old/*.csv'
       art create sales/report report.md --push
       art create models/churn model.bin --sign -t prod
@@ -201,6 +209,7 @@ def command(
         "description": description,
         "type": type,
         "always": always,
+        "allow_undeclared": allow_undeclared,
     }
     about |= {
         "labels": label,
@@ -208,14 +217,16 @@ def command(
         "inputs": find_inputs(output, input),
         "metadata": parse_metadata(meta),
     }
-    about |= {"partitions": parse_pairs(partition, "-p"), **_extras(extras, kind)}
+    about |= _extras(extras, kind)
     if sign:  # a move that is signed is a move of its own
         about["tags"] = None
-    about = {word: given for word, given in about.items() if given}
     repo = open_repo(output)
+    names = parse_pairs(set, "--set")
+    about["partitions"] = repo.expand_partitions(parse_pairs(partition, "-p"), names)
+    about = {word: given for word, given in about.items() if given}
     _check_push(repo, key, remote, push=push)
     if key is not None:
-        key = repo.expand_key(key, parse_pairs(set, "--set"))
+        key = repo.expand_key(key, names)
     if sign:
         repo.check_can_sign(key, tag or ())
     if no_preview and kind in _SHOWN:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
 import typer
 
 from art.cli.common import (
+    By,
     ErrorOnNoop,
     Jobs,
     Output,
@@ -69,6 +70,7 @@ def command(
         ),
     ] = None,
     partition: Partition = None,
+    by: By = None,
     locked: Locked = False,
     lock_file: LockFile = None,
     jobs: Jobs = None,
@@ -103,7 +105,7 @@ def command(
         raise UsageError("--zip and --tar exclude each other")
     if as_form and (as_zip or as_tar or exact):
         raise UsageError("--as makes one file: it excludes --zip, --tar and --exact")
-    where = parse_ref(ref, partition)
+    where = parse_ref(ref, partition, by)
     if destination == "":
         raise UsageError("DEST is empty", hint="leave it out, or name a file or folder; here is .")
     if destination == "-" and not as_form:

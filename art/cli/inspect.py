@@ -5,6 +5,7 @@ import sys
 from typing import TYPE_CHECKING, Annotated
 
 from art.cli.common import (
+    By,
     Output,
     Partition,
     Place,
@@ -31,6 +32,7 @@ def command(
     output: Output,
     ref: Ref,
     partition: Partition = None,
+    by: By = None,
     raw: Annotated[bool, option("--raw", help="Only the manifest, as it is stored")] = False,
     rows: Annotated[
         int, option("--rows", metavar="N", min=1, help="Number of rows of a table to show")
@@ -64,7 +66,7 @@ def command(
       art inspect sales/data@prod --raw
       art inspect sales/data@prod --remote origin
     """
-    where = parse_ref(ref, partition)
+    where = parse_ref(ref, partition, by)
     repo = open_place(output, remote, remote_option, where.key or None)
     version = repo.version(where)
     damage = repo.damaged_versions().get(version.id)

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from art.cli.common import (
+    By,
     Output,
     Place,
     PlaceOptions,
@@ -57,7 +58,21 @@ Type = Annotated[Texts, option("--type", metavar="TYPE", help="Only this type")]
 Tag = Annotated[Texts, option("-t", "--tag", metavar="TAG", help="Only with this tag")]
 Label = Annotated[Texts, option("-l", "--label", metavar="LABEL", help="Only with this label")]
 Partition = Annotated[
-    Texts, option("-p", "--partition", metavar="K=V", help="Only of this partition")
+    Texts,
+    option(
+        "-p",
+        "--partition",
+        metavar="K=V",
+        help="Only of this partition: eu, eu,us, 2026-11-01..2026-11-07, -1d, latest",
+    ),
+]
+LatestPer = Annotated[
+    Texts,
+    option(
+        "--latest-per",
+        metavar="NAME",
+        help="Latest version of each value of this partition, or of all: partition",
+    ),
 ]
 Since = Annotated[
     str | None, option("--since", metavar="TIME", help="Made then or later: 2026-11-21 or 7d")
@@ -90,6 +105,8 @@ def command(
     tag: Tag = None,
     label: Label = None,
     partition: Partition = None,
+    by: By = None,
+    latest_per: LatestPer = None,
     since: Since = None,
     until: Until = None,
     where: Where = None,
@@ -116,6 +133,7 @@ def command(
       art ls --where 'type = model and metadata.acc >= 0.9' --sort metadata.acc:desc --limit 5
       art ls --where 'ancestor = raw@v3 and created > now-7d' --count
       art ls --group-by label
+      art ls rides --latest-per region -p day=-7d..today
       art ls -o ids | xargs -n1 art inspect
       art ls 'sales/*' --remote s3://bucket/repo
     """
@@ -130,6 +148,8 @@ def command(
         tags=tuple(tag or ()),
         labels=tuple(label or ()),
         partitions=parse_pairs(partition, "-p"),
+        by=by,
+        latest_per=tuple(latest_per or ()),
         since=since,
         until=until,
         where=where,

@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from art.cli.common import (
+    By,
     Output,
     Partition,
     Place,
@@ -25,6 +26,7 @@ def command(
         typer.Argument(help="References", metavar="REF...", autocompletion=complete_ref),
     ],
     partition: Partition = None,
+    by: By = None,
     remote: Place = None,
     remote_option: PlaceOptions = None,
 ) -> None:
@@ -37,7 +39,7 @@ def command(
       art resolve b3:6f1ed002
       art resolve sales/report@prod --remote s3://bucket/repo
     """
-    wanted = [parse_ref(ref, partition) for ref in refs]
+    wanted = [parse_ref(ref, partition, by) for ref in refs]
     repo = open_place(output, remote, remote_option, *(ref.key or None for ref in wanted))
     versions = [repo.version(ref) for ref in wanted]
     output.show(

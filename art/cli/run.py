@@ -50,6 +50,10 @@ def command(
         list[str] | None,
         option("--param", metavar="K=V", help="Parameter to note; K:=JSON for other than texts"),
     ] = None,
+    partition: Annotated[
+        list[str] | None,
+        option("-p", "--partition", metavar="K=V", help="Partition the outputs are, {PARAM} in it"),
+    ] = None,
     depends: Annotated[
         list[str] | None,
         option("--depends", metavar="PATH", help="File or folder that the outputs depend on"),
@@ -87,6 +91,7 @@ def command(
     \b
     Examples:
       art run --in raw=sales/raw --out sales/clean=clean.csv -- python clean.py {raw} clean.csv
+      art run --in raw=rides?day=-1d -p day={date} --out sums=sums.csv -- ./sum.sh {raw}
       art run --param rate:=0.1 --out models/churn=model/ -- ./train.sh
       art run --name nightly --no-cache --out report=report.md -- make report.md
     """
@@ -98,6 +103,7 @@ def command(
         "inputs": parse_pairs(input, "--in"),
         "outputs": parse_pairs(out, "--out"),
         "params": parse_metadata(param, "--param"),
+        "partitions": parse_pairs(partition, "-p"),
         "reuse": Reuse(not no_cache, _seconds(expires), depends or (), env or (), push),
     }
     try:

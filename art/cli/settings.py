@@ -42,7 +42,10 @@ def command(
 
     \b
     type            type that new versions must have
-    partitions      names of partitions that new versions must be of
+    description     what the artifact is
+    partitions      names of partitions that new versions must be of, see art declare
+    time_partitions those of them that are time: day, due:month
+    default_tags    tags that move to each new version
     protected       mv, deleting versions and moving or deleting tags need --force
     protected_tags  tags, or globs of them, that are moved or deleted by --force only
     require_signature  what is not signed is not taken out
@@ -67,10 +70,10 @@ def command(
         _show_history(output, repo.settings_history(key))
     elif changes:
         change = repo.set_settings(key, message=message, sign=sign, **changes)
-        _show(output, repo, key, change.settings, changed=change.changed)
+        show_settings(output, repo, key, change.settings, changed=change.changed)
         check_noop(not change.changed, f"{key} has these settings already", is_error=error_on_noop)
     else:
-        _show(output, repo, key, repo.settings(key).document)
+        show_settings(output, repo, key, repo.settings(key).document)
 
 
 def _changes(values: list[str] | None, unset: list[str] | None) -> dict[str, Any]:
@@ -82,7 +85,10 @@ def _changes(values: list[str] | None, unset: list[str] | None) -> dict[str, Any
     return changes
 
 
-def _show(output: Output, repo: "Repo", key: str, settings: dict[str, Any], **more: object) -> None:
+def show_settings(
+    output: Output, repo: "Repo", key: str, settings: dict[str, Any], **more: object
+) -> None:
+    """Print what is declared of a key, as it can be given again."""
     if not settings:
         output.say(f"{key} has no settings")
     width = max(map(len, settings), default=0)

@@ -18,6 +18,8 @@ from art.repo.objects import Objects
 # What only some operations need is imported where they begin: starting is most of what `art ls` takes.
 if TYPE_CHECKING:
     from art.changes import DeletePlan, Moved, TagMove
+    from art.index import Index
+    from art.partitions import Declared
     from art.prune import Pruned, PrunePlan
     from art.retention import Policy
     from art.rows import Record
@@ -117,6 +119,52 @@ class Changing(Objects):
         if not found.document:
             self.history(key, limit=1)
         return found
+
+    def declared(self, key: str) -> Declared:
+        """Return which partitions new versions of a key must be of, and which of them are time."""
+        return self._settings().known(check_key(key)).declared
+
+    def declare(  # noqa: PLR0913 - each is one thing that can be declared
+        self,
+        key: str,
+        *,
+        partitions: Iterable[str] | None = None,
+        time_partition: str | Iterable[str] | Mapping[str, str] | None = None,
+        type: str | None = None,
+        description: str | None = None,
+        retention: Mapping[str, Any] | None = None,
+        default_tags: Iterable[str] | None = None,
+        message: str | None = None,
+    ) -> SettingsChange:
+        """Declare what versions of a key are, which need not have one yet; what is not given stays as it is.
+
+        `partitions` and `time_partition` together are all that versions must be of: names, and those that
+        are time, as `day`, `due:month` or a mapping, see docs/partitions.md. `default_tags` move to each new
+        version. Raise UsageError.
+        """
+        from art.settings import time_partitions
+
+        changes: dict[str, Any] = {"type": type, "description": description}
+        changes |= {"retention": retention, "default_tags": default_tags}
+        changes = {name: value for name, value in changes.items() if value is not None}
+        if partitions is not None or time_partition is not None:
+            times = time_partitions(time_partition or ())
+            plain = (partitions,) if isinstance(partitions, str) else partitions or ()
+            changes |= {"partitions": [*plain, *times], "time_partitions": times}
+        made = self.set_settings(key, message=message, **changes)
+        if unfit := self._unfit(key):
+            count = "1 live version" if unfit == 1 else f"{unfit:,} live versions"
+            self._warn(f"{key} has {count} without a partition that is declared now")
+        return made
+
+    def _unfit(self, key: str) -> int:
+        from art import matching
+
+        def ask(index: Index) -> int:
+            index.refresh(key)
+            return matching.count_unfit(index, key)
+
+        return self._index.ask(ask)
 
     def set_settings(
         self, key: str, *, message: str | None = None, sign: bool = False, **changes: object

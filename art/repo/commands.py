@@ -18,7 +18,7 @@ from art.repo.running import Offer
 from art.runs import Run, environment
 
 if TYPE_CHECKING:
-    from art.publish import Content, Publisher
+    from art.publish import About, Content, Publisher
     from art.repo.running import Running
     from art.version import Version
 
@@ -29,7 +29,7 @@ _VARIABLE = "ART_IN_"
 @dataclass(frozen=True)
 class Command:
     """A command in the current folder. `versions` and `paths` are its inputs by name: what is taken out
-    before, and what lies on the disk. `outputs` are paths by key."""
+    before, and what lies on the disk. `outputs` are paths by key, which become versions of `partitions`."""
 
     repo: Running
     words: list[str]
@@ -37,6 +37,7 @@ class Command:
     paths: dict[str, str]
     outputs: dict[str, str]
     params: dict[str, Any]
+    partitions: dict[str, Any]
 
     @classmethod
     def of(
@@ -46,6 +47,7 @@ class Command:
         inputs: Mapping[str, str],
         outputs: Mapping[str, str],
         params: dict[str, Any],
+        partitions: Mapping[str, Any],
     ) -> Command:
         """Find the inputs. Raise UsageError for a wrong name, NotFoundError for what is not there."""
         for name in inputs:
@@ -56,8 +58,12 @@ class Command:
             if not os.path.lexists(path):
                 raise NotFoundError(f"there is no file or folder {path!r} for input {name}")
         versions = {name: repo.version(ref) for name, ref in inputs.items() if not _is_path(ref)}
-        expanded = {repo.expand_key(key): path for key, path in outputs.items()}
-        return cls(repo, words, versions, paths, expanded, params)
+        values = {name: str(value) for name, value in params.items()}
+        expanded = {repo.expand_key(key, values): path for key, path in outputs.items()}
+        if len(expanded) < len(outputs):
+            raise UsageError("two outputs have the same key")
+        of = repo.expand_partitions(partitions, values)
+        return cls(repo, words, versions, paths, expanded, params, of)
 
     def fingerprint(self, reuse: Reuse) -> str:
         """Return the digest of all that the outputs depend on, as far as it is known."""
@@ -72,6 +78,8 @@ class Command:
             "outputs": self.outputs,
             **self.repo.surroundings_of(reuse),
         }
+        if self.partitions:
+            what["partitions"] = {name: str(value) for name, value in self.partitions.items()}
         return fingerprint(what)
 
     def _named_files(self) -> Iterator[str]:
@@ -98,7 +106,10 @@ class Command:
                 raise NotFoundError(
                     f"the command ended well, and did not write {path!r}, which is to be {key}"
                 )
-        return {key: Offer(key, self._reader(key, path)) for key, path in self.outputs.items()}
+        about: About = {"partitions": self.partitions} if self.partitions else {}
+        return {
+            key: Offer(key, self._reader(key, path), about) for key, path in self.outputs.items()
+        }
 
     def _inputs(self, stack: ExitStack) -> dict[str, str]:
         """Take the inputs out; return their absolute paths by name."""

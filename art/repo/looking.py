@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ from art.errors import NotFoundError, UsageError
 from art.index import Group, Index
 from art.listing import Filter
 from art.model import Document, check_key
-from art.ref import Ref, names_key
+from art.ref import Ref, asked, names_key
 from art.repo.base import Base, as_ref, exact
 from art.rows import Record
 
@@ -32,9 +33,10 @@ if TYPE_CHECKING:
 class Looking(Base):
     """Finds, lists and compares versions, and looks for what is wrong."""
 
-    def version(self, ref: str | Ref, /, **partitions: str) -> Version:
+    def version(self, ref: str | Ref, /, **partitions: object) -> Version:
         """Return the version that a reference names; with partitions, as `region="eu"`, the latest
-        that has them. Raise NotFoundError, also for a deleted one."""
+        that has them: texts as in `-p`, dates, datetimes, periods or lists, for any of several. Raise
+        NotFoundError, also for a deleted one."""
         wanted = as_ref(ref).within(partitions)
         record = self._resolver.record(wanted)
         tag = wanted.selector if wanted.selector in record.tags else None
@@ -52,21 +54,46 @@ class Looking(Base):
             self._refuse_unknown(patterns)
         return found
 
-    def query(
+    def query(  # noqa: PLR0913 - each is one thing that can be asked for
         self,
-        where: str | None = None,
+        what: str | None = None,
+        /,
         *,
+        where: str | None = None,
+        partitions: Mapping[str, object] | None = None,
+        by: str | None = None,
+        latest_per: Iterable[str] = (),
         sort: str = "key",
         limit: int | None = None,
         offset: int = 0,
+        **more: object,
     ) -> list[Record]:
         """Return every version of a key that matches a query, as `type = table and size > 1M`, or all:
         live ones, unless it asks for a `state`. docs/where.md says what can be asked for.
 
+        `what` is the query, or a key, whose versions come newest first: `query("rides", region="eu",
+        day=date(2026, 11, 21))`. Partitions are asked for as in `version`; `by` leaves those of the greatest
+        value of one, or of all (`partition`), `latest_per` the newest of each value of these.
         `sort` is a field, with `:asc` or `:desc` behind it. Raise QueryError.
         """
-        wanted = Filter(all=True, where=where, sort=sort, limit=limit, offset=offset)
-        return self.listing(filter=wanted)
+        asked_for = {**(partitions or {}), **more}
+        narrows = bool(asked_for or by or latest_per or where is not None)
+        patterns = (what,) if what is not None and self._is_meant_as_key(what, narrows) else ()
+        if what is not None and not patterns:
+            if where is not None:
+                raise UsageError(f"{what!r} is no key, and there is a query already: {where!r}")
+            where = what
+        wanted = Filter(all=True, where=where, sort=sort, limit=limit, offset=offset, by=by)
+        texts = {name: asked(value) for name, value in asked_for.items()}
+        wanted = replace(wanted, partitions=texts, latest_per=_names(latest_per))
+        return self.listing(*patterns, filter=wanted)
+
+    def _is_meant_as_key(self, text: str, narrows: bool) -> bool:
+        """Whether a text is a key, rather than a query."""
+        with suppress(UsageError):
+            check_key(text)
+            return narrows or bool(self._resolver.has_key(text))
+        return False
 
     def count(self, where: str | None = None, *patterns: str, filter: Filter | None = None) -> int:
         """Return how many versions `query` would find, or `listing` with a filter. Raise QueryError."""
@@ -370,3 +397,7 @@ class Looking(Base):
         if not records:
             raise NotFoundError(f"{ref} has no deleted version", hint=f"art log {ref}")
         return records[::-1]
+
+
+def _names(words: Iterable[str]) -> tuple[str, ...]:
+    return (words,) if isinstance(words, str) else tuple(words)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from art.errors import UsageError
 from art.model import Payload, parse_progress
@@ -209,3 +209,16 @@ class Publishing(Looking):
         if "{" not in template:
             return template
         return placeholders.expand(template, values or {})
+
+    def expand_partitions(
+        self, partitions: Mapping[str, Any], values: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """Return partitions with the placeholders in texts replaced as in `expand_key`."""
+        from art import placeholders
+
+        return {
+            name: placeholders.expand(value, values or {}, f"partition {name}")
+            if isinstance(value, str) and ("{" in value or "}" in value)
+            else value
+            for name, value in partitions.items()
+        }

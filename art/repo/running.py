@@ -153,12 +153,14 @@ class Running(Sharing):
         inputs: Mapping[str, str] | None = None,
         outputs: Mapping[str, str] | None = None,
         params: Mapping[str, Any] | None = None,
+        partitions: Mapping[str, Any] | None = None,
         reuse: Reuse = Reuse(),  # noqa: B008 - it is frozen
     ) -> Ran:
         """Run a command, and make versions of what it wrote: `outputs` maps keys to paths.
 
         `inputs` maps names to references, which are taken out before, or to paths (`./x`, `/x`), which
         are used as they are: the command finds the path in `ART_IN_NAME`, and as `{NAME}` in its words.
+        Keys of outputs, and the `partitions` that these are of, may have placeholders, also `{PARAMETER}`.
         Where the same words, files that they name, parameters, inputs and paths gave these outputs before,
         as `reuse` has it, they are put in place again and nothing is run.
 
@@ -169,7 +171,9 @@ class Running(Sharing):
         if not words:
             raise UsageError("there is no command to run")
         checked = check_metadata(params or {}, "params")
-        command = Command.of(self, list(words), inputs or {}, outputs or {}, checked)
+        command = Command.of(
+            self, list(words), inputs or {}, outputs or {}, checked, partitions or {}
+        )
         named = name or os.path.basename(words[0])
         job = Job(
             name=named,
@@ -455,8 +459,16 @@ class Running(Sharing):
         if prepared.same:
             note_made(prepared.same)
             return False
-        publisher.complete(prepared.key, prepared.document)
+        made = publisher.complete(prepared.key, prepared.document)
+        self._tag_new(prepared.key, made.manifest.id)
         return True
+
+    def _tag_new(self, key: str, id: str) -> None:
+        """Move the tags that a key is declared to have to a new version."""
+        if tags := self._settings().known(key).default_tags:
+            record = self._resolver.record(Ref(key, id))
+            for tag in tags:
+                self._changes().tag(record, tag, None)
 
     def _ran(
         self,

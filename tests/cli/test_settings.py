@@ -96,7 +96,7 @@ def test_mistakes(run: Runner, words: tuple[str, ...]) -> None:
 def test_an_unknown_setting_is_told_with_the_known_ones(run: Runner) -> None:
     failed = run("settings", "k", "typ=table", code=2)
     assert failed.error == "there is no setting 'typ'"
-    assert "known: type, partitions, retention, " in failed.err
+    assert "known: type, description, partitions, " in failed.err
 
 
 def test_what_is_protected_needs_force(repo: Repo, run: Runner) -> None:
@@ -120,9 +120,9 @@ def test_what_is_protected_needs_force(repo: Repo, run: Runner) -> None:
 
 def test_what_is_not_as_declared_is_refused(repo: Repo, run: Runner) -> None:
     run("settings", "k", "type=table", "partitions=day")
-    failed = run("create", "k", "--value", "1", code=5)
-    assert "a partition day" in failed.error
-    assert "-p day=VALUE" in failed.err
+    failed = run("create", "k", "--value", "1", code=2)
+    assert "a partition day, which is missing" in failed.error
+    assert "--allow-undeclared" in failed.err
     failed = run("create", "k", "--value", "1", "-p", "day=1", code=5)
     assert "declared to be of type table, this is a value" in failed.error
 
