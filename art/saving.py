@@ -89,10 +89,13 @@ class Saving:
     def _of_frame(cls, data: Any, *, preview: bool) -> Saving | None:
         if isinstance(data, (list, tuple, dict, Iterator)):
             return None
-        with contextlib.suppress(UsageError):  # it may give rows all the same
+        try:
             saving = cls.of(data, None, pickle=False, preview=preview)
-            return saving if saving.kind == "table" else None
-        return None
+        except UsageError:
+            if hasattr(type(data), "__arrow_c_stream__"):
+                raise  # what gives it as rows would be its columns
+            return None  # it may give rows all the same
+        return saving if saving.kind == "table" else None
 
     @classmethod
     def of_image(cls, data: Any, *, preview: bool) -> Saving:

@@ -32,13 +32,16 @@ def shaped(data: Any, columns: Sequence[str] | None = None, *, ragged: bool = Fa
     if isinstance(data, Mapping):
         return _columnar(data, columns, ragged=ragged)
     if isinstance(data, (str, bytes)) or not isinstance(data, Iterable):
-        raise UsageError(f"a table is {_SHAPES}, not a {type(data).__name__}")
+        raise UsageError(f"a table is {_SHAPES}, not a {type(data).__name__}", hint=_hint(data))
     rows = data if type(data) is list else list(data)
     for number, row in enumerate(rows, 1):
         if not isinstance(row, (Mapping, list, tuple)) or type(row) is not type(rows[0]):
             raise UsageError(
                 f"row {number} of the table is a {type(row).__name__}, expected "
-                + (f"a {type(rows[0]).__name__} as before" if number > 1 else "a mapping or a list")
+                + (
+                    f"a {type(rows[0]).__name__} as before" if number > 1 else "a mapping or a list"
+                ),
+                hint=_hint(data),
             )
         if isinstance(row, Mapping):
             _check_names(row)
@@ -48,6 +51,14 @@ def shaped(data: Any, columns: Sequence[str] | None = None, *, ragged: bool = Fa
         _check_known(columns, {name for row in rows for name in row})
         return [{name: row.get(name) for name in columns} for row in rows]
     return _named(rows, columns, ragged=ragged)
+
+
+def _hint(data: Any) -> str | None:
+    """Return what makes a table of something that is none, where that is known."""
+    methods = {"collect": "collect()", "to_frame": "to_frame()", "tolist": "tolist()"}
+    fitting = (call for method, call in methods.items() if callable(getattr(data, method, None)))
+    found = next(fitting, None)
+    return f"give what its {found} returns" if found else None
 
 
 def _columnar(

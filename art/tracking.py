@@ -117,15 +117,16 @@ class Tracker(Generic[T]):
         context = contextvars.copy_context()
         self._save: Callable[[Any], T] = lambda current: context.run(save, current)
         self._failed: BaseException | None = None
-        self._ended = threading.Event()
+        self._ended = threading.Event()  # it is not looked at in the background any more
+        self._is_stopped = False
         self._thread = threading.Thread(target=self._run, name=f"art-track-{key}", daemon=True)
         self._thread.start()
         at_exit(self)
 
     @property
     def is_running(self) -> bool:
-        """Whether it has not been stopped."""
-        return not self._ended.is_set()
+        """Whether it has not been stopped: what cannot be saved for the last time is not let go of."""
+        return not self._is_stopped
 
     def set(self, value: Any) -> None:
         """Track another object from now on."""
@@ -143,13 +144,20 @@ class Tracker(Generic[T]):
         return saved
 
     def stop(self) -> T | None:
-        """Save it once more if it has changed, and let go of it."""
-        if self._ended.is_set():
+        """Save it once more if it has changed, and let go of it. Raise what went wrong; it is tracked
+        still where that was this last save, to be stopped again, by the end of the process at the latest."""
+        if self._is_stopped:
             return None
         self._ended.set()
         if threading.current_thread() is not self._thread:
             self._thread.join()
-        return self.flush()
+        with self.lock:
+            failed, self._failed = self._failed, None
+            saved = self._save(self.value)
+            self._is_stopped = True
+        if failed:
+            raise failed
+        return saved
 
     def finish(self) -> None:
         """Stop, at the end of the process."""
@@ -158,6 +166,7 @@ class Tracker(Generic[T]):
     def forget(self) -> None:
         """Let go of it, in a process that was forked: it is tracked by the one that it came from."""
         self.lock = threading.RLock()  # a thread that is not here may have held it
+        self._is_stopped = True
         self._ended = threading.Event()
         self._ended.set()
 

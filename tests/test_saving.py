@@ -471,6 +471,28 @@ def test_what_went_wrong_while_tracking_is_raised_and_the_object_saved_all_the_s
     assert repo.version("k").load() == {"a": 2}
 
 
+def test_what_cannot_be_saved_when_tracking_stops_is_not_let_go_of(repo: Repo) -> None:
+    state: dict[str, object] = {"a": 1}
+    tracker = repo.track(state, "k")
+    state |= {"a": 2, "bad": open}
+    for _ in range(2):
+        with pytest.raises(UsageError, match=r"at \['bad'\]: there is no materializer"):
+            tracker.stop()
+        assert tracker.is_running
+        assert list(repo.tracked()) == ["k"]
+    with pytest.raises(UsageError, match="no materializer"):
+        repo.close()
+    del state["bad"]
+    repo.flush()
+    assert repo.version("k").load() == {"a": 2}
+    state["a"] = 3
+    made = tracker.stop()
+    assert made is not None
+    assert made.version.load() == {"a": 3}
+    assert repo.tracked() == {}
+    assert tracker.stop() is None
+
+
 def test_tracking_goes_on_after_whatever_goes_wrong(
     repo: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:

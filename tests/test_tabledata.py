@@ -82,6 +82,32 @@ def test_what_is_no_table_is_refused(
     assert repo.keys() == []
 
 
+def test_what_nearly_is_a_table_is_refused_with_what_makes_it_one(repo: Repo) -> None:
+    pa, pd = pytest.importorskip("pyarrow"), pytest.importorskip("pandas")
+    np, pl = pytest.importorskip("numpy"), pytest.importorskip("polars")
+
+    class Mine(pd.DataFrame):  # type: ignore[misc,name-defined]
+        pass
+
+    for data, message, hint in (
+        (
+            Mine({"a": [1]}),
+            "would come back as its base pandas.DataFrame",
+            "convert it to DataFrame",
+        ),
+        (np.eye(3), "row 1 of the table is a ndarray", "give what its tolist() returns"),
+        (pl.DataFrame({"a": [1]}).lazy(), "not a LazyFrame", "give what its collect() returns"),
+        (pa.record_batch({"a": [1]}), "RecordBatch", "register"),
+    ):
+        with pytest.raises(UsageError, match=message) as caught:
+            repo.table("k", data)
+        assert hint in str(caught.value.hint)
+        assert "\n" not in caught.value.message
+    with pytest.raises(UsageError, match="the key is a DataFrame, expected a text"):
+        repo.save("k", pd.DataFrame({"a": [1]}))  # the wrong way round
+    assert repo.keys() == []
+
+
 def test_columns_of_a_frame_are_chosen_before(repo: Repo) -> None:
     pd = pytest.importorskip("pandas")
     frame = pd.DataFrame({"x": [1]})

@@ -6,6 +6,7 @@ import os
 import sys
 import traceback
 from collections.abc import Callable, Iterator
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
 from art.cli.common import Output
@@ -34,7 +35,23 @@ def call(output: Output, word: str) -> Any:
         function = _guarded(output, word, lambda: _found(module, name))
         if not callable(function):
             raise UsageError(f"{word} is a {type(function).__name__}, expected a function")
-        return _guarded(output, word, function)
+        return _whole(word, _guarded(output, word, function))
+
+
+def _whole(word: str, value: Any) -> Any:
+    """Return what a function gave. Raise UsageError where it has only begun to run."""
+    if isinstance(value, CoroutineType):
+        value.close()
+        raise UsageError(
+            f"{word} is asynchronous, expected a function that returns its object",
+            hint=f"call it in one that does: return asyncio.run({word.rpartition(':')[2]}())",
+        )
+    if isinstance(value, (GeneratorType, AsyncGeneratorType)):
+        raise UsageError(
+            f"{word} is a generator, expected a function that returns its object",
+            hint="return a list of what it yields",
+        )
+    return value
 
 
 def _found(module: str, name: str) -> Any:

@@ -20,6 +20,7 @@ COLUMNS = [
     "description", "labels", "partitions", "metadata", "tags", "state", "progress",
     "rows", "columns", "width", "height", "shape", "dtype",
 ]  # fmt: skip
+_LIST_WIDTH = 60  # characters of a cell with several names; csv and JSON have all of them
 _OF_FORMAT = ("rows", "columns", "width", "height", "shape", "dtype")
 _RIGHT = ("size", "files", "version", "rows", "width", "height")
 
@@ -195,7 +196,13 @@ def _format_text(row: "Record", name: str) -> str:
     value = _of_format(row, name)
     if not isinstance(value, list):
         return _text(value)
-    return (" x " if name == "shape" else ", ").join(map(_text, value))
+    if name == "shape":
+        return " x ".join(map(_text, value))
+    text = ", ".join(map(_text, value))
+    if len(text) <= _LIST_WIDTH:
+        return text
+    whole = text[:_LIST_WIDTH].rpartition(", ")[0]  # names, as many as there is room for
+    return (whole or text[:_LIST_WIDTH]) + ", …"
 
 
 def _of_format(row: "Record", name: str) -> Any:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import json
 import warnings
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,14 +20,15 @@ _PNG = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 _TIFF = ("I", "F", "CMYK", "LAB")
 _FORMATS = ("PNG", "TIFF")
 _KEPT = ("icc_profile", "exif", "transparency")
+_INFO_LIMIT = 4096  # bytes of the rest of what is known of an image, which the manifest keeps
 
 
 class Pictures(Stream):
     """Images of PIL: as PNG, or, in modes that PNG has not (I, F, CMYK, LAB), as TIFF.
 
-    Mode, size in pixels, palette, and every pixel come back, proved before anything is written; of `info`
-    `dpi`, `icc_profile`, `exif` and `transparency`: the rest says how the file was written that the image was
-    read from. An image that was read from a file comes back as one in memory. Several frames are refused.
+    Mode, size in pixels, palette, and every pixel come back, proved before anything is written, and so does
+    `info`. What is large there, such as XMP, or no plain value, is left out, and named in the format as
+    `dropped`. An image that was read from a file comes back as one in memory. Several frames are refused.
     """
 
     name = "pillow"
@@ -53,6 +55,7 @@ class Pictures(Stream):
         format |= _palette(value)
         if "dpi" in value.info:
             format["dpi"] = [float(each) for each in value.info["dpi"]]
+        format |= _rest(value)
         data = _encoded(value, name)
         _check_picture(value, data, format)
         stream.write(data)
@@ -89,6 +92,44 @@ def _info(image: Any) -> Document:
     if exif is not None and dict(exif) != _parsed_exif(info.get("exif")):
         info["exif"] = exif.tobytes()
     return info
+
+
+def _rest(image: Any) -> Document:
+    """Return what else is known of an image, as it stands in a manifest, and the names of what does not."""
+    from art.materialize import values
+
+    rest: Document = {}
+    dropped = []
+    room = _INFO_LIMIT
+    for name, value in image.info.items():
+        if name in (*_KEPT, "dpi"):
+            continue
+        size = _plain_size((name, value), room) if type(name) is str else None
+        if size is None:
+            dropped.append(str(name))
+        else:
+            rest[name] = value
+            room -= size
+    found: Document = {"info": json.loads(values.text_of(rest))} if rest else {}
+    return found | ({"dropped": dropped} if dropped else {})
+
+
+def _plain_size(value: Any, limit: int) -> int | None:
+    """Return about how long a value is that consists of numbers, texts and bytes, in lists, tuples and
+    mappings; None where it does not, or is longer than `limit`."""
+    left, size = [value], 0
+    while left:
+        item = left.pop()
+        if type(item) in (list, tuple):
+            left.extend(item)
+        elif type(item) is dict:
+            left.extend((*item, *item.values()))
+        elif type(item) not in (str, bytes, int, float, bool, type(None)):
+            return None
+        size += len(item) if isinstance(item, (str, bytes)) else 8
+        if size > limit or len(left) > limit:
+            return None
+    return size
 
 
 def _parsed_exif(data: bytes | None) -> dict[int, Any]:
@@ -142,13 +183,16 @@ def _check_picture(image: Any, data: bytes, format: Document) -> None:
     ):
         raise unequal(image, "its palette would not come back equal", "image.convert('RGBA')")
     expected = _info(image)
-    for each in _KEPT:
+    expected |= {name: image.info[name] for name in format.get("info", {})}
+    for each in (*_KEPT, *format.get("info", {})):
         if back.info.get(each) != expected.get(each):
             raise unequal(image, f"its {each} would not come back", f"del image.info[{each!r}]")
 
 
 def _decoded(data: bytes, format: Document) -> Any:
     from PIL import Image
+
+    from art.materialize import values
 
     errors = (OSError, SyntaxError, EOFError, Image.DecompressionBombError)
     with damage("the picture", *errors), warnings.catch_warnings():
@@ -162,6 +206,8 @@ def _decoded(data: bytes, format: Document) -> Any:
         }
         if "dpi" in format:
             info["dpi"] = tuple(float(each) for each in format["dpi"])
+        if "info" in format:
+            info |= values.decode(json.dumps(format["info"]).encode())
         image.info = info
         return image
 
@@ -239,15 +285,11 @@ class PlotlyFigures(Stream):
 
 def _plotly_json(figure: Any) -> str:
     """Return the figure as JSON; the order of names is not the figure's."""
-    import json
-
     document = json.loads(figure.to_json(engine="json"))
     return json.dumps(document, sort_keys=True, separators=(",", ":"))
 
 
 def _plotly(text: str) -> Any:
-    import json
-
     from plotly.graph_objects import Figure
 
     document = _with_arrays(json.loads(text))

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
-import stat
 from collections import Counter, OrderedDict, defaultdict, deque
 from collections.abc import Callable, Collection, Iterable
 from pathlib import Path
@@ -21,6 +19,7 @@ from art.errors import ArtError, CorruptError
 from art.materialize import classes, foreign, scalars
 from art.materialize.base import Folder, Materializer, Stream, unequal
 from art.materialize.classes import Steps
+from art.materialize.inside import checked_name, checked_number, file_in, folder_in
 from art.materialize.scalars import TAG, exactly, is_plain, mapping
 from art.model import Document
 
@@ -33,7 +32,6 @@ _LEAVES = "leaves"
 _BYTES_INLINE = 4096  # larger ones lie in a file of their own, where equal parts are kept once
 _COLLISIONS = 100
 _STEPS = 12  # of a place that are shown
-_NUMBER = re.compile(r"0|[1-9][0-9]{0,8}")
 T = TypeVar("T")
 KINDS = {bool: "bool", int: "int", float: "float", str: "str", type(None): "null"}
 _NOT_FINITE = {str(number): number for number in (float("inf"), float("-inf"), float("nan"))}
@@ -78,7 +76,7 @@ class Values(Folder):
         """Return the object. Raise CorruptError where the files are not what `save` writes,
         NotFoundError where the module of a class is not imported, ConflictError where a class has
         changed since."""
-        data = _file_in(folder, CONTENT).read_bytes()
+        data = file_in(folder, CONTENT).read_bytes()
         value = _Decoder(folder).whole(data)
         kind = format.get("kind")
         if kind == "float" and type(value) is str:
@@ -90,6 +88,12 @@ class Values(Folder):
     def keeps(self, format: Document) -> bool:
         """Return whether there are paths in the object."""
         return format.get("keeps") is True
+
+
+def text_of(value: Any) -> str:
+    """Return the JSON text of an object, for `decode`. Raise UsageError where it would not come back equal;
+    it must take no files."""
+    return json.dumps(_Encoder(Path(os.devnull)).whole(value), ensure_ascii=False)
 
 
 def decode(data: bytes) -> Any:
@@ -499,7 +503,7 @@ class _Decoder:
             raise ValueError("its bytes must be in one place")
         if base64 is not None:
             return scalars.from_base64(base64)
-        return _file_in(self._folder, _LEAVES, _checked_number(number)).read_bytes()
+        return file_in(self._folder, _LEAVES, checked_number(number)).read_bytes()
 
     def _leaf(
         self, materializer: str, number: str, format: Document, file: str | None = None
@@ -512,12 +516,12 @@ class _Decoder:
         if isinstance(found, Stream) != (file is not None):
             raise ValueError(f"{materializer} has one file or a folder of them")
         exactly(dict, format)
-        parts = (_LEAVES, _checked_number(number))
+        parts = (_LEAVES, checked_number(number))
         if isinstance(found, Stream):
-            with _file_in(self._folder, *parts, _checked_name(file)).open("rb") as stream:
+            with file_in(self._folder, *parts, checked_name(file)).open("rb") as stream:
                 return found.read(stream, format)
         assert isinstance(found, Folder)
-        return found.load(_folder_in(self._folder, *parts), format)
+        return found.load(folder_in(self._folder, *parts), format)
 
 
 def _read_set(items: list[Any]) -> set[Any]:
@@ -560,41 +564,6 @@ def _read_deque(items: list[Any], maxlen: int | None = None) -> Any:
 
 def _refuse_constant(word: str) -> Any:
     raise ValueError(f"{word} is no JSON")
-
-
-def _checked_number(number: Any) -> str:
-    if not _NUMBER.fullmatch(number):
-        raise ValueError("a file has no such number")
-    return str(number)
-
-
-def _checked_name(name: Any) -> str:
-    if exactly(str, name) in ("", ".", "..") or not {"/", "\\", "\0"}.isdisjoint(name):
-        raise ValueError("a file has no such name")
-    return str(name)
-
-
-def _file_in(folder: Path, *parts: str) -> Path:
-    return _own(folder, parts, stat.S_ISREG, "file")
-
-
-def _folder_in(folder: Path, *parts: str) -> Path:
-    return _own(folder, parts, stat.S_ISDIR, "folder")
-
-
-def _own(folder: Path, parts: tuple[str, ...], is_right: Callable[[int], bool], what: str) -> Path:
-    """Return the path of what lies in a folder. Raise CorruptError where it does not, or where a link
-    leads out of it."""
-    path = folder
-    for number, part in enumerate(parts, 1):
-        path = path / part
-        try:
-            mode = path.lstat().st_mode
-        except OSError:
-            raise CorruptError(f"there is no {what} {'/'.join(parts)}") from None
-        if not (is_right(mode) if number == len(parts) else stat.S_ISDIR(mode)):
-            raise CorruptError(f"{'/'.join(parts[:number])} is not the {what} it must be")
-    return path
 
 
 def _corrupt(what: str) -> CorruptError:

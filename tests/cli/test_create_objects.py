@@ -85,6 +85,27 @@ def test_what_is_no_function_is_refused(
     assert "exclude" in run("create", "k", "x", "--from-python", f"{name}:f", code=2).error
 
 
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ("async def f():\n    return 3\n", "is asynchronous"),
+        ("class F:\n    async def __call__(self):\n        return 3\nf = F()\n", "is asynchronous"),
+        ("async def f():\n    yield 3\n", "is a generator"),
+        ("def f():\n    yield 3\n", "is a generator"),
+    ],
+    ids=["function", "object", "asynchronous-generator", "generator"],
+)
+def test_what_has_only_begun_to_run_when_it_returns_is_refused(
+    repo: Repo, run: Runner, module: Callable[[str], str], text: str, word: str
+) -> None:
+    name = module(text)
+    result = run("create", "k", "--from-python", f"{name}:f", code=2)
+    assert f"{name}:f {word}, expected a function that returns its object" in result.error
+    assert "hint: " in result.err
+    assert "Warning" not in result.err
+    assert repo.keys() == []
+
+
 def test_a_pickle_is_only_made_when_it_is_asked_for_and_warns(
     repo: Repo, run: Runner, module: Callable[[str], str]
 ) -> None:

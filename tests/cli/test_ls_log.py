@@ -158,6 +158,21 @@ def test_columns_say_what_manifests_do_of_the_content(
     assert next(csv.DictReader(io.StringIO(text)))["columns"] == '["day", "price"]'
 
 
+def test_many_names_in_a_column_are_shortened_for_people_only(repo: Repo, run: Runner) -> None:
+    names = [f"column_{number}" for number in range(100)]
+    repo.table("t", {name: [1] for name in names})
+    repo.table("long", {"x" * 300: [1]})
+
+    text = run("ls", "t", "--columns", "key,columns").out.splitlines()[1]
+    assert text == "t    " + ", ".join(names[:6]) + ", …"
+    text = run("ls", "long", "--columns", "columns").out.splitlines()[1]
+    assert text == "x" * 60 + ", …"
+    rows = run("ls", "t", "--json").json
+    assert rows[0]["format"]["columns"] == names
+    text = run("ls", "t", "-o", "csv", "--columns", "columns").out
+    assert next(csv.DictReader(io.StringIO(text)))["columns"].count("column_") == len(names)
+
+
 def test_shapes_of_arrays_are_a_column(repo: Repo, run: Runner) -> None:
     numpy = pytest.importorskip("numpy")
     repo.save(numpy.zeros((4, 2), "float32"), "a")

@@ -65,10 +65,37 @@ def test_a_palette_comes_back():
     assert back(image).info == {"transparency": 3}
 
 
-def test_what_is_known_of_a_picture_comes_back_where_it_is_of_the_picture():
+def test_what_is_known_of_a_picture_comes_back():
     image = noise("RGB")
-    image.info = {"dpi": (72, 300.5), "icc_profile": b"profile" * 50, "jfif": 257, "comment": b"x"}
-    assert back(image).info == {"dpi": (72.0, 300.5), "icc_profile": b"profile" * 50}
+    image.info = {
+        "dpi": (72, 300.5), "icc_profile": b"profile" * 50, "jfif": 257, "jfif_version": (1, 1),
+        "comment": b"x\xff", "Title": "day", "gamma": 0.45455, "nested": {1: [None, True]},
+    }  # fmt: skip
+    made = back(image)
+    assert made.info == image.info
+    assert made == image
+    assert list(map(type, made.info.values())) == [type(made.info[name]) for name in made.info]
+
+
+def test_what_is_known_of_a_picture_and_is_large_or_no_value_is_named_as_dropped():
+    image = noise("RGB")
+    circle = []
+    circle.append(circle)
+    image.info = {"comment": b"c", "xmp": b"x" * 9000, "object": object(), "circle": circle, 7: 1}
+    found, format, data = stored(image)
+    assert format["dropped"] == ["xmp", "object", "circle", "7"]
+    assert restored(found, format, data).info == {"comment": b"c"}
+    image.info = {f"n{n}": "x" * 1000 for n in range(5)}
+    found, format, data = stored(image)
+    assert list(restored(found, format, data).info) == ["n0", "n1", "n2", "n3"]
+    assert format["dropped"] == ["n4"]
+
+
+def test_what_a_manifest_says_of_a_picture_is_read_with_suspicion():
+    found, format, data = stored(noise("RGB"))
+    for wrong in ([1], "a", {"$art": "leaf"}, {"a": {"$art": "nothing"}}, 7, None):
+        with pytest.raises(CorruptError):
+            restored(found, {**format, "info": wrong}, data)
 
 
 def test_exif_that_was_set_in_memory_comes_back():
