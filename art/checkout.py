@@ -562,6 +562,20 @@ def place(source: str, target: str, *, replace: bool) -> None:
         explain(error, target)
 
 
+def write_file(target: Path, data: bytes, *, force: bool) -> Got:
+    """Write a file that is no part of a tree. Raise ConflictError where another is there, unless `force`."""
+    if os.path.lexists(target):
+        if target.is_file() and target.read_bytes() == data:
+            return Got(target, 0, 1, 0)
+        if not force:
+            raise ConflictError(f"{target} is there and differs", hint="--force overwrites it")
+    with beside(target) as temporary:
+        path = Path(temporary) / "file"
+        path.write_bytes(data)
+        place(str(path), str(target), replace=force)
+    return Got(target, 1, 0, len(data))
+
+
 def file_digest(path: str | Path) -> str:
     """Return the hex digest of a file's content, or of nothing where it is no file."""
     place, name = os.path.split(path)

@@ -4,22 +4,19 @@ from __future__ import annotations
 
 import contextlib
 import io
-import itertools
 import os
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
-from art import checkout, reference
+from art import checkout
 from art.backend import LocalBackend
 from art.catalog import NOTES
 from art.checkout import Checkout, Got
 from art.errors import (
     REPAIR,
-    ConflictError,
     CorruptError,
     DeniedError,
     NotFoundError,
@@ -27,23 +24,21 @@ from art.errors import (
     UsageError,
 )
 from art.index import Index
-from art.memory import NoMemory
-from art.model import Document, Entry, Manifest, Payload, glob_pattern, is_uid, preview_of
+from art.model import Document, Entry, Manifest, Payload, is_uid, preview_of
+from art.paths import at_or_below, file_target, is_glob, named_nodes, relative
 from art.place import GC_LOCK
+from art.referred import Referred
 from art.reporter import Reporter
 from art.rows import Record
 from art.store import Store
 from art.stored import StoredPayload
 from art.tree import Node
-from art.worktree import Ingest, Source, measured_node
-from art.writer import TreeHasher
 
 if TYPE_CHECKING:
     from art.surplus import Surplus
     from art.tables import Table
 
 _LOOK_BACK = 1000
-_GLOB = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True)
@@ -250,14 +245,7 @@ class Version:
         """
         if not self.payload or self.payload.tree is None:
             return
-        matches = _at_or_below(path)
-        part = self._part()
-        if _GLOB.search(path) and not any(matches(node.path) for node in part.tree()):
-            pattern = re.compile(glob_pattern(path) + "(?:/.*)?")  # folders with what is in them
-            matches = lambda name: bool(pattern.fullmatch(name))  # noqa: E731 - one of two
-        for node in part.tree():
-            if matches(node.path):
-                yield node
+        yield from named_nodes(self._part(), path)
 
     def node(self, path: str | None = None) -> Node:
         """Return one file's node; without a path, that of the only file."""
@@ -276,7 +264,7 @@ class Version:
             )
         if node := payload().node(path):
             return node
-        is_inside = _at_or_below(path)
+        is_inside = at_or_below(path)
         if any(is_inside(node.path) for node in payload().tree()):
             raise UsageError(f"{self.ref}/{path} is a folder", hint=f"art get {self.ref}/{path}")
         raise self._no_path(path)
@@ -294,7 +282,7 @@ class Version:
         if payload.inline is not None:
             yield self._inline()
         elif payload.url is not None:
-            yield from self._referenced()
+            yield from self._referred(payload, payload.url).content()
         else:
             part = self._part()
             node = self._node_of(lambda: part, path)
@@ -382,12 +370,12 @@ class Version:
             if archive:
                 raise UsageError(f"{self.ref} is a {self.type}: only files go into archives")
             return self._get_plain(payload, to, path, force=force)
-        if path and not archive and not self.is_here and not _GLOB.search(path):
+        if path and not archive and not self.is_here and not is_glob(path):
             part = self._part()  # one file need not bring all others here
             found = part.node(path)
             if found and found.is_file:
                 found = found._replace(path=os.path.basename(path))
-                target = _file_target(to, found.path)
+                target = file_target(to, found.path)
                 return self._checkout(target, part).file(found, force=force)
         with self._kept():
             return self._get_files(to, path, force=force, archive=archive)
@@ -396,16 +384,18 @@ class Version:
         self, to: str | os.PathLike[str] | None, path: str, *, force: bool, archive: str | None
     ) -> Got:
         self.bring()
-        named = list(islice(self._relative(path), 2)) if path else None  # they may be a million
+        named = (
+            list(islice(relative(self.iter_files(path), path), 2)) if path else None
+        )  # they may be a million
         if named == [] and next(self.iter_files(path), None) is None:
             raise self._no_path(path)
-        nodes = self._relative(path) if path else self.iter_files()
+        nodes = relative(self.iter_files(path), path) if path else self.iter_files()
         if archive:
             target = Path(to) if to is not None else Path(f"{self._name()}.{archive}")
             return checkout.archive(self._payload(), nodes, target, archive, self.created)
         single = self._single(path, named)
         if single:
-            return self._checkout(_file_target(to, single.path)).file(single, force=force)
+            return self._checkout(file_target(to, single.path)).file(single, force=force)
         target = Path(to) if to is not None else Path(self._folder_name(path))
         return self._checkout(target).folder(nodes, force=force)
 
@@ -429,7 +419,7 @@ class Version:
         from art.surplus import find_surplus
 
         tree = self.payload and self.payload.tree
-        named = list(self._relative(path)) if path and tree else None
+        named = list(relative(self.iter_files(path), path)) if path and tree else None
         if not tree or self._single(path, named):
             raise UsageError(f"{self.ref} is not taken out to a folder, which could be made exact")
         target = Path(to) if to is not None else Path(self._folder_name(path))
@@ -443,22 +433,8 @@ class Version:
             return nodes[0] if nodes[0].path == os.path.basename(path) else None
         return None
 
-    def _relative(self, path: str) -> Iterator[Node]:
-        """Yield what `path` names, with paths from the folder it lies in or is."""
-        nodes = self.iter_files(path)
-        first = next(nodes, None)
-        if first is None:
-            return
-        if first.path == path and not first.is_dir:
-            prefix = os.path.dirname(path)
-        else:
-            prefix = path if _at_or_below(path)(first.path) else _fixed_folder(path)
-        for node in itertools.chain([first], nodes):
-            if node.path != prefix:  # the folder itself is what it is taken out to
-                yield node._replace(path=node.path[len(prefix) + 1 :]) if prefix else node
-
     def _folder_name(self, path: str) -> str:
-        if _GLOB.search(path):
+        if is_glob(path):
             return "."
         return os.path.basename(path) if path else self._name()
 
@@ -482,77 +458,13 @@ class Version:
         if path:
             raise self._no_path(path)
         if payload.url is not None:
-            return self._get_reference(payload, to, force=force)
+            return self._referred(payload, payload.url).get(to, self._name(), force=force)
         suffix = {"markdown": ".md", "json": ".json", "link": ".url"}.get(self.type, ".txt")
-        target = _file_target(to, self._name() + suffix)
-        return _write_file(target, self._inline(), force=force)
+        target = file_target(to, self._name() + suffix)
+        return checkout.write_file(target, self._inline(), force=force)
 
-    def _get_reference(
-        self, payload: Payload, to: str | os.PathLike[str] | None, *, force: bool
-    ) -> Got:
-        assert payload.url is not None
-        source = reference.local_path(payload.url)
-        if source is not None and source.is_dir():
-            return self._get_folder(
-                payload, source, Path(to) if to is not None else Path(self._name())
-            )
-        target = _file_target(to, reference.base_name(payload.url))
-        if os.path.lexists(target):
-            if payload.checksum == f"b3:{checkout.file_digest(target)}":
-                return Got(target, 0, 1, 0)
-            if not force:
-                raise ConflictError(f"{target} is there and differs", hint="--force overwrites it")
-        with checkout.beside(target) as temporary:
-            fetched = f"{temporary}/file"
-            size, b3 = reference.fetch(payload.url, fetched, payload.size)
-            self._check_reference(payload, size, f"b3:{b3}")
-            checkout.place(fetched, str(target), replace=force)
-        return Got(target, 1, 0, size)
-
-    def _get_folder(self, payload: Payload, source: Path, target: Path) -> Got:
-        if os.path.lexists(target):
-            raise ConflictError(f"{target} exists", hint="name another target")
-        nodes: list[Node] = []  # it may be anything by now, and any size, so it is looked at first
-        self._check_folder(payload, str(source), nodes.append)
-        with checkout.beside(target) as temporary:
-            copy = os.path.join(temporary, "folder")
-            checkout.copy_nodes(nodes, str(source), copy)
-            files, size = self._check_folder(payload, copy)
-            checkout.place(copy, str(target), replace=True)
-        return Got(target, files, 0, size)
-
-    def _check_folder(
-        self, payload: Payload, path: str, found: Callable[[Node], None] | None = None
-    ) -> tuple[int, int]:
-        """Return number of files and bytes of a folder that is what was recorded."""
-        limit = payload.size or 0
-        files, size, digest = hash_folder(self._store, self._reporter, path, limit, found)
-        self._check_reference(payload, size, f"tree:{digest}")
-        return files, size
-
-    def _check_reference(self, payload: Payload, size: int, checksum: str) -> None:
-        if (payload.size is not None and size != payload.size) or payload.checksum not in (
-            None,
-            checksum,
-        ):
-            raise CorruptError(
-                f"{payload.url} has changed since {self.ref} was made: {size} bytes with {checksum[:18]}, "
-                f"expected {payload.size} with {str(payload.checksum)[:18]}",
-                hint=f"art create {self.key or 'KEY'} --reference {payload.url}",
-            )
-
-    def _referenced(self) -> Iterator[bytes]:
-        """Yield what a reference names, once all of it was compared with what was recorded."""
-        import tempfile
-
-        payload = cast(Payload, self.payload)
-        with tempfile.TemporaryDirectory(prefix="art-") as folder:
-            fetched = f"{folder}/file"
-            size, b3 = reference.fetch(str(payload.url), fetched, payload.size)
-            self._check_reference(payload, size, f"b3:{b3}")
-            with open(fetched, "rb") as file:
-                while block := file.read(1 << 20):
-                    yield block
+    def _referred(self, payload: Payload, url: str) -> Referred:
+        return Referred(self._store, self._reporter, self.record, payload, url)
 
     def _inline(self) -> bytes:
         from blake3 import blake3
@@ -619,63 +531,6 @@ class Version:
 
     def _no_path(self, path: str) -> NotFoundError:
         return NotFoundError(f"{self.ref} has no file {path!r}", hint=f"art inspect {self.ref}")
-
-
-def hash_folder(
-    store: Store,
-    reporter: Reporter,
-    path: str,
-    limit: int | None = None,
-    found: Callable[[Node], None] | None = None,
-) -> tuple[int, int, str]:
-    """Return number of files, bytes and the digest of the tree of a folder, storing nothing; `found`
-    is called with each node. Raise CorruptError where there are more than `limit` bytes."""
-    with TreeHasher(store.objects) as hasher:
-        ingest = Ingest(hasher, NoMemory(), reporter)
-
-        def lines() -> Iterator[bytes]:
-            for line in ingest.lines([Source(os.path.abspath(path), "")]):
-                if limit is not None and ingest.size > limit:
-                    raise CorruptError(f"{path} has changed: it has more than {limit} bytes")
-                if found is not None:
-                    found(measured_node(line))
-                yield line
-
-        digest = hasher.digest(lines())
-    return ingest.files, ingest.size, digest
-
-
-def _at_or_below(path: str) -> Callable[[str], bool]:
-    """Return a test whether a name is `path`, or in the folder `path`; all are in ""."""
-    return lambda name: not path or name == path or name.startswith(path + "/")
-
-
-def _fixed_folder(glob: str) -> str:
-    """Return the folder that a glob begins with."""
-    match = _GLOB.search(glob)
-    return glob[: match.start() if match else None].rpartition("/")[0]
-
-
-def _file_target(to: str | os.PathLike[str] | None, name: str) -> Path:
-    name = os.path.basename(name)
-    if to is None:
-        return Path(name)
-    if os.path.isdir(to) or os.fspath(to).endswith(("/", os.sep)):
-        return Path(to) / name
-    return Path(to)
-
-
-def _write_file(target: Path, data: bytes, *, force: bool) -> Got:
-    if os.path.lexists(target):
-        if target.is_file() and target.read_bytes() == data:
-            return Got(target, 0, 1, 0)
-        if not force:
-            raise ConflictError(f"{target} is there and differs", hint="--force overwrites it")
-    with checkout.beside(target) as temporary:
-        path = Path(temporary) / "file"
-        path.write_bytes(data)
-        checkout.place(str(path), str(target), replace=force)
-    return Got(target, 1, 0, len(data))
 
 
 class _Reader(io.RawIOBase):

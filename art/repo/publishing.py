@@ -136,7 +136,7 @@ class Publishing(Looking):
         `measure` a URL is not read, and what it names is whatever lies there when it is asked for."""
         from art import reference, typed
         from art.publish import Content
-        from art.version import hash_folder
+        from art.referred import hash_folder
 
         draft, publisher = self._draft(key, about)
         text = os.fspath(path)

@@ -229,7 +229,7 @@ class Running(Sharing):
     def digest_of(self, path: str) -> str:
         """Return the digest of a file or folder on the disk. Raise NotFoundError."""
         from art.checkout import file_digest
-        from art.version import hash_folder
+        from art.referred import hash_folder
 
         if os.path.isdir(path):
             return "tree:" + hash_folder(self._store, self.reporter, path)[2]
