@@ -110,9 +110,13 @@ def _show_statistics(version: "Version") -> None:
 
     preview = preview_or_derived(version)
     if preview is None:
+        if "preview" in version.manifest.document:
+            raise NotFoundError(
+                f"the preview of {version.ref} is neither here nor at a remote that can be reached",
+                hint="art remote check",
+            )
         raise NotFoundError(
-            f"{version.ref} has no preview: none was made of it, or it cannot be had",
-            hint=f"art inspect {version.ref}",
+            f"{version.ref} has no preview: none was made of it", hint=f"art inspect {version.ref}"
         )
     width = shutil.get_terminal_size().columns
     print(escape(f"{version.ref}  {version.type}"))

@@ -178,6 +178,30 @@ def test_inspect_in_a_clone_shows_the_preview_and_fetches_nothing(
     assert "2.50" in run("-C", "copy", "inspect", "prices").out
 
 
+def test_inspect_in_a_clone_whose_remote_is_away_shows_what_is_known(
+    repo: Repo, run: Runner, workplace: Path
+) -> None:
+    repo.remotes.add("origin", str(workplace / "shared"))
+    repo.push()
+    run("clone", str(workplace / "shared"), "copy")
+    run("clone", str(workplace / "shared"), "looked")
+    run("-C", "looked", "inspect", "prices")
+    (workplace / "shared").rename(workplace / "away")
+
+    result = run("-C", "copy", "inspect", "prices", code=11)
+    assert "rows: 2" in result.out
+    assert result.error.startswith("error: remote origin: there is no folder")
+    result = run("-C", "copy", "inspect", "prices", "--stats", code=4)
+    assert "is neither here nor at a remote that can be reached" in result.error
+    assert run("-C", "copy", "inspect", "prices", "--json").json["preview"] is None
+    assert "table" in run("-C", "copy", "ls", "prices").out
+
+    # what was looked at once is here
+    assert "2.75" in run("-C", "looked", "inspect", "prices").out
+    assert "mean" in run("-C", "looked", "inspect", "prices", "--stats").out
+    assert run("-C", "looked", "inspect", "prices", "--json").json["preview"]["kind"] == "table"
+
+
 def test_inspect_of_what_is_lost_shows_the_preview_and_says_so(repo: Repo, run: Runner) -> None:
     shutil.rmtree(repo.root / ".art" / "packs")
     shutil.rmtree(repo.root / ".art" / "layouts")
