@@ -17,10 +17,10 @@ from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from typing import Any
 
+from art.about import About
 from art.errors import UsageError
 from art.model import check_key
 from art.periods import Granularity, Period
-from art.publish import About
 from art.ref import PARTITION, Ref
 from art.repo import Repo
 from art.repo import open as open_repo

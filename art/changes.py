@@ -11,11 +11,12 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from art import model
+from art.about import check_labels, check_text
 from art.catalog import NOTES, STATE, tag_log
 from art.errors import ConflictError, NotFoundError, UsageError
 from art.index import Index
 from art.model import Document, Entry, apply_notes, check_key, check_tag, heads, new_uid, now
-from art.publish import Publication, Publisher, check_labels, check_text
+from art.publish import Publication, Publisher
 from art.ref import Ref
 from art.resolve import Resolver
 from art.rows import LIVE, Record

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Any, BinaryIO, Protocol, TypedDict
+from typing import Any, BinaryIO
 
 from blake3 import blake3
 
 from art import model, previews, runs
+from art.about import (
+    About,
+    HasRef,
+    check_about,
+    check_distant,
+    check_labels,
+    check_partitions,
+    check_text,
+    ref_of,
+)
 from art.catalog import manifest_directory
 from art.document import encode
-from art.errors import REPAIR, CorruptError, NotFoundError, UsageError
+from art.edit import Edit
+from art.errors import REPAIR, CorruptError, UsageError
 from art.evidence import published_number
 from art.index import Index
 from art.memory import Memory
@@ -25,46 +33,18 @@ from art.model import (
     check_key,
     check_tag,
     check_type,
-    glob_pattern,
     new_uid,
     now,
 )
-from art.partitions import LIMIT, value_text
-from art.ref import PARTITION, Ref
+from art.ref import Ref
 from art.reporter import Reporter
 from art.resolve import Resolver
 from art.rows import Record
 from art.settings import KeySettings, Settings
 from art.store import Store
 from art.stored import StoredPayload
-from art.tree import Node, folders_above
-from art.worktree import Ingest, Source, find_overlap
+from art.worktree import Ingest, Source
 from art.writer import ChunkHints, NoHints, PayloadWriter, Written
-
-_LABEL = re.compile(r"[^\s,\x00-\x1f\ud800-\udfff]{1,200}")
-
-
-class HasRef(Protocol):
-    """A version, or what else names one."""
-
-    @property
-    def ref(self) -> str: ...
-
-
-class About(TypedDict, total=False):
-    """What a user says of a new version."""
-
-    type: str
-    title: str | None
-    description: str | None
-    metadata: Mapping[str, Any] | None
-    labels: Iterable[str]
-    partitions: Mapping[str, Any] | None
-    allow_undeclared: bool
-    inputs: Iterable[str | Mapping[str, Any] | HasRef]
-    tags: Iterable[str]
-    message: str | None
-    always: bool
 
 
 @dataclass(frozen=True)
@@ -188,7 +168,7 @@ class Publisher:
         stored = self._store.objects.stored(base.payload) if base.payload else None
         if stored is None:
             raise UsageError(f"{base.ref} has no files to start from")
-        edit = _Edit(stored, sources, removed, base.ref)
+        edit = Edit(stored, sources, removed, base.ref)
         with self._writer(stored) as writer:
             ingest = Ingest(writer, self._memory, self._reporter)
             added = ingest.lines(sources) if sources else iter(())
@@ -264,7 +244,7 @@ class Publisher:
             "description": check_text(about.get("description"), "description"),
             "metadata": model.check_metadata(about.get("metadata") or {}),
             "labels": check_labels(about.get("labels") or ()),
-            "partitions": _partitions(about.get("partitions") or {}, settings, allows=allows),
+            "partitions": check_partitions(about.get("partitions") or {}, settings, allows=allows),
             "inputs": [self._input(ref) for ref in about.get("inputs") or ()],
         }
         encode(fields)  # says where it is too much for a manifest
@@ -444,38 +424,13 @@ class Publisher:
 
     def _input(self, given: str | Mapping[str, Any] | HasRef) -> Document:
         if isinstance(given, Mapping):
-            return _distant(given)
-        record = self._resolver.record(Ref.parse(_ref_of(given)))
+            return check_distant(given)
+        record = self._resolver.record(Ref.parse(ref_of(given)))
         return {
             name: v
             for name, v in (("key", record.key), ("id", record.id), ("number", record.number))
             if v
         }
-
-
-def _ref_of(given: object) -> str:
-    """Return the reference that is given, or that of a version."""
-    ref = given if isinstance(given, str) else getattr(given, "ref", None)
-    if not isinstance(ref, str):
-        raise UsageError(f"input {given!r} is no version: give a reference such as 'sales/data@v3'")
-    return ref
-
-
-def _distant(given: Mapping[str, Any]) -> Document:
-    """Return what a manifest says of an input that is in another repository. Raise UsageError."""
-    from art.remotes import normal_url
-
-    key, id, number = (given.get(name) for name in ("key", "id", "number"))
-    url = given.get("url")
-    is_id = isinstance(id, str) and re.fullmatch("b3:[0-9a-f]{64}", id)
-    is_number = number is None or (type(number) is int and number > 0)
-    if not (is_id and is_number and isinstance(url, str) and isinstance(key, (str, type(None)))):
-        raise UsageError(
-            f"input {dict(given)!r} is not possible: expected key, id, number and url of a version "
-            "in another repository"
-        )
-    fields = (("key", key and check_key(key)), ("id", id), ("number", number))
-    return {name: value for name, value in fields if value} | {"url": normal_url(url)}
 
 
 def note_made(publication: Publication) -> None:
@@ -501,185 +456,3 @@ def _united(given: list[Document], read: list[Document]) -> list[Document]:
 def _readable(name: str | None) -> str | None:
     """Return a file's name as a text, also where some of its bytes are not UTF-8."""
     return name and name.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-class _Edit:
-    """An earlier tree with files added, replaced and removed, as a stream of lines."""
-
-    def __init__(
-        self, base: StoredPayload, sources: list[Source], removed: tuple[str, ...], ref: str
-    ) -> None:
-        self._base = base
-        self._added = {source.name for source in sources}
-        self._above = {folder for name in self._added for folder in folders_above(name)}
-        self._removed = {text: _removal(text.rstrip("/")) for text in removed}
-        self._used: set[str] = set()
-        self._ref = ref
-        self._file: str | None = None
-        self._others = 0  # links and folders
-        self.files = 0
-        self.size = 0
-
-    @property
-    def single_file(self) -> str | None:
-        """The path where the result is one file at the top and nothing else."""
-        is_single = self.files == 1 and not self._others and self._file and "/" not in self._file
-        return self._file if is_single else None
-
-    def lines(self, writer: PayloadWriter, added: Iterator[bytes]) -> Iterator[bytes]:
-        """Yield both sides' lines by path; what is added wins."""
-        from art.tree import parse_line
-
-        news = ((parse_line(line, "the added files"), line) for line in added)
-        new = next(news, None)
-        for node in self._base.tree():
-            while new and new[0].order < node.order:
-                yield self._count(*new)
-                new = next(news, None)
-            is_removed = self._is_removed(node)
-            if new and new[0].order == node.order:
-                yield self._count(*new)
-                new = next(news, None)
-            elif not is_removed and self._is_kept(node):
-                self._keep(writer, node)
-                yield self._count(node, node.line())
-        while new:
-            yield self._count(*new)
-            new = next(news, None)
-
-    def check_all_used(self) -> None:
-        """Raise NotFoundError where something that was to be removed is not there."""
-        for text in self._removed:
-            if text not in self._used:
-                raise NotFoundError(
-                    f"{self._ref} has no {text!r} to remove", hint=f"art inspect {self._ref}"
-                )
-
-    def _is_removed(self, node: Node) -> bool:
-        matching = {text for text, rule in self._removed.items() if rule.fullmatch(node.path)}
-        self._used |= matching
-        return bool(matching)
-
-    def _is_kept(self, node: Node) -> bool:
-        """Whether a node stays beside what is added. Raise UsageError where it cannot."""
-        is_above = node.path in self._above
-        if (is_above and not node.is_dir) or not self._added.isdisjoint(folders_above(node.path)):
-            names = (name for name in sorted(self._added) if _are_nested(name, node.path))
-            raise UsageError(
-                f"{next(names)!r} cannot be added: {self._ref} has {node.path!r}",
-                hint=f"--rm {node.path} removes it first",
-            )
-        # Replaced, or an empty folder that is empty no more.
-        return not (node.path in self._added or (is_above and node.mode == 0o755))
-
-    def _keep(self, writer: PayloadWriter, node: Node) -> None:
-        """See to it that the new layout knows the chunks of a file that stays."""
-        if not node.is_file or writer.covered == self._base.digest or writer.has_file(node):
-            return
-        for digest, _ in self._base.chunks(node):
-            if not writer.has(digest):
-                writer.add(self._base.chunk(digest), digest)
-        for text, _ in node.chunks if node.chunks_are_list else ():
-            if not writer.has(bytes.fromhex(text)):
-                writer.add(self._base.chunk(bytes.fromhex(text)))
-
-    def _count(self, node: Node, line: bytes) -> bytes:
-        if node.is_file:
-            self.files += 1
-            self.size += node.size
-            self._file = node.path
-        else:
-            self._others += 1
-        return line
-
-
-def _are_nested(one: str, other: str) -> bool:
-    return one.startswith(other + "/") or other.startswith(one + "/")
-
-
-def _removal(text: str) -> re.Pattern[str]:
-    """Return what matches the name or glob `text`, and all below it."""
-    return re.compile(f"(?:{re.escape(text)}|{glob_pattern(text)})(?:/.*)?", re.DOTALL)
-
-
-def check_about(about: Mapping[str, Any]) -> None:
-    """Raise UsageError for a word that means nothing here, and for a text where a list belongs."""
-    for name, value in about.items():
-        if name not in About.__annotations__:
-            raise UsageError(
-                f"a version has no {name!r}", hint=f"known: {', '.join(About.__annotations__)}"
-            )
-        if name in ("labels", "inputs", "tags") and isinstance(value, str):
-            raise UsageError(f"{name} is the text {value!r}, expected a list of texts")
-        if name in ("title", "description", "message") and not isinstance(value, (str, type(None))):
-            raise UsageError(f"{name} is {value!r}, expected a text")
-
-
-def check_labels(labels: Iterable[str]) -> list[str]:
-    """Return labels sorted and without repeats; raise UsageError where one is not possible."""
-    found = sorted(set(labels))
-    for label in found:
-        if not _LABEL.fullmatch(label):
-            raise UsageError(
-                f"label {label!r} is not possible: no spaces, commas or control characters"
-            )
-    return found
-
-
-def _partitions(
-    partitions: Mapping[str, Any], settings: Settings, *, allows: bool
-) -> dict[str, str]:
-    """Return partitions as they are stored. Raise UsageError for what is not possible, or, unless it
-    `allows` that, not as it was declared."""
-    if len(partitions) > LIMIT:
-        raise UsageError(f"{len(partitions)} partitions are given, at most {LIMIT} are possible")
-    declared = settings.declared
-    found = {}
-    for name, value in sorted(partitions.items()):
-        if not PARTITION.fullmatch(name):
-            raise UsageError(
-                f"partition {name!r} is not possible: letters, digits, '_', '.' and '-'"
-            )
-        found[name] = value_text(name, value, declared.times.get(name))
-        check_text(found[name], f"partition {name}")
-    if not allows:
-        declared.check(settings.key, found)
-    return found
-
-
-def check_text(text: str | None, what: str) -> str | None:
-    """Return `text`; raise UsageError where it is not valid or too long."""
-    if text is None:
-        return None
-    plain = str(model.check_metadata(text, what))
-    if len(plain.encode()) > 1 << 16:
-        raise UsageError(
-            f"the {what} has more than 64 KiB", hint="store it as a file of the version"
-        )
-    return plain
-
-
-def added_sources(paths: Iterable[str]) -> list[Source]:
-    """Return files to add to a tree: `PATH` keeps its path where that is relative, `NAME=PATH` names it."""
-    sources = []
-    for text in paths:
-        name, equals, path = text.partition("=")
-        if os.path.lexists(text) or not equals:
-            name, path = text, text
-            if os.path.isabs(text) or ".." in text.split(os.sep):
-                name = os.path.basename(os.path.abspath(text))
-        if not os.path.lexists(path):
-            raise NotFoundError(f"there is no file or folder {path!r}")
-        name = os.path.normpath(name).replace(os.sep, "/")
-        with contextlib.suppress(ValueError):
-            from art.tree import check_path
-
-            check_path(name)
-            sources.append(Source(os.path.abspath(path), name))
-            continue
-        raise UsageError(f"{name!r} is no possible path in a version")
-    sources.sort(key=lambda source: source.name)
-    if twice := find_overlap(sources):
-        one, other = twice
-        raise UsageError(f"{other.name!r} is added twice, as {one.path} and as {other.path}")
-    return sources

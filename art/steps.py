@@ -20,12 +20,12 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, overload
 
 from art import runs, sources
+from art.about import About
 from art.artifacts import Artifact
 from art.caching import Reuse, fingerprint
 from art.config import span_seconds
 from art.errors import UsageError
 from art.model import check_metadata
-from art.publish import About
 from art.repo import Repo
 from art.repo import open as open_repo
 from art.repo.running import Job, Offer

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 import art
 from art.catalog import Catalog
+from art.edit import added_sources
 from art.errors import ConflictError, CorruptError, NotFoundError, UsageError
 from art.model import Document, Manifest
-from art.publish import added_sources
 from art.repo import Repo
 from tests.support import disk, lay_out
 

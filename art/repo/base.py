@@ -27,13 +27,14 @@ from art.store import Store
 if TYPE_CHECKING:
     from typing_extensions import Self
 
+    from art.about import About
     from art.changes import Changes
     from art.exchange import Exchange
     from art.hooks import Hooks
     from art.keeping import Keeping
     from art.model import Manifest
     from art.prune import Pruner
-    from art.publish import About, Content, Draft, Publisher
+    from art.publish import Content, Draft, Publisher
     from art.pull import Supply
     from art.remotes import Remotes
     from art.settings import KeySettings

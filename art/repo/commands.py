@@ -18,7 +18,8 @@ from art.repo.running import Offer
 from art.runs import Run, environment
 
 if TYPE_CHECKING:
-    from art.publish import About, Content, Publisher
+    from art.about import About
+    from art.publish import Content, Publisher
     from art.repo.running import Running
     from art.version import Version
 

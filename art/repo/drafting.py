@@ -17,12 +17,13 @@ from art.repo.running import Running
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from art.about import About, HasRef
     from art.assembly import Assembly, Expected, Site
     from art.drafts import Part, Round, Seal
     from art.index import Index
     from art.joining import Joined
     from art.model import Document
-    from art.publish import About, Draft, HasRef, Publisher
+    from art.publish import Draft, Publisher
     from art.rows import Record
 
 _LOCK = "drafts"  # held while a sealed draft becomes a version here

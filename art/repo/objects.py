@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from typing_extensions import Unpack
 
+    from art.about import About
     from art.materialize import Materializer
     from art.progress import Progress
-    from art.publish import About
     from art.saving import Saving
     from art.tracking import Background, Tracker
     from art.version import Version

@@ -19,7 +19,8 @@ from art.repo.looking import Looking
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from art.publish import About, Content, Publisher
+    from art.about import About
+    from art.publish import Content, Publisher
     from art.version import Version
     from art.worktree import Source
 
@@ -44,7 +45,8 @@ class Publishing(Looking):
         When it returns the version is durable. Raise NotFoundError where a path matches nothing,
         ConflictError where a file changes while it is read.
         """
-        from art.publish import Content, added_sources
+        from art.edit import added_sources
+        from art.publish import Content
         from art.worktree import find_sources
 
         draft, publisher = self._draft(key, about)

@@ -18,8 +18,9 @@ from art.repo.sharing import Sharing
 
 # What only some operations need is imported where they begin: starting is most of what `art ls` takes.
 if TYPE_CHECKING:
+    from art.about import About
     from art.model import Document
-    from art.publish import About, Content, Prepared, Publisher
+    from art.publish import Content, Prepared, Publisher
     from art.records import PastRun
     from art.runs import Run
     from art.saving import Saving
