@@ -190,7 +190,7 @@ def test_inspect_in_a_clone_whose_remote_is_away_shows_what_is_known(
 
     result = run("-C", "copy", "inspect", "prices", code=11)
     assert "rows: 2" in result.out
-    assert result.error.startswith("error: remote origin: there is no folder")
+    assert result.error.startswith("remote origin: there is no folder")
     result = run("-C", "copy", "inspect", "prices", "--stats", code=4)
     assert "is neither here nor at a remote that can be reached" in result.error
     assert run("-C", "copy", "inspect", "prices", "--json").json["preview"] is None
