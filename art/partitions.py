@@ -79,13 +79,13 @@ def value_text(name: str, value: object, granularity: Granularity | None = None)
     """Return the value of a new version's partition as it is stored: of time in its one form. Dates and
     datetimes are for partitions that are declared to be time; a date is its day elsewhere. Raise UsageError.
     """
+    if value is None:
+        raise UsageError(f"partition {name} has no value")
     try:
         if granularity is not None:
             return _period(value, granularity).text
     except UsageError as error:
         raise UsageError(f"partition {name}: {error.message}", hint=error.hint) from None
-    if value is None:
-        raise UsageError(f"partition {name} has no value")
     if isinstance(value, datetime):
         raise UsageError(
             f"partition {name} is the time {value}, and nothing says how long its periods are",
@@ -115,22 +115,33 @@ def condition(
     values: list[Value] = []
     for item, is_quoted in _items(name, text):
         try:
-            if is_quoted or ".." not in item:
-                found = item if granularity is None else _spans(of, item, item, granularity, now)
-            elif granularity is not None:
-                first, _, last = item.partition("..")
-                found = _spans(of, first, last, granularity, now)
-            else:
-                found = _between(of, *item.split("..", 1))
+            found = _found(of, item, is_quoted or ".." not in item, granularity, now)
         except UsageError as error:
             raise UsageError(f"{name}={text}: {error.message}", hint=error.hint) from None
-        if isinstance(found, str):
-            values.append(Value(found))
+        if found is None:
+            values.append(Value(item))
         else:
             parts.append(found)
     if values:
         parts.append(Test(of, EQUAL, tuple(values)))
     return parts[0] if len(parts) == 1 else Or(tuple(parts))
+
+
+def _found(
+    of: Field, item: str, is_one: bool, granularity: Granularity | None, now: datetime | None
+) -> Node | None:
+    """Return the test for a time or a range, None for a text."""
+    if is_one:
+        if granularity is None:
+            return None
+        parse_interval(item, now)
+        return _spans(of, item, item, granularity, now)
+    first, _, last = item.partition("..")
+    if not first and not last:
+        raise UsageError("a range has a beginning or an end")
+    if granularity is None:
+        return _between(of, first, last)
+    return _spans(of, first, last, granularity, now)
 
 
 def looks_relative(text: str) -> bool:
@@ -158,8 +169,6 @@ def _spans(
 ) -> Node:
     """Return the test for what lies from the beginning of one time to the end of another one."""
     start, end = _interval(first, now), _interval(last, now)
-    if start is None and end is None:
-        raise UsageError("a range has a beginning or an end")
     low = start.first_period(granularity).text if start else None
     high = end.last_period(granularity).text if end else None
     if low is not None and low == high:
@@ -173,10 +182,7 @@ def _interval(text: str, now: datetime | None) -> Interval | None:
 
 def _between(of: Field, first: str, last: str) -> Node:
     """Return the test for a range of texts, or, where both ends are whole numbers, of those."""
-    ends = [end for end in (first, last) if end]
-    if not ends:
-        raise UsageError("a range has a beginning or an end")
-    is_number = all(_WHOLE.fullmatch(end) for end in ends)
+    is_number = all(_WHOLE.fullmatch(end) for end in (first, last) if end)
     return _within(of, first or None, last or None, is_number=is_number)
 
 

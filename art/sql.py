@@ -105,8 +105,8 @@ class Selection:
     """Which versions are meant, of keys or the keyless ones, and in what order.
 
     `greatest` leaves those of each key that have its greatest value of these fields, of which the first
-    counts most; then `newest` the highest number of each key, and `per` that for each value, which is not
-    missing, of these fields. The first order counts most.
+    counts most, and `newest` the highest number of these. With `per` that is so for each value of these
+    fields, which is not missing, and the highest number is left. The first order counts most.
     """
 
     condition: Node

@@ -71,7 +71,8 @@ LatestPer = Annotated[
     option(
         "--latest-per",
         metavar="NAME",
-        help="Latest version of each value of this partition, or of all: partition",
+        help="Latest version, or with --by the greatest, of each value of this partition, or of all: "
+        "partition",
     ),
 ]
 Since = Annotated[
