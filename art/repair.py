@@ -8,39 +8,30 @@ done; executing it does just that.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
-from itertools import chain
 
 from blake3 import blake3
 
 from art import checkpoint, previews
-from art import document as documents
-from art import layout as layouts
 from art.backend import Backend, LocalBackend
-from art.beside import check_run_of
-from art.catalog import Log, parse_anonymous
+from art.catalog import Log
 from art.errors import ArtError, CorruptError, NotFoundError
 from art.fsck import Checker, Report
-from art.inventory import Problem, check_progress_of
-from art.layout import Layout
-from art.model import Manifest
+from art.healthy import FROM_ITSELF, Documents, is_whole
+from art.inventory import Problem
 from art.objects import ObjectStore, layout_directory
-from art.pack import Location, pack_name
-from art.relayout import payloads_from_packs
-from art.repack import NewPack, Places, SamePack
+from art.pack import pack_name
+from art.rebuild import Rebuild, Rebuilder
+from art.repack import SamePack
 from art.reporter import Reporter
-from art.salvage import FolderSource, Found, Peer, find_in_packs, is_readable
-from art.scrub import broken_layout, needed, read_chunk, scrub_pack
-from art.stored import StoredPayload
-from art.stubs import stub
+from art.salvage import FolderSource, Peer
+from art.scrub import broken_layout, scrub_pack
 from art.transfer import Courier
 
 _BLOCK_SIZE = 8 << 20
-_COMPARED = 64  # documents after one that is lost, which may show that two logs are the same
-_FROM_ITSELF = "what is whole here"
 
 
 @dataclass(frozen=True)
@@ -65,22 +56,9 @@ class _Work:
     layouts: dict[str, bytes] = field(default_factory=dict)  # and previews
     payloads: dict[str, ObjectStore] = field(default_factory=dict)
     unhealed: set[str] = field(default_factory=set)
-    rebuilds: list[_Rebuild] = field(default_factory=list)
+    rebuilds: list[Rebuild] = field(default_factory=list)
     quarantined: list[str] = field(default_factory=list)
     run: Callable[[], Repaired] | None = None
-
-
-@dataclass
-class _Rebuild:
-    """A payload that gets a new layout. `uses` are its chunks in the order of its tree, `stay` where
-    those lie that are whole in this store, `copied` where the others can be had."""
-
-    payload: str
-    template: StoredPayload
-    uses: Places
-    stay: Places = field(default_factory=Places)
-    copied: dict[bytes, Found] = field(default_factory=dict)
-    source: str = ""  # where it is known from what it consists of, if not from here
 
 
 @dataclass(frozen=True)
@@ -128,15 +106,14 @@ class Repairer:
         self._peers = peers
         self._local = local
         self._reporter = reporter
-        self._folder = folder
+        self._documents = Documents(checker, peers)
+        self._rebuilder = Rebuilder(checker, peers, reporter, folder)
         self._replacing = replacing or (lambda key: contextlib.nullcontext())
         stamp = datetime.now(timezone.utc).strftime("%Y%m%dt%H%M%S.%fz")
         is_here = self._backend.where == local.where
         self._quarantine = f"quarantine/{stamp}/" + ("" if is_here else f"{self._store.id}/")
         self._kept: list[str] = []
         self._put: set[str] = set()  # layouts under names that they had before, perhaps damaged
-        self._wanted: list[str] = []  # payloads that something must be done for
-        self._joined: dict[str, StoredPayload] | None = None
 
     # -- plan ------------------------------------------------------------------------------------
 
@@ -160,7 +137,7 @@ class Repairer:
         return plan
 
     def _plan_document(self, plan: RepairPlan, problem: Problem) -> None:
-        found = self._whole_document(problem.name)
+        found = self._documents.whole(problem.name)
         if found is None:
             plan.left.append(problem)
             return
@@ -170,94 +147,17 @@ class Repairer:
         kind = "replace" if is_there else "create"
         plan.steps.append(Step(kind, problem.name, source, problem.refs, len(data)))
 
-    def _whole_document(self, name: str) -> tuple[bytes, str] | None:
-        """Return the bytes of a document and where they are from. It must be known that it is this one:
-        by its uid, which is its name, or as two logs are known to be the same so far."""
-        located = Log.of(name)
-        if located and (data := self._bundled(*located)) is not None:
-            return data, _FROM_ITSELF
-        for peer in self._peers:
-            if located and not self._is_agreed(peer, *located):
-                continue
-            try:
-                data = peer.store.backend.read(name, 0, documents.READ_LIMIT)
-                _parse(name, data)
-            except (FileNotFoundError, ArtError):
-                continue
-            return self._unless_purged(name, data), peer.name
-        return None
-
-    def _unless_purged(self, name: str, data: bytes) -> bytes:
-        """Return a manifest, or its stub where the version was purged here: that must stay so."""
-        located = Log.of(name)
-        manifest = located[0].parse(located[1], data) if located else None
-        if name.startswith("anonymous/"):
-            manifest = parse_anonymous(name[len("anonymous/") : -len(".yaml")], data)
-        if isinstance(manifest, Manifest) and manifest.id in self._checker.inventory.purged:
-            return data if manifest.is_stub else stub(manifest)
-        return data
-
-    def _bundled(self, log: Log, number: int) -> bytes | None:
-        """Return a document out of a checkpoint of the same store."""
-        for size in checkpoint.SIZES:
-            first = (number - 1) // size * size + 1
-            name = checkpoint.name(log, first, first + size - 1)
-            try:
-                data = checkpoint.decode(self._backend.read(name), size, name)[number - first]
-                log.parse(number, data)
-            except (FileNotFoundError, ArtError):
-                continue
-            return self._unless_purged(log.file(number), data)
-        return None
-
-    def _is_agreed(self, peer: Peer, log: Log, number: int) -> bool:
-        """Whether a log is known to be the same at a peer up to this number: by what was noted, or as
-        a later document is the same on both sides."""
-        if number <= peer.ends.get(log, 0):
-            return True
-        for later in range(number + 1, number + _COMPARED):
-            name = log.file(later)
-            try:
-                ours = self._backend.read(name, 0, documents.READ_LIMIT)
-                theirs = peer.store.backend.read(name, 0, documents.READ_LIMIT)
-                log.parse(later, ours)
-            except FileNotFoundError:
-                return False
-            except ArtError:
-                continue
-            return ours == theirs
-        return False
-
     def _plan_checkpoint(self, plan: RepairPlan, problem: Problem) -> None:
         """A checkpoint is made anew of its documents; one that cannot be is of no use to anybody."""
-        contents = self._documents_of(plan, problem.name)
+        contents = self._documents.bundled_in(problem.name, plan.work.contents)
         if contents is None:
             plan.steps.append(Step("quarantine", problem.name, "", problem.refs))
             plan.work.quarantined.append(problem.name)
             return
         data = checkpoint.encode(contents)
         plan.work.contents[problem.name] = data
-        step = Step("checkpoint", problem.name, _FROM_ITSELF, problem.refs, len(data))
+        step = Step("checkpoint", problem.name, FROM_ITSELF, problem.refs, len(data))
         plan.steps.append(step)
-
-    def _documents_of(self, plan: RepairPlan, name: str) -> list[bytes] | None:
-        directory, _, numbers = name.removeprefix("checkpoints/").rpartition("/_")
-        first, _, last = numbers.partition("-")
-        prefix = "v" if directory.startswith("manifests/") else ""
-        located = Log.of(f"{directory}/{prefix}{int(first):08}.yaml")
-        count = int(last) - int(first) + 1
-        if located is None or count not in checkpoint.SIZES or located[1] % count != 1:
-            return None
-        contents = []
-        for number in range(int(first), int(last) + 1):
-            file = located[0].file(number)
-            try:
-                data = plan.work.contents.get(file) or self._backend.read(file)
-                located[0].parse(number, data)
-            except (FileNotFoundError, ArtError):
-                return None
-            contents.append(data)
-        return contents
 
     def _plan_preview(self, plan: RepairPlan, problem: Problem) -> None:
         """Take a preview from where it lies whole; one that is nowhere is not shown any more."""
@@ -310,8 +210,8 @@ class Repairer:
         lost = self._checker.damaged.keys() - plan.work.packs.keys()
         lost = {pack for pack in lost if pack in self._checker.payloads.users}
         stale: list[str] = []
-        self._wanted = self._touched(plan, lost)
-        for payload in self._wanted:
+        wanted = self._rebuilder.wanted = self._touched(plan, lost)
+        for payload in wanted:
             if not self._checker.inventory.layouts.get(payload):
                 self._plan_absent(plan, payload, lost)
             else:
@@ -340,31 +240,22 @@ class Repairer:
     def _plan_absent(self, plan: RepairPlan, payload: str, lost: set[str]) -> None:
         """A payload of which nothing is there comes from where it is whole."""
         refs = self._checker.payloads.refs([payload])
-        for name, objects, stored in self._whole_payloads(payload):
+        for name, objects, stored in self._rebuilder.whole_payloads(payload):
             plan.work.payloads[payload] = objects
             directory = layout_directory(payload)
             plan.steps.append(Step("payload", directory, name, refs, stored.size))
             return
-        self._plan_rebuild(plan, payload, self._rebuild(payload, [], lost))
+        self._plan_rebuild(plan, payload, self._rebuilder.find(payload, [], lost))
 
-    def _plan_rebuild(self, plan: RepairPlan, payload: str, rebuild: _Rebuild | None) -> None:
+    def _plan_rebuild(self, plan: RepairPlan, payload: str, rebuild: Rebuild | None) -> None:
         if rebuild is None:
             plan.work.unhealed.add(payload)
             return
         plan.work.rebuilds.append(rebuild)
         size = sum(found.place.length for found in rebuild.copied.values())
         refs = self._checker.payloads.refs([payload])
-        source = self._names(rebuild)
+        source = self._rebuilder.names(rebuild) or FROM_ITSELF
         plan.steps.append(Step("layout", layout_directory(payload), source, refs, size))
-
-    def _whole_payloads(self, payload: str) -> Iterator[tuple[str, ObjectStore, StoredPayload]]:
-        for peer in self._peers:
-            if stored := peer.payload(payload):
-                yield peer.name, peer.objects, stored
-        if self._folder:
-            size = max(held.size for held in self._checker.payloads.versions[payload])
-            if stored := self._folder.payload(payload, size):
-                yield self._folder.name, self._folder.objects, stored
 
     def _plan_layouts(self, plan: RepairPlan, payload: str, lost: set[str]) -> list[str]:
         """Plan a new layout unless one is sound; return the names of the layouts that are not."""
@@ -373,79 +264,12 @@ class Repairer:
         opened = {digest: self._checker.stored(payload, digest) for digest in whole}
         sound = [digest for digest, stored in opened.items() if stored.packs().isdisjoint(lost)]
         if not sound:
-            rebuild = self._rebuild(payload, list(opened.values()), lost)
+            rebuild = self._rebuilder.find(payload, list(opened.values()), lost)
             self._plan_rebuild(plan, payload, rebuild)
             if rebuild is None:
                 return []
         names = [f"{layout_directory(payload)}/{digest}" for digest in every if digest not in sound]
         return [name for name in names if not self._comes_back(plan, name)]
-
-    def _names(self, rebuild: _Rebuild) -> str:
-        objects = {id(found.objects) for found in rebuild.copied.values()}
-        names = [peer.name for peer in self._peers if id(peer.objects) in objects]
-        if self._folder and id(self._folder.objects) in objects:
-            names.append(self._folder.name)
-        names += [rebuild.source] if rebuild.source and rebuild.source not in names else []
-        return ", ".join(names) or _FROM_ITSELF
-
-    def _rebuild(self, payload: str, own: list[StoredPayload], lost: set[str]) -> _Rebuild | None:
-        """Work out where all chunks of a payload can be had, None where not all can."""
-        others = ((stored, name) for name, _, stored in self._whole_payloads(payload))
-        joined = ((stored, "") for stored in self._from_packs(payload))
-        for stored, source in chain(((stored, "") for stored in own), others, joined):
-            is_own = not source
-            uses = _uses(stored)
-            if uses is None:
-                continue
-            rebuild = _Rebuild(payload, stored, uses, source=source)
-            wanted = set()
-            for digest, place in uses:
-                if is_own and place.pack not in lost:
-                    rebuild.stay.add(digest, place)
-                elif is_own and is_readable(self._store.objects, digest, place):
-                    rebuild.copied[digest] = Found(self._store.objects, place)
-                else:
-                    wanted.add(digest)
-            if not self._search(rebuild, wanted, lost):
-                return rebuild
-        return None
-
-    def _from_packs(self, payload: str) -> Iterator[StoredPayload]:
-        """Yield a payload out of the packs alone, where its tree is found there; asked for last."""
-        if self._joined is None:
-            self._joined = payloads_from_packs(self._store.objects, self._wanted)
-        if stored := self._joined.get(payload):
-            yield stored
-
-    def _search(self, rebuild: _Rebuild, wanted: set[bytes], lost: set[str]) -> set[bytes]:
-        """Find chunks wherever they are whole; return those that are nowhere."""
-        damaged = self._checker.damaged.keys() | lost
-        for digest, place in find_in_packs(self._store.objects, wanted, damaged).items():
-            rebuild.stay.add(digest, place)
-            wanted.discard(digest)
-        for peer in self._peers:
-            self._search_peer(rebuild, wanted, peer)
-        if self._folder and wanted:
-            self._folder.take_files(_files_with(rebuild.template, wanted))
-            for digest, place in find_in_packs(self._folder.objects, wanted).items():
-                rebuild.copied[digest] = Found(self._folder.objects, place)
-                wanted.discard(digest)
-        return wanted
-
-    def _search_peer(self, rebuild: _Rebuild, wanted: set[bytes], peer: Peer) -> None:
-        stored = peer.payload(rebuild.payload) if wanted else None
-        found: dict[bytes, Location] = {}
-        if stored:
-            places = (
-                (digest, stored.find(digest) or stored.find_piece(digest)) for digest in wanted
-            )
-            found = {digest: place for digest, place in places if place}
-        elif wanted and not peer.objects.is_remote:
-            found = find_in_packs(peer.objects, wanted)
-        for digest, place in found.items():
-            if is_readable(peer.objects, digest, place):
-                rebuild.copied[digest] = Found(peer.objects, place)
-                wanted.discard(digest)
 
     def _plan_quarantine(self, plan: RepairPlan, stale: list[str], lost: set[str]) -> None:
         """Take out of the way what nothing rests on any more once the new layouts are there. The layouts
@@ -490,7 +314,7 @@ class Repairer:
                 self._put_layout(name, data)
             for payload, objects in work.payloads.items():
                 self._bring(payload, objects)
-            self._rebuild_all(work.rebuilds)
+            self._rebuilder.write(work.rebuilds, self._put_layout)
             for name in work.quarantined:
                 if name not in self._put:  # that was kept, and is whole now
                     self._move(name)
@@ -509,7 +333,7 @@ class Repairer:
                 present = b""
                 if self._backend.create(name, data):
                     return
-            if not name.startswith("checkpoints/") and _is_whole(name, present):
+            if not name.startswith("checkpoints/") and is_whole(name, present):
                 return  # somebody mended it meanwhile
             self._keep(name)
             self._backend.replace(name, data)
@@ -545,70 +369,6 @@ class Repairer:
             if shipment := courier.plan(payload):
                 courier.ship(shipment)
 
-    def _rebuild_all(self, rebuilds: list[_Rebuild]) -> None:
-        """Write the packs that are needed, then the layouts, of which later ones extend earlier ones
-        as they did before."""
-        moved = self._copy({d: found for each in rebuilds for d, found in each.copied.items()})
-        roots: dict[str, Layout] = {}
-        for rebuild in rebuilds:
-            old = rebuild.template.root.digest
-            made = self._write_layout(rebuild, moved, roots.get(old))
-            if made.depth == 0:
-                roots.setdefault(old, made)
-
-    def _copy(self, copied: dict[bytes, Found]) -> Places:
-        """Copy chunks into new packs; return where they are, durably."""
-        moved = Places()
-        new: NewPack | None = None
-        try:
-            for digest, found in sorted(copied.items(), key=_by_place):
-                frame = read_chunk(found.objects.backend, digest, found.place)
-                new = new or NewPack(self._backend)
-                new.add(digest, frame, found.place.size)
-                self._reporter.advance(size_bytes=len(frame))
-                if new.is_full:
-                    _note(moved, new)
-                    new = None
-            if new:
-                _note(moved, new)
-                new = None
-        finally:
-            if new:
-                new.discard()
-        return moved
-
-    def _write_layout(self, rebuild: _Rebuild, moved: Places, root: Layout | None) -> Layout:
-        template, places = rebuild.template, Places()
-        if root and root.payload == rebuild.payload:
-            root = None
-        for digest, _ in rebuild.uses:
-            if root is None or root.find(digest) is None:
-                places.add(digest, self._place(rebuild, moved, digest))
-        if root and 2 * len(places) >= root.chunk_count:
-            return self._write_layout(rebuild, moved, None)
-        pieces = []
-        for piece in template.pieces:
-            place = (root and root.find(piece.digest)) or self._place(rebuild, moved, piece.digest)
-            pieces.append((places.record(piece.digest, place), piece.first_path))
-        table = layouts.sort_records(places.records)
-        data = layouts.encode(rebuild.payload, places.packs, table, pieces, root)
-        name = f"{layout_directory(rebuild.payload)}/{blake3(data).hexdigest()}"
-        made = Layout(data, name, name.rpartition("/")[2])
-        self._verify(StoredPayload(self._backend, [made, root] if root else [made]), rebuild)
-        self._put_layout(name, data)
-        return made
-
-    def _place(self, rebuild: _Rebuild, moved: Places, digest: bytes) -> Location:
-        place = rebuild.stay.find(digest) or moved.find(digest)
-        assert place, "all that is used stays or was copied"
-        return place
-
-    def _verify(self, made: StoredPayload, rebuild: _Rebuild) -> None:
-        """Raise CorruptError where the new layout does not place all that the payload needs."""
-        for digest, _ in rebuild.uses:
-            if made.find(digest) is None and made.find_piece(digest) is None:
-                raise CorruptError(f"the new layout of {rebuild.payload[:16]} is not whole")
-
     # -- quarantine ------------------------------------------------------------------------------
 
     def _move(self, name: str) -> None:
@@ -632,19 +392,6 @@ class Repairer:
             staged.discard()
 
 
-def _parse(name: str, data: bytes) -> None:
-    """Raise CorruptError where these bytes are not the document of this name."""
-    located = Log.of(name)
-    file = name.rpartition("/")[2].removesuffix(".yaml")
-    if located:
-        located[0].parse(located[1], data)
-    elif name.startswith("anonymous/"):
-        parse_anonymous(file, data)
-    else:
-        check = check_run_of if name.startswith("runs/") else check_progress_of
-        check(file, data, name)
-
-
 def _same(backend: Backend, name: str) -> bytes | None:
     """Return a file that is named by its digest, None where the store does not have it whole."""
     try:
@@ -652,42 +399,3 @@ def _same(backend: Backend, name: str) -> bytes | None:
     except (FileNotFoundError, ArtError):
         return None
     return data if blake3(data).hexdigest() == name.rpartition("/")[2] else None
-
-
-def _is_whole(name: str, data: bytes) -> bool:
-    try:
-        _parse(name, data)
-    except ArtError:
-        return False
-    return True
-
-
-def _uses(stored: StoredPayload) -> Places | None:
-    """Return what a payload needs, None where its tree cannot be read."""
-    uses = Places()
-    try:
-        for digest, place in needed(stored):
-            uses.add(digest, place)
-    except CorruptError:
-        return None
-    return uses
-
-
-def _files_with(stored: StoredPayload, wanted: set[bytes]) -> dict[str, int]:
-    """Return digests and sizes of the files that have one of these chunks."""
-    return {
-        node.b3: node.size
-        for node in stored.tree()
-        if node.is_file and any(digest in wanted for digest in stored.digests(node))
-    }
-
-
-def _by_place(item: tuple[bytes, Found]) -> tuple[str, str, int]:
-    found = item[1]
-    return found.objects.backend.where, found.place.pack, found.place.offset
-
-
-def _note(moved: Places, new: NewPack) -> None:
-    pack = new.commit()
-    for digest, *place in new.chunks:
-        moved.add(digest, Location(pack, *place))
