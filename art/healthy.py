@@ -24,7 +24,7 @@ class Documents:
 
     def __init__(self, checker: Checker, peers: Sequence[Peer]) -> None:
         self._backend = checker.store.backend
-        self._inventory = checker.inventory
+        self._checker = checker
         self._peers = peers
 
     def whole(self, name: str) -> tuple[bytes, str] | None:
@@ -50,7 +50,7 @@ class Documents:
         manifest = located[0].parse(located[1], data) if located else None
         if name.startswith("anonymous/"):
             manifest = parse_anonymous(name[len("anonymous/") : -len(".yaml")], data)
-        if isinstance(manifest, Manifest) and manifest.id in self._inventory.purged:
+        if isinstance(manifest, Manifest) and manifest.id in self._checker.inventory.purged:
             return data if manifest.is_stub else stub(manifest)
         return data
 
