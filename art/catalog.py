@@ -18,12 +18,15 @@ from art.backend import Backend
 from art.errors import REPAIR, CorruptError, NotFoundError
 from art.model import (
     ANONYMOUS,
+    FORMAT,
     Document,
     Entry,
     Manifest,
     check_progress,
     check_tag,
     escape,
+    new_uid,
+    now,
     unescape,
 )
 
@@ -331,3 +334,12 @@ class Catalog:
     def _numbers(self, directory: str) -> list[int]:
         found = map(parse_number, self.backend.names(directory))
         return sorted(number for number in found if number is not None)
+
+
+def new_entry(key: str | None, author: str, message: str | None, fields: Document) -> Document:
+    """Return a new entry of a key's log, or of one of the keyless versions, that says `fields`."""
+    begin: Document = {"art": FORMAT, "uid": new_uid()}
+    if key is not None:
+        begin["key"] = key
+    entry = begin | fields | {"created": now(), "author": author}
+    return entry | {"message": message} if message else entry

@@ -9,10 +9,10 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any
 
 from art import model
-from art.catalog import SETTINGS, Log
+from art.catalog import SETTINGS, Log, new_entry
 from art.errors import ConflictError, CorruptError, UsageError
 from art.index import Index
-from art.model import Document, Entry, check_tag, check_type, heads, new_uid, now
+from art.model import Document, Entry, check_tag, check_type, heads, now
 from art.partitions import ALL, LIMIT, Declared
 from art.periods import Granularity
 from art.ref import PARTITION
@@ -163,16 +163,8 @@ class KeySettings:
     def _entry(
         self, key: str, message: str | None, settings: Document, head: Entry | None
     ) -> Document:
-        entry = {
-            "art": model.FORMAT,
-            "uid": new_uid(),
-            "key": key,
-            "settings": dict(sorted(settings.items())),
-            "after": head.uid if head else None,
-            "created": now(),
-            "author": self._author,
-        }
-        entry |= {"message": message} if message else {}
+        fields = {"settings": dict(sorted(settings.items())), "after": head.uid if head else None}
+        entry = new_entry(key, self._author, message, fields)
         return entry | ({"signature": self.signer.sign(entry)} if self.signer else {})
 
     def _is_mine(self, head: Entry | None) -> bool:

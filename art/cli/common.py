@@ -18,7 +18,7 @@ from art.errors import ArtError, DeniedError, NotFoundError, NothingToDoError, U
 from art.render.plain import count_text, escape, size_text
 
 if TYPE_CHECKING:
-    from art.changes import Moved
+    from art.moving import Moved
     from art.ref import Ref as Reference
     from art.repo import Published, Repo
     from art.reporter import Reporter

@@ -24,7 +24,7 @@ from art.errors import UsageError
 from art.render import plain
 
 if TYPE_CHECKING:
-    from art.changes import TagMove
+    from art.tagging import TagMove
 
 app = group("Give versions movable names")
 

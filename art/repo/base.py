@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from art.settings import KeySettings
     from art.signing import EntrySigner, Signer
     from art.sync import Sent
+    from art.tagging import Tags
     from art.upkeep import Upkeep
     from art.verify import Signed, Verifier
     from art.version import Version
@@ -165,10 +166,11 @@ class Base:
 
         return Changes(self._store, self._index, self._resolver, self._author(), self._is_elsewhere)
 
-    def _signed_changes(self, sign: bool) -> Changes:
-        changes = self._changes()
-        changes.signer = self._entry_signer("tag") if sign else None
-        return changes
+    def _tags(self, *, sign: bool = False) -> Tags:
+        from art.tagging import Tags
+
+        signer = self._entry_signer("tag") if sign else None
+        return Tags(self._store, self._index, self._resolver, self._author(), signer)
 
     @cached_property
     def _keeping(self) -> Keeping:
@@ -254,7 +256,7 @@ class Base:
         record = known[0] if known else self._resolver.record(ref)
         tags = draft.tags if made.created or not draft.first else ()
         for tag in tags:
-            self._changes().tag(record, tag, draft.message)
+            self._tags().tag(record, tag, draft.message)
         if tags:
             record = self._resolver.record(ref)
         stored = content.written.stored_bytes if content.written else 0

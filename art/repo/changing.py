@@ -17,13 +17,15 @@ from art.repo.objects import Objects
 
 # What only some operations need is imported where they begin: starting is most of what `art ls` takes.
 if TYPE_CHECKING:
-    from art.changes import DeletePlan, Moved, TagMove
+    from art.changes import DeletePlan
     from art.index import Index
+    from art.moving import Moved, Mover
     from art.partitions import Declared
     from art.prune import Pruned, PrunePlan
     from art.retention import Policy
     from art.rows import Record
     from art.settings import Settings, SettingsChange
+    from art.tagging import TagMove
     from art.verify import Checked, Signed
     from art.version import Version
 
@@ -44,7 +46,7 @@ class Changing(Objects):
         move is signed, also that to where it is already, unless it is signed with the same key. Raise
         ConflictError where it is protected, unless `force`; so do `untag` and `tag_back`."""
         record = self._resolver.record(as_ref(ref))
-        return self._signed_changes(sign).tag(record, check_tag(tag), message, force=force)
+        return self._tags(sign=sign).tag(record, check_tag(tag), message, force=force)
 
     def untag(
         self,
@@ -56,12 +58,12 @@ class Changing(Objects):
         sign: bool = False,
     ) -> TagMove:
         """Take a tag away; its history stays."""
-        changes = self._signed_changes(sign)
-        return changes.untag(check_key(key), check_tag(tag), message, force=force)
+        tags = self._tags(sign=sign)
+        return tags.untag(check_key(key), check_tag(tag), message, force=force)
 
     def tag_history(self, key: str, tag: str) -> list[TagMove]:
         """Return all moves of a tag, newest first."""
-        return self._changes().tag_history(check_key(key), check_tag(tag))
+        return self._tags().history(check_key(key), check_tag(tag))
 
     def tag_back(
         self,
@@ -73,8 +75,8 @@ class Changing(Objects):
         sign: bool = False,
     ) -> TagMove:
         """Move a tag to where it was before."""
-        changes = self._signed_changes(sign)
-        return changes.tag_back(check_key(key), check_tag(tag), message, force=force)
+        tags = self._tags(sign=sign)
+        return tags.back(check_key(key), check_tag(tag), message, force=force)
 
     def sign(self, ref: str | Ref) -> bool:
         """Sign a version with the key of the setting `signing_key`; return False where it is signed
@@ -86,7 +88,7 @@ class Changing(Objects):
         """Raise UsageError where there is no key to sign with, and what setting these tags on a version
         that is yet to be made would raise."""
         self._signer()
-        self._changes().check_tags(None if key is None else check_key(key), tags)
+        self._tags().check(None if key is None else check_key(key), tags)
 
     def trust_as(self, other: Objects) -> None:
         """Let the same signatures count, and be required, as in another repository."""
@@ -328,8 +330,15 @@ class Changing(Objects):
         check_key(new_key)
         if key == new_key:
             raise UsageError(f"{key} has that name already")
-        return self._changes().move(key, new_key, self._publisher(), force=force)
+        return self._mover().move(key, new_key, force=force)
 
     def copy(self, ref: str, new_key: str) -> Moved:
         """Copy one version (`KEY@SELECTOR`), or all live ones of a key, under another key."""
-        return self._changes().copy(self._live(ref)[::-1], check_key(new_key), self._publisher())
+        records = self._live(ref)[::-1]
+        check_key(new_key)
+        return self._mover().copy(records, new_key)
+
+    def _mover(self) -> Mover:
+        from art.moving import Mover
+
+        return Mover(self._store, self._index, self._resolver, self._author(), self._publisher())

@@ -138,7 +138,7 @@ class Drafting(Running):
             seal, is_new = assembly.seal(expected, is_flat=flat, prepare=prepare)
             record = self._made_of(key, seal, publisher, assembly, where)
         for tag in said.tags:
-            self._changes().tag(record, tag, said.message)
+            self._tags().tag(record, tag, said.message)
         if said.tags and where:
             for left in self.push(key).left:
                 self._warn(f"{left.ref} is not published: {left.reason}")

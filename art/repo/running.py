@@ -469,7 +469,7 @@ class Running(Sharing):
         if tags := self._settings().known(key).default_tags:
             record = self._resolver.record(Ref(key, id))
             for tag in tags:
-                self._changes().tag(record, tag, None)
+                self._tags().tag(record, tag, None)
 
     def _ran(
         self,
