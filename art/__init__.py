@@ -20,8 +20,8 @@ version     `Version`: one version of an artifact, to look at and to take out
 worktree    files on disk → trees (globs: which; ignore: which not); checkout, with folder, staging and
             surplus: the way back; diff, tables: what differs
 lineage     what versions were made from; lock: which ones references are to mean
-changes     what is said of versions later; prune: which go by retention's rules; settings: what is
-            declared of a key
+changes     what is said of versions later; tagging: names that move; moving: to other keys; prune: which
+            go by retention's rules; settings: what is declared of a key
 saving      Python objects as versions, by the materializers of `materialize`; loading: back; preview:
             what to show of them; tracking: saved in the background, and whenever they changed;
             convert: taken out in other forms
