@@ -1,21 +1,17 @@
 """`art watch`: a version whenever something changed."""
 
-import contextlib
-import signal
-import sys
-from collections.abc import Iterator
-from threading import Event
-from types import FrameType
+import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from art.cli.about import Description, Input, Label, Meta, Partition, Tag, Title, Type, find_inputs
 from art.cli.common import (
-    EndedError,
+    Jobs,
     NoHooks,
     Output,
     complete_key,
+    complete_remote,
     name_text,
     open_repo,
     option,
@@ -24,29 +20,57 @@ from art.cli.common import (
     record_document,
     shared,
 )
+from art.cli.rows import Where
+from art.cli.waiting import Wish, ending, tell, wait
 from art.errors import ArtError, UsageError
-from art.render.plain import escape, json_text
+from art.render.plain import json_text
 
 if TYPE_CHECKING:
     from art.repo import Published
-
-_INTERRUPTED = 128 + signal.SIGINT
-_TERMINATED = 128 + signal.SIGTERM
 
 
 @shared
 def command(
     output: Output,
-    path: Annotated[str, typer.Argument(help="File or folder to watch", metavar="PATH")],
-    key: Annotated[
-        str | None,
+    words: Annotated[
+        list[str],
         typer.Argument(
-            help="Key of the artifact",
-            metavar="KEY",
-            show_default=False,
+            help="File or folder, and the key that gets its versions; or keys to wait for, globs over "
+            "keys, or KEY@TAG for moves of a tag",
+            metavar="PATH KEY | KEY…",
             autocompletion=complete_key,
         ),
+    ],
+    exec: Annotated[
+        str | None,
+        option("--exec", metavar="CMD", help="Run for all that is new of the keys, with {ref}"),
     ] = None,
+    where: Where = None,
+    remote: Annotated[
+        str | None,
+        option(
+            "--remote",
+            metavar="NAME",
+            help="Remote at which something new of the keys is looked for",
+            autocompletion=complete_remote,
+        ),
+    ] = None,
+    cursor: Annotated[
+        str | None,
+        option("--cursor", metavar="FILE", help="Keeps what was reacted to, for the next start"),
+    ] = None,
+    since: Annotated[
+        str | None,
+        option("--since", metavar="TIME", help="What was made since counts as new; else since now"),
+    ] = None,
+    interval: Annotated[
+        float | None,
+        option("--interval", metavar="SECONDS", help="Between two looks at the keys, else 5"),
+    ] = None,
+    jobs: Jobs = None,
+    all_of: Annotated[
+        bool, option("--all-of", help="Wait for something new of each of the keys")
+    ] = False,
     debounce: Annotated[
         float,
         option(
@@ -55,9 +79,7 @@ def command(
             help="Changes are waited for to end, for so long at most",
         ),
     ] = 1.0,
-    once: Annotated[
-        bool, option("--once", help="End after the first version that a change made")
-    ] = False,
+    once: Annotated[bool, option("--once", help="End after the first one that is new")] = False,
     title: Title = None,
     description: Description = None,
     meta: Meta = None,
@@ -68,20 +90,33 @@ def command(
     type: Type = None,
     no_hooks: NoHooks = False,
 ) -> None:
-    """Make a version of a file or folder, and another whenever it changed
+    """Make a version whenever a file or folder changed, or react to new versions
 
-    Prints each new version and its id, with --json one object a line. An error is told, and the next
-    change looked at all the same. The look at the start makes a version, too, if there is something
-    new; --once waits for a change after it. Ends on Ctrl-C (exit code 130) and SIGTERM (143).
+    With a file or folder and a key: prints each new version and its id, with --json one object a line. An
+    error is told, and the next change looked at all the same. The look at the start makes a version, too,
+    if there is something new; --once waits for a change after it.
+
+    With keys: runs --exec in a shell for each new version that --where and -p match, or tells it as a
+    line of JSON. {ref}, {key}, {id}, {number}, {tag}, {uri} and {refs} stand for what is new, also as
+    ART_REF and so on in the environment. With --cursor each is reacted to once, however often art is
+    stopped, or killed, in between. A command that fails is told, and not run again.
+
+    Ends on Ctrl-C (exit code 130) and SIGTERM (143).
 
     \b
     Examples:
       art watch data/ sales/data
       art watch model.bin models/churn --debounce 5 -t nightly -M rows:=1200
-      art watch notebook.ipynb notes --once
+      art watch sales/data --exec 'python train.py {ref}' --cursor train.cursor
+      art watch models/churn@prod --remote origin --exec './deploy.sh {id}'
+      art watch raw/a raw/b --all-of --exec 'make both A_AND_B="{refs}"'
+      art watch 'sales/**' --where 'type = table' --since 7d | jq .ref
     """
-    if key is None:
-        raise UsageError("a key is missing", hint=f"art watch {path} KEY")
+    wish = Wish(exec, where, partition, remote, cursor, since, interval, jobs, all_of)
+    if wish.is_said or not _is_path(output, words):
+        wait(output, words, wish, once=once)
+        return
+    path, key = words
     about: dict[str, Any] = {"title": title, "description": description, "type": type}
     about |= {
         "labels": label,
@@ -92,7 +127,7 @@ def command(
     about["partitions"] = parse_pairs(partition, "-p")
     about = {word: given for word, given in about.items() if given}
     repo = open_repo(output)
-    with _ending() as stop:
+    with ending(interrupts=True) as stop:
         looks = repo.watch(path, key, debounce=debounce, stop=stop, **about)
         for turn, found in enumerate(looks):
             output.finish()
@@ -101,43 +136,32 @@ def command(
                 return
 
 
+def _is_path(output: Output, words: list[str]) -> bool:
+    """Whether the first word is a file or folder whose versions the key gets, rather than all of them keys.
+    Raise UsageError where they are neither."""
+    if not os.path.lexists(words[0]):
+        keys = set(open_repo(output).keys())
+        unknown = [word for word in words if word.partition("@")[0] not in keys]
+        if not unknown or any(letter in unknown[0] for letter in "*?["):
+            return False
+        raise UsageError(
+            f"there is nothing to watch at {words[0]}, and no key {unknown[0]!r}",
+            hint="with --interval 5 it is waited for a key that is to come",
+        )
+    if len(words) != 2:
+        raise UsageError(
+            f"{words[0]} is a file or folder: one key is expected after it",
+            hint=f"art watch {words[0]} KEY; with --exec or --interval, words are keys",
+        )
+    return True
+
+
 def _show(output: Output, found: "Published | ArtError") -> bool:
     """Tell what came of one look, and return whether that is a new version."""
     if isinstance(found, ArtError):
-        _tell(output, found)
+        tell(output, found)
         return False
     if found.created:
         document = {**record_document(found.version.record), "stored_bytes": found.stored_bytes}
         print(json_text(document) if output.is_json else name_text(found.version), flush=True)
     return found.created
-
-
-def _tell(output: Output, error: ArtError) -> None:
-    """Tell an error, which ends nothing."""
-    if output.is_json:
-        fields = {"kind": error.kind, "message": error.message, "hint": error.hint}
-        print(json_text({"error": fields}), file=sys.stderr, flush=True)
-        return
-    print(f"error: {escape(error.message)}", file=sys.stderr, flush=True)
-    if error.hint:
-        print(f"hint: {escape(error.hint)}", file=sys.stderr, flush=True)
-
-
-@contextlib.contextmanager
-def _ending() -> Iterator[Event]:
-    """Give what SIGTERM sets, and end quietly by it and by Ctrl-C; the version that is being made then
-    is finished, or never was."""
-    stop = Event()
-
-    def end(number: int, frame: FrameType | None) -> None:
-        stop.set()
-
-    before = signal.signal(signal.SIGTERM, end)
-    try:
-        yield stop
-    except KeyboardInterrupt:
-        raise EndedError(_INTERRUPTED) from None
-    finally:
-        signal.signal(signal.SIGTERM, before)
-    if stop.is_set():
-        raise EndedError(_TERMINATED)

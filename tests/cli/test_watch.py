@@ -125,7 +125,7 @@ def test_once_ends_with_the_first_change(
 def test_what_cannot_be_watched_is_refused(repo: Repo, workplace: Path, run: Runner) -> None:
     (workplace / "data.txt").write_text("one")
 
-    assert "key is missing" in run("watch", "data.txt", code=2).error
+    assert "one key is expected after it" in run("watch", "data.txt", code=2).error
     assert "nothing to watch" in run("watch", "nope", "k", code=2).error
     assert "debounce" in run("watch", "data.txt", "k", "--debounce", "0", code=2).error
     run("watch", "data.txt", "bad key", code=2)

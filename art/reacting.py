@@ -1,0 +1,223 @@
+"""Commands that are run for events, each once: also where this process is killed meanwhile.
+
+What is begun is written down beside the cursor before the command starts, in a file that is locked by
+the process that runs it. Whoever goes on later waits for that one; a command that nobody runs any more,
+and of which nobody noted how it ended, is run again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shlex
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from blake3 import blake3
+
+from art import supervise
+from art.backend import LocalBackend, explain, lock
+from art.cursor import Cursor
+from art.errors import CorruptError, UsageError
+from art.events import Reaction
+from art.model import now
+
+_POLL_SECONDS = 0.05
+_STOPPED = {128 + 2, 128 + 15}  # by SIGINT or SIGTERM, which end this process, too
+
+
+@dataclass(frozen=True)
+class Done:
+    """A command that has ended. `is_kept` says that it will not be run again."""
+
+    refs: str
+    code: int
+    is_kept: bool = True
+
+
+@dataclass(frozen=True)
+class Task:
+    """A command with what it is told, and the events that are done with it."""
+
+    command: str
+    environment: dict[str, str]
+    uids: tuple[str, ...]
+
+    @classmethod
+    def of(cls, reaction: Reaction, command: str) -> Task:
+        """Return what is to be run: `{ref}`, `{key}`, `{id}`, `{number}`, `{tag}`, `{uri}` and `{refs}` in
+        the command stand for what is new."""
+        words = _words(reaction)
+        for name, text in words.items():
+            command = command.replace(f"{{{name}}}", " ".join(map(shlex.quote, text.split())))
+        environment = {f"ART_{name.upper()}": text for name, text in words.items()}
+        return cls(command, environment, tuple(sorted(reaction.uids)))
+
+    @property
+    def name(self) -> str:
+        return blake3("\n".join(self.uids).encode()).hexdigest()[:32]
+
+    @property
+    def refs(self) -> str:
+        return self.environment["ART_REFS"]
+
+
+def _words(reaction: Reaction) -> dict[str, str]:
+    """Return what a command is told, by name; of several events, `ref` and so on are of the newest."""
+    newest = max(reaction.events, key=lambda event: event.created)
+    about = {name: str(value) for name, value in newest.to_document().items() if value is not None}
+    return {
+        **{name: about.get(name, "") for name in ("event", "key", "ref", "number", "id", "tag")},
+        "uri": f"art://{newest.record.ref}",
+        "refs": " ".join(event.record.ref for event in reaction.events),
+    }
+
+
+class Runner:
+    """Runs commands, at most `jobs` at a time. Used by one thread."""
+
+    def __init__(self, cursor: Cursor, jobs: int) -> None:
+        if jobs < 1:
+            raise UsageError(f"jobs is {jobs}, expected at least 1")
+        self._cursor = cursor
+        self._jobs = jobs
+        self._stack = contextlib.ExitStack()
+        if cursor.path is None:
+            folder = tempfile.TemporaryDirectory(prefix="art-")
+            self._folder = Path(self._stack.enter_context(folder))
+        else:
+            self._folder = Path(f"{cursor.path}.d")
+        self._running: dict[str, tuple[Task, subprocess.Popen[bytes] | None]] = {}
+        self._is_stopping = False
+
+    @property
+    def uids(self) -> set[str]:
+        """The events whose commands are running."""
+        return {uid for task, _ in self._running.values() for uid in task.uids}
+
+    @property
+    def is_free(self) -> bool:
+        """Whether one more can be begun."""
+        return len(self._running) < self._jobs
+
+    def resume(self) -> None:
+        """Go on with what an earlier process had begun, and did not note as done."""
+        for path in sorted(self._folder.glob("*.task")):
+            try:
+                fields = json.loads(path.read_bytes())
+                task = Task(fields["command"], fields["environment"], tuple(fields["uids"]))
+            except (ValueError, KeyError, TypeError):
+                raise CorruptError(
+                    f"{path} is not what art wrote", hint="remove it: its command is run again then"
+                ) from None
+            if not self._cursor.seen.isdisjoint(task.uids):
+                self._remove(task.name)  # it was noted, and then the power failed
+            else:
+                self._begin(task)
+
+    def start(self, task: Task) -> None:
+        """Begin one. It counts as begun from now on, also for a process that comes later."""
+        fields = {"command": task.command, "environment": task.environment, "uids": task.uids}
+        LocalBackend(self._folder).replace(f"{task.name}.task", json.dumps(fields).encode())
+        self._begin(task)
+
+    def ended(self, *, wait: bool = False) -> Iterator[Done]:
+        """Yield what has ended, each noted as done; with `wait`, all of it."""
+        while True:
+            for name, (task, process) in list(self._running.items()):
+                if (process.poll() is None) if process else self._is_run_elsewhere(name):
+                    continue
+                done = self._finish(task, process)
+                if done:
+                    yield done
+            if not wait or not self._running:
+                return
+            time.sleep(_POLL_SECONDS)
+
+    def stop(self) -> None:
+        """Ask what is running to end: a command that does so by a signal is to be run again."""
+        self._is_stopping = True
+        for _, process in self._running.values():
+            if process:
+                process.terminate()
+
+    def close(self) -> None:
+        """Leave no folder of its own behind."""
+        self._stack.close()
+
+    def _begin(self, task: Task) -> None:
+        """Run a command unless another process still does, or did."""
+        name = task.name
+        handle = self._locked(name)
+        if handle is None:
+            self._running[name] = task, None
+            return
+        try:
+            if self._result(name) is not None:
+                self._running[name] = task, None
+                return
+            result = str(self._folder / f"{name}.result")
+            words = [
+                sys.executable,
+                "-I",
+                str(supervise.__file__),
+                result,
+                str(handle),
+                task.command,
+            ]
+            environment = {**os.environ, **task.environment}
+            handles = [] if sys.platform == "win32" else [handle]
+            process = subprocess.Popen(words, env=environment, pass_fds=handles)
+            self._running[name] = task, process
+        finally:
+            os.close(handle)  # the other process has it, as long as it is there
+
+    def _finish(self, task: Task, process: subprocess.Popen[bytes] | None) -> Done | None:
+        """Note how a command ended. One that nobody noted the end of is begun again."""
+        code = self._result(task.name)
+        del self._running[task.name]
+        if code is None and process is None:
+            self._begin(task)
+            return None
+        if code is None or (self._is_stopping and code in _STOPPED):
+            self._remove(task.name)
+            return Done(task.refs, 128 if code is None else code, is_kept=False)
+        self._cursor.note_done(task.uids, refs=task.refs, code=code, at=now())
+        self._remove(task.name)
+        return Done(task.refs, code)
+
+    def _locked(self, name: str) -> int | None:
+        """Return a handle with the lock of a command, None where another process has it."""
+        path = self._folder / f"{name}.lock"
+        try:
+            handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
+        except OSError as error:
+            explain(error, str(path))
+        if lock(handle, is_shared=False, waits=False):
+            return handle
+        os.close(handle)
+        return None
+
+    def _is_run_elsewhere(self, name: str) -> bool:
+        handle = self._locked(name)
+        if handle is None:
+            return True
+        os.close(handle)
+        return False
+
+    def _result(self, name: str) -> int | None:
+        try:
+            return int((self._folder / f"{name}.result").read_text())
+        except FileNotFoundError:
+            return None
+
+    def _remove(self, name: str) -> None:
+        """The task goes first: without it nothing is begun again."""
+        for suffix in ("task", "result", "result.new", "lock"):
+            (self._folder / f"{name}.{suffix}").unlink(missing_ok=True)

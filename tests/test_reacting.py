@@ -1,0 +1,284 @@
+"""What is new is found and reacted to, each once, whatever is killed."""
+
+from __future__ import annotations
+
+import random
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import art
+from art.errors import ArtError, BusyError, UsageError
+from art.events import Reaction
+from art.listing import Filter
+from art.reacting import Done
+from art.repo import Repo
+from art.repo.reacting import Waiting
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="commands are of sh")
+
+
+def make(repo: Repo, key: str, text: str, **about: Any) -> str:
+    return repo.markdown(key, text, **about).version.ref
+
+
+def take(
+    repo: Repo, *keys: str, count: int, act: Callable[[], object] = lambda: None, **waiting: Any
+) -> list[list[str]]:
+    """Return the references of so many reactions, after something was done meanwhile."""
+    stop = threading.Event()
+    found = repo.events(*keys, waiting=Waiting(interval=0.01, **waiting), stop=stop)
+    began = threading.Timer(0.1, act)
+    began.start()
+    taken: list[list[str]] = []
+    for each in found:
+        assert isinstance(each, Reaction), each
+        taken.append([event.record.ref for event in each.events])
+        if len(taken) == count:
+            stop.set()
+    began.join()
+    return taken
+
+
+def test_a_version_that_comes_is_told_and_those_that_were_there_are_not(repo: Repo) -> None:
+    make(repo, "k", "1")
+    assert take(repo, "k", count=2, act=lambda: [make(repo, "k", "2"), make(repo, "k", "3")]) == [
+        ["k@v2"],
+        ["k@v3"],
+    ]
+
+
+def test_with_since_those_that_were_there_count(repo: Repo) -> None:
+    make(repo, "k", "1")
+    make(repo, "k", "2")
+    filter = Filter(since="1d")
+    assert take(repo, "k", count=2, filter=filter) == [["k@v1"], ["k@v2"]]
+
+
+def test_a_key_may_come_later_and_a_glob_may_mean_more_keys(repo: Repo) -> None:
+    def act() -> None:
+        make(repo, "other", "1")
+        make(repo, "a/new", "1")
+
+    assert take(repo, "later", "a/*", count=1, act=act) == [["a/new@v1"]]
+
+
+def test_only_what_matches_counts_whenever_it_begins_to(repo: Repo) -> None:
+    make(repo, "k", "1")
+
+    def act() -> None:
+        make(repo, "k", "2", partitions={"region": "us"})
+        make(repo, "k", "3", partitions={"region": "eu"})
+
+    filter = Filter(partitions={"region": "eu"})
+    assert take(repo, "k", count=1, act=act, filter=filter) == [["k@v3"]]
+    filter = Filter(where="tag = prod")
+    found = take(repo, "k", count=1, act=lambda: repo.tag("k@v1", tag="prod"), filter=filter)
+    assert found == [["k@v1"]]
+
+
+def test_each_move_of_a_tag_is_told(repo: Repo) -> None:
+    make(repo, "k", "1", tags=["prod"])
+    make(repo, "k", "2")
+
+    def act() -> None:
+        repo.tag("k@v2", tag="prod")
+        repo.untag("k", "prod")
+        repo.tag("k@v2", tag="prod")
+        repo.tag("k@v1", tag="other")
+
+    assert take(repo, "k@prod", count=2, act=act) == [["k@v2"], ["k@v2"]]
+
+
+def test_with_all_of_there_is_something_new_of_each(repo: Repo) -> None:
+    def act() -> None:
+        make(repo, "a", "1")
+        make(repo, "a", "2")
+        time.sleep(0.1)
+        make(repo, "b", "1")
+
+    assert take(repo, "a", "b", count=1, act=act, all_of=True) == [["a@v2", "b@v1"]]
+
+
+def test_a_cursor_goes_on_where_it_was(repo: Repo, tmp_path: Path) -> None:
+    make(repo, "k", "1")
+    cursor = tmp_path / "cursor"
+    assert take(repo, "k", count=1, act=lambda: make(repo, "k", "2"), cursor=cursor) == [["k@v2"]]
+    make(repo, "k", "3")
+    make(repo, "new", "1")
+    assert take(repo, "k", count=1, cursor=cursor) == [["k@v3"]]
+    make(repo, "k", "4")
+    found = take(repo, "k", "new", count=2, act=lambda: make(repo, "new", "2"), cursor=cursor)
+    assert found == [["k@v4"], ["new@v2"]]
+
+
+def test_what_was_not_taken_to_its_end_is_told_again(repo: Repo, tmp_path: Path) -> None:
+    waiting = Waiting(Filter(since="1d"), cursor=tmp_path / "cursor", interval=0.01)
+    make(repo, "k", "1")
+    found = repo.events("k", waiting=waiting)
+    next(found)
+    with pytest.raises(BusyError):
+        next(repo.events("k", waiting=waiting))
+    found.close()  # type: ignore[attr-defined]
+    assert isinstance(next(repo.events("k", waiting=waiting)), Reaction)
+
+
+def test_a_remote_is_asked_and_may_be_away(repo: Repo, tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    repo.remotes.add("origin", str(tmp_path / "shared"))
+    make(repo, "k", "1")
+    repo.push()
+    stop = threading.Event()
+    with art.clone(str(tmp_path / "shared"), tmp_path / "other") as other:
+        found = other.events("k", waiting=Waiting(interval=0.01, remote="origin"), stop=stop)
+        timer = threading.Timer(0.2, lambda: [make(repo, "k", "2"), repo.push()])
+        timer.start()
+        (tmp_path / "shared").rename(tmp_path / "away")
+        assert isinstance(next(found), ArtError)
+        (tmp_path / "away").rename(tmp_path / "shared")
+        taken = next(each for each in found if isinstance(each, Reaction))
+        assert taken.events[0].record.ref == "k@v2"
+        timer.join()
+
+
+@pytest.mark.parametrize(
+    ("keys", "waiting", "said"),
+    [
+        ((), Waiting(), "no key to wait for"),
+        (("k@v3",), Waiting(), "nothing to wait for"),
+        (("k",), Waiting(interval=0), "is not a number of seconds"),
+        (("k",), Waiting(Filter(since="soon")), "is no time"),
+        (("k",), Waiting(Filter(where="size >")), "expected"),
+        (("k",), Waiting(Filter(where="sise > 1")), "sise"),
+    ],
+)
+def test_what_cannot_be_waited_for_is_refused(
+    repo: Repo, keys: tuple[str, ...], waiting: Waiting, said: str
+) -> None:
+    with pytest.raises(UsageError, match=said):
+        next(repo.events(*keys, waiting=waiting))
+
+
+# -- commands --------------------------------------------------------------------------------------
+
+
+def run(
+    repo: Repo, command: str, *keys: str, count: int, jobs: int = 1, **waiting: Any
+) -> list[Done]:
+    stop = threading.Event()
+    wanted = Waiting(Filter(since="1d"), interval=0.01, **waiting)
+    found: list[Done] = []
+    for each in repo.react(command, *keys, waiting=wanted, jobs=jobs, stop=stop):
+        assert isinstance(each, Done), each
+        found.append(each)
+        if len(found) == count:
+            stop.set()
+    return found
+
+
+def test_a_command_is_told_what_is_new(repo: Repo, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    make(repo, "k", "1")
+    make(repo, "k", "2", tags=["prod"])
+    command = f'echo {{ref}} {{key}} {{number}} {{uri}} "{{tag}}" $ART_EVENT $ART_ID >> {log}'
+    run(repo, command, "k", "k@prod", count=3)
+    ids = [repo.version(f"k@v{number}").id for number in (1, 2)]
+    assert log.read_text().splitlines() == [
+        f"k@v1 k 1 art://k@v1  version {ids[0]}",
+        f"k@v2 k 2 art://k@v2  version {ids[1]}",
+        f"k@v2 k 2 art://k@v2 prod tag {ids[1]}",
+    ]
+
+
+def test_a_command_that_fails_is_told_and_not_run_again(repo: Repo, tmp_path: Path) -> None:
+    make(repo, "k", "1")
+    found = run(repo, "exit 3", "k", count=1, cursor=tmp_path / "c")
+    assert found == [Done("k@v1", 3)]
+    make(repo, "k", "2")
+    assert run(repo, "true", "k", count=1, cursor=tmp_path / "c") == [Done("k@v2", 0)]
+
+
+def test_as_many_run_at_a_time_as_there_are_jobs(repo: Repo, tmp_path: Path) -> None:
+    for number in range(4):
+        make(repo, "k", f"{number}")
+    gate = tmp_path / "gate"
+    gate.mkdir()
+    # Each ends when all four have begun.
+    command = (
+        f'touch {gate}/$ART_NUMBER; while [ "$(ls {gate} | wc -l)" -lt 4 ]; do sleep 0.01; done'
+    )
+    assert len(run(repo, command, "k", count=4, jobs=4)) == 4
+
+
+def test_one_that_is_stopped_is_run_again(repo: Repo, tmp_path: Path) -> None:
+    make(repo, "k", "1")
+    log = tmp_path / "log"
+    stop = threading.Event()
+    waiting = Waiting(Filter(since="1d"), interval=0.01, cursor=tmp_path / "c")
+
+    def stop_when_it_runs() -> None:
+        while not log.exists():
+            time.sleep(0.01)
+        stop.set()
+
+    threading.Thread(target=stop_when_it_runs).start()
+    command = f"echo begun >> {log}; exec sleep 100"
+    assert list(repo.react(command, "k", waiting=waiting, stop=stop)) == [
+        Done("k@v1", 128 + signal.SIGTERM, is_kept=False)
+    ]
+    assert run(repo, f"echo again >> {log}", "k", count=1, cursor=tmp_path / "c")
+    assert log.read_text().split() == ["begun", "again"]
+
+
+_WATCH = [sys.executable, "-m", "art", "watch", "k", "--since", "1d", "--interval", "0.02"]
+
+
+def test_killed_again_and_again_each_is_run_once(repo: Repo, workplace: Path) -> None:
+    total = 24
+    for number in range(total):
+        make(repo, "k", f"{number}")
+    log = workplace / "log"
+    words = [
+        *_WATCH,
+        "-j",
+        "3",
+        "--cursor",
+        "cursor",
+        "--exec",
+        "sleep 0.05; echo $ART_NUMBER >> log",
+    ]
+    chance = random.Random(5)
+    deadline = 200
+    for _ in range(deadline):
+        process = subprocess.Popen(words, cwd=workplace, stderr=subprocess.DEVNULL)
+        time.sleep(chance.uniform(0.2, 0.9))
+        process.kill()
+        process.wait()
+        if log.exists() and len(log.read_text().split()) >= total:
+            break
+    time.sleep(0.5)  # for what still runs
+    assert sorted(map(int, log.read_text().split())) == list(range(1, total + 1))
+
+
+def test_who_comes_later_waits_for_what_still_runs(repo: Repo, workplace: Path) -> None:
+    make(repo, "k", "1")
+    words = [*_WATCH, "--cursor", "cursor"]
+    command = "echo begun >> log; while [ ! -e go ]; do sleep 0.02; done; echo ended >> log"
+    first = subprocess.Popen([*words, "--exec", command], cwd=workplace)
+    while not (workplace / "log").exists():
+        time.sleep(0.02)
+    first.kill()
+    first.wait()
+    second = subprocess.Popen([*words, "--once", "--exec", "echo wrong >> log"], cwd=workplace)
+    time.sleep(0.5)
+    assert second.poll() is None
+    (workplace / "go").touch()
+    assert second.wait() == 0
+    assert (workplace / "log").read_text().split() == ["begun", "ended"]
