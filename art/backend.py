@@ -352,7 +352,7 @@ class Lock:
             self._handle = os.open(path, flags, 0o666)
         except OSError as error:
             explain(error, path)
-        _lock(self._handle, is_shared=is_shared, waits=True)
+        lock(self._handle, is_shared=is_shared, waits=True)
 
     def release(self) -> None:
         """Let others have it. May be called twice."""
@@ -377,7 +377,7 @@ class LocalStaged:
             raise
         except OSError as error:
             explain(error, path)
-        _lock(self._file.fileno(), is_shared=True, waits=False)
+        lock(self._file.fileno(), is_shared=True, waits=False)
 
     def write(self, data: bytes) -> None:
         assert self._file is not None
@@ -452,7 +452,7 @@ class LocalStaged:
             self._file = None
 
 
-def _lock(handle: int, *, is_shared: bool, waits: bool) -> bool:
+def lock(handle: int, *, is_shared: bool, waits: bool) -> bool:
     """Lock an open file; return False where another process has it locked. Where the system or the
     file system has no locks, nobody has."""
     if sys.platform == "win32":
@@ -475,7 +475,7 @@ def _is_being_written(path: str) -> bool:
     except OSError:
         return False
     try:
-        return not _lock(handle, is_shared=False, waits=False)
+        return not lock(handle, is_shared=False, waits=False)
     finally:
         os.close(handle)
 

@@ -258,9 +258,9 @@ def _parts(patterns: tuple[str, ...], filter: Filter) -> list[Node]:
     parts += [_any_of("label", (label,)) for label in filter.labels]
     for name in (*filter.partitions, *([filter.by] if filter.by else ())):
         _partition_name(name)
-    if since := _time(filter.since):
+    if since := moment(filter.since):
         parts.append(_test("created", ">=", Period(since)))
-    if until := _time(filter.until):
+    if until := moment(filter.until):
         parts.append(_test("created", "<=", Period(until)))
     return parts
 
@@ -309,7 +309,7 @@ def _known_field(name: str) -> Field:
         raise UsageError(f"{name!r} is no order", hint=f"known: {', '.join(SORTS)}") from None
 
 
-def _time(text: str | None) -> str | None:
+def moment(text: str | None) -> str | None:
     """Return a time given by a user as documents write it; what has no zone is local time."""
     if text is None:
         return None
