@@ -19,6 +19,7 @@ from art.about import (
     check_text,
     ref_of,
 )
+from art.backend import Lock
 from art.catalog import manifest_directory
 from art.document import encode
 from art.edit import Edit
@@ -115,7 +116,7 @@ class Publisher:
         memory: Memory,
         reporter: Reporter,
         author: str,
-        held: object = None,
+        held: Lock | None = None,
     ) -> None:
         """`held` is kept as long as the publisher is: a lock, say."""
         self._held = held
@@ -131,6 +132,11 @@ class Publisher:
         # Called with a manifest that is to be published, and with one that was: for hooks.
         self.before: Callable[[Document], None] = lambda document: None
         self.after: Callable[[Manifest, int | None], None] = lambda manifest, number: None
+
+    def release(self) -> None:
+        """Let go of what is held, at once: nothing is made with it any more."""
+        if self._held:
+            self._held.release()
 
     # -- payloads --------------------------------------------------------------------------------
 

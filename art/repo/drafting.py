@@ -90,18 +90,20 @@ class Drafting(Running):
         if not paths:
             raise UsageError("a part has at least one file or folder")
         check_name(name, "part")
-        publisher = self._publisher()  # keeps gc away, too
-        made_from = publisher.draft(None, {"inputs": inputs}).fields["inputs"]
-        run = runs.current()
-        if run:
-            made_from = made_from + [each for each in run.inputs if each not in made_from]
-        with self._assembly(key, draft, local=local) as (assembly, where):
+        with (
+            self._publishing() as publisher,
+            self._assembly(key, draft, local=local) as (assembly, where),
+        ):
+            made_from = publisher.draft(None, {"inputs": inputs}).fields["inputs"]
+            run = runs.current()
+            if run:
+                made_from = made_from + [each for each in run.inputs if each not in made_from]
             assembly.refuse_late(name)
             content = publisher.files(find_sources(paths), None)
             assert content.payload
             about = run.about if run and run.about else None
             part, created = assembly.put(name, content.payload, made_from, about, replace=replace)
-        publisher.remember(content)
+            publisher.remember(content)
         size, files = part.payload.size or 0, part.payload.files or 0
         return PartAdded(key, draft, name, part.tree, size, files, created, where)
 
@@ -125,8 +127,10 @@ class Drafting(Running):
         draft is sealed with others, or where files do not go side by side.
         """
         expected = _expected(expect)
-        publisher = self._publisher()
-        with self._assembly(key, draft, local=local) as (assembly, where):
+        with (
+            self._publishing() as publisher,
+            self._assembly(key, draft, local=local) as (assembly, where),
+        ):
             if where:
                 self._learn(key)
             said = publisher.draft(key, about)
@@ -187,6 +191,15 @@ class Drafting(Running):
                     return dropped
 
     # -- inside ----------------------------------------------------------------------------------
+
+    @contextmanager
+    def _publishing(self) -> Iterator[Publisher]:
+        """Give a publisher, which keeps gc away, and no longer, however this ends."""
+        publisher = self._publisher()
+        try:
+            yield publisher
+        finally:
+            publisher.release()
 
     @contextmanager
     def _site(self, *, local: bool) -> Iterator[tuple[Site, str | None]]:
