@@ -109,7 +109,7 @@ def ref_of(given: object) -> str:
 
 def check_distant(given: Mapping[str, Any]) -> Document:
     """Return what a manifest says of an input that is in another repository. Raise UsageError."""
-    from art.remotes import normal_url
+    from art.addresses import normal_url
 
     key, id, number = (given.get(name) for name in ("key", "id", "number"))
     url = given.get("url")

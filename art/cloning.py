@@ -12,8 +12,8 @@ from pathlib import Path
 from art import place
 from art.backend import LocalBackend, explain
 from art.errors import ConflictError, CorruptError
+from art.opening import open_url
 from art.place import DIRECTORY
-from art.remotes import open_url
 from art.repo import Repo
 from art.reporter import Reporter
 from art.store import Store

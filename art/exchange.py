@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from art.addresses import RemoteSetting, is_place
 from art.backend import Backend, LocalBackend
 from art.catalog import VERSIONS, Log
 from art.database import Database
@@ -16,12 +17,13 @@ from art.fetch import Fetcher
 from art.index import Index
 from art.merge import Ledger, renumbered
 from art.objects import layout_directory
+from art.opening import mirrored, note_mirror
 from art.outgoing import Authority
 from art.place import GC_LOCK
 from art.pull import Depth, Puller, Supply
 from art.push import Pusher
 from art.reliance import Reliance
-from art.remotes import Remotes, RemoteSetting, is_place, mirrored, note_mirror
+from art.remotes import Remotes
 from art.reporter import Reporter
 from art.rows import Record
 from art.store import Store

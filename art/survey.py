@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from art import catalog as catalogs
+from art.addresses import RemoteSetting
 from art.backend import LocalBackend
 from art.catalog import Catalog
 from art.config import Config
@@ -24,7 +25,7 @@ from art.marks import read_marks
 from art.model import ANONYMOUS, glob_pattern, unescape
 from art.objects import layout_directory
 from art.pack import Location
-from art.remotes import Remotes, RemoteSetting
+from art.remotes import Remotes
 from art.rows import Record
 from art.store import Store
 from art.stored import StoredPayload

@@ -15,10 +15,10 @@ from types import SimpleNamespace
 import pytest
 
 import art
-import art.changes
+import art.catalog
+import art.opening
 import art.reliance
 import art.remote.memory
-import art.remotes
 from art import packer
 from art.backend import Backend, Item, Staged
 from art.catalog import STATE, VERSIONS, Log, parse_anonymous
@@ -124,7 +124,7 @@ class Place:
         self._patch.setattr(art.remote.memory, "time", clock)
         self._patch.setattr(art.reliance, "clocks", lambda: (self.now, self.now))
         if has_path:
-            self._patch.setattr(art.changes, "now", lambda: "2020-01-01T00:00:00.000000Z")
+            self._patch.setattr(art.catalog, "now", lambda: "2020-01-01T00:00:00.000000Z")
             (root / "remote").mkdir()
             self.url = str(root / "remote")
             self.inner = open_backend(self.url)
@@ -132,7 +132,7 @@ class Place:
             self.url = f"memory://gc-{next(_COUNTER)}"
             self.inner = open_backend(self.url)
             self.watched = Watched(self.inner)
-            self._patch.setattr(art.remotes, "open_backend", lambda *_, **__: self.watched)
+            self._patch.setattr(art.opening, "open_backend", lambda *_, **__: self.watched)
         self.repos: dict[str, Repo] = {}
 
     def add(self, name: str) -> Repo:

@@ -17,8 +17,8 @@ import pytest
 import art
 import art.exchange
 import art.keeping
+import art.opening
 import art.reliance
-import art.remotes
 import art.repo.base
 import art.sync
 from art import packer
@@ -236,7 +236,7 @@ class World:
         self._patch.setattr(packer, "PACK_SIZE", 64 << 10)
         for name in ("fsync", "sync"):  # processes die here, machines do not
             self._patch.setattr(os, name, lambda *_: None)
-        self._patch.setattr(art.remotes, "open_backend", self._open)
+        self._patch.setattr(art.opening, "open_backend", self._open)
         self._patch.setattr(art.reliance, "clocks", lambda: (self._now(), self._now()))
         own_folder = self._own_folders()
         for module in (art.repo.base, art.exchange, art.keeping, art.sync):

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 import art
-import art.remotes
+import art.opening
 from art import packer
 from art.backend import Backend, Item, LocalBackend
 from art.catalog import Log, parse_anonymous
@@ -176,7 +176,7 @@ class World:
         for item in inner.walk(""):
             self.remote._note(item.name, inner.read(item.name))
         self._patch = pytest.MonkeyPatch()
-        self._patch.setattr(art.remotes, "open_backend", lambda *_, **__: self.remote)
+        self._patch.setattr(art.opening, "open_backend", lambda *_, **__: self.remote)
         self._patch.setattr(packer, "PACK_SIZE", 64 << 10)
         self.repos: dict[str, Repo] = {}
         self._checked: set[str] = set()

@@ -17,12 +17,12 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
-import art.changes
+import art.catalog
 import art.fsck
 import art.needed
+import art.opening
 import art.publish
 import art.reliance
-import art.remotes
 import art.settings
 import art.store
 import art.typed
@@ -35,7 +35,7 @@ from art.repo import Repo
 from tests.support import get_files
 from tests.support_gc import DAY, Place, Watched, read_all
 
-_TELLS_TIME = (art.changes, art.fsck, art.publish, art.remotes, art.settings, art.store, art.typed)
+_TELLS_TIME = (art.catalog, art.fsck, art.opening, art.publish, art.settings, art.store, art.typed)
 _LAG = 0.012  # seconds that the time in files may be behind: more than the kernel's coarse clock is
 _NUMBER = itertools.count()
 
@@ -108,7 +108,7 @@ class World(Place):
             Path(self.mirror_url).mkdir()
         self.mirror = self.backends[self.mirror_url] = open_backend(self.mirror_url)
         self._patch.setattr(os, "fsync", lambda handle: None)  # nothing crashes here
-        self._patch.setattr(art.remotes, "open_backend", self._open)
+        self._patch.setattr(art.opening, "open_backend", self._open)
         self._patch.setattr(art.reliance, "clocks", self._clocks)
         for module in _TELLS_TIME:
             self._patch.setattr(module, "now", self._written_now)

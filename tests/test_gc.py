@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import art
-import art.changes
+import art.catalog
 from art import document as documents
 from art.errors import ArtError, CorruptError, NewerFormatError
 from art.model import Chunking
@@ -160,7 +160,7 @@ def test_a_deletion_counts_from_the_later_of_two_clocks(
     put(repo, "said/lately", 2)
     put(repo, "long/ago", 3)
     with monkeypatch.context() as patch:
-        patch.setattr(art.changes, "now", lambda: long_ago.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
+        patch.setattr(art.catalog, "now", lambda: long_ago.strftime("%Y-%m-%dT%H:%M:%S.%fZ"))
         repo.delete("written/lately", "long/ago")
     repo.delete("said/lately")
     age(repo.root / ".art/refs/said", 40)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import art
+from art.addresses import is_place
 from art.backend import LocalBackend
 from art.errors import (
     ConflictError,
@@ -18,8 +19,9 @@ from art.errors import (
     UnavailableError,
     UsageError,
 )
+from art.opening import open_url
 from art.remote import open_backend
-from art.remotes import Remotes, is_place, open_url
+from art.remotes import Remotes
 from art.repo import Repo
 from art.store import Store
 from tests.support import run_together

@@ -39,7 +39,7 @@ def _distant(output: Output, word: str) -> dict[str, object] | None:
     place, mark, text = word.rpartition("#")
     if not mark or "?" in place:
         return None
-    from art.remotes import is_place
+    from art.addresses import is_place
 
     url = place if is_place(place) else open_repo(output).remotes.get(place).url
     ref = parse_ref(text, None)

@@ -303,8 +303,8 @@ def open_place(
         if given:
             raise UsageError("--option goes with --remote URL")
         return open_repo(output)
+    from art.addresses import is_place
     from art.cloning import open_remote
-    from art.remotes import is_place
 
     local = None
     if not is_place(remote):

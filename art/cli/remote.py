@@ -20,7 +20,8 @@ from art.errors import UsageError
 from art.render import plain
 
 if TYPE_CHECKING:
-    from art.remotes import Checked, RemoteSetting
+    from art.addresses import RemoteSetting
+    from art.opening import Checked
 
 app = group("Name the places to push to and fetch from")
 
@@ -211,7 +212,7 @@ def check_remote(
       art remote check s3://bucket/new
     """
     given = parse_options(options, endpoint_url, profile, anonymous=anonymous)
-    from art.remotes import not_safe
+    from art.opening import not_safe
 
     remotes = open_repo(output).remotes
     checked = remotes.check(remotes.get().name if place is None else place, given)

@@ -17,12 +17,12 @@ from art.rows import Record
 
 # What only some operations need is imported where they begin: starting is most of what `art ls` takes.
 if TYPE_CHECKING:
+    from art.addresses import RemoteSetting
     from art.archive import Exporter
     from art.backend import Backend
     from art.checkout import Got
     from art.gc import Collected, GcPlan
     from art.purge import Purged, PurgePlan
-    from art.remotes import RemoteSetting
     from art.sync import Fetched, Pulled, PullPlan, Pushed, PushPlan, RemoteStatus
     from art.unarchive import Imported
 
