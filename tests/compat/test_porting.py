@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from art import UsageError
+from art.compat import union
 from art.compat.prefect import flow, task
 
 TEXT = (Path(__file__).parents[2] / "docs" / "porting.md").read_text(encoding="utf-8")
@@ -21,7 +22,7 @@ def words_of(beginning: str) -> list[str]:
 
 def test_the_import_lines_work() -> None:
     lines = re.findall(r"`(from art\.compat[^`]+)`", TEXT)
-    assert len(lines) == 5
+    assert len(lines) == 7
     for line in lines:
         exec(line, {})
 
@@ -38,7 +39,18 @@ def test_options_are_accepted_and_refused_as_listed(decorator: object) -> None:
             decorator(**{word: None})(print)  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("module", ["prefect", "clearml", "zenml"])
+def test_options_of_union_are_accepted_as_listed() -> None:
+    accepted = re.findall(r"`([a-z_]+)`", TEXT.split("## Union")[1].split("- Accepted", 1)[1])
+    assert set(accepted) == union._ACCEPTED
+    for word in accepted:
+        union.task(**{word: True})(nothing)
+
+
+def nothing() -> None:
+    """Do nothing."""
+
+
+@pytest.mark.parametrize("module", ["prefect", "clearml", "zenml", "union"])
 def test_every_public_name_is_told_of(module: str) -> None:
     from importlib import import_module
 
@@ -53,5 +65,13 @@ def test_every_public_name_is_told_of(module: str) -> None:
         "Artifact",
     }
     told |= {"ArtifactVersion", "PreexistingArtifactPath", "get_run_logger"}
+    told |= {
+        "ArtifactIDSpecification",
+        "ArtifactQuery",
+        "Card",
+        "DataCard",
+        "Partition",
+        "Partitions",
+    }
     for name in set(found.__all__) - told:
         assert name in TEXT or name.startswith(("acreate_", "aupdate_")), name
