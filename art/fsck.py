@@ -18,15 +18,8 @@ from typing import Any
 from art import previews
 from art.backend import LocalBackend
 from art.errors import CorruptError, DeniedError, NotFoundError
-from art.inventory import (
-    LIVE,
-    RESTORABLE,
-    Held,
-    Inventory,
-    Known,
-    Problem,
-    take_inventory,
-)
+from art.findings import LIVE, RESTORABLE, Held, Inventory, Known, Problem
+from art.inventory import take_inventory
 from art.layout import Layout
 from art.model import now
 from art.objects import layout_directory

@@ -8,11 +8,11 @@ at once more, so that what others write meanwhile does not look like damage.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple, TypeVar
+from typing import TypeVar
 
 from blake3 import blake3
 
@@ -22,6 +22,7 @@ from art.backend import Backend
 from art.beside import check_run_of
 from art.catalog import STATE, VERSIONS, Log, parse_anonymous, parse_number
 from art.errors import ArtError, CorruptError, NewerFormatError
+from art.findings import LIVE, Held, Inventory, Known, Problem
 from art.model import Document, Entry, Manifest, check_progress, heads, is_uid, preview_of, unescape
 from art.pack import pack_name
 from art.previews import parse_name as parse_preview
@@ -40,7 +41,6 @@ SHARED_NAMES = frozenset(
         "packs", "layouts", "previews", "runs", "cache", "drafts", "gc", "checkpoints",
     }
 )  # fmt: skip
-LIVE, RESTORABLE = "live", "deleted"
 _PACK = re.compile(r"packs/([0-9a-f]{2})/(\1[0-9a-f]{62})\.pack")
 _LAYOUT = re.compile(r"layouts/([0-9a-f]{2})/(\1[0-9a-f]{62})/([0-9a-f]{64})")
 _CHECKPOINT = re.compile(r"checkpoints/(.+)/_([1-9][0-9]{0,17})-([1-9][0-9]{0,17})")
@@ -51,73 +51,6 @@ _PATIENCE = 2
 
 T = TypeVar("T")
 S = TypeVar("S")
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing that is wrong: the file, what is wrong with it, the versions that it touches."""
-
-    kind: str
-    name: str
-    message: str
-    refs: tuple[str, ...] = ()
-    hint: str | None = None
-
-
-class Held(NamedTuple):
-    """A version that a store has. `tree` names its payload where that is in packs."""
-
-    key: str | None
-    number: int | None
-    id: str
-    uid: str
-    type: str
-    state: str
-    tree: str | None
-    size: int
-    preview: str | None = None
-
-    @property
-    def ref(self) -> str:
-        """A reference that names it for ever."""
-        return self.id if self.key is None else f"{self.key}@v{self.number}"
-
-    @property
-    def needs_payload(self) -> bool:
-        """Whether its bytes must be there, as it is live or can be restored."""
-        return self.tree is not None and self.state in (LIVE, RESTORABLE)
-
-
-@dataclass(frozen=True)
-class Known:
-    """What this repository knows of a store from elsewhere: up to which number each log went, which
-    keyless versions were there, (`twin`) what a document was that both had, and whether it has another
-    one's number (`is_replaced`)."""
-
-    ends: Mapping[Log, int] = field(default_factory=dict)
-    keyless: frozenset[str] = frozenset()
-    twin: Callable[[Log, int], bytes | None] | None = None
-    is_replaced: Callable[[Log, int, str], bool] = lambda log, number, uid: False
-
-
-@dataclass
-class Inventory:
-    """What was found. `sizes`, `layouts` and `previews`, with their sizes, are all that lie there."""
-
-    versions: list[Held] = field(default_factory=list)
-    problems: list[Problem] = field(default_factory=list)
-    notices: list[Problem] = field(default_factory=list)
-    counts: dict[str, int] = field(default_factory=dict)
-    sizes: dict[str, int] = field(default_factory=dict)
-    layouts: dict[str, list[str]] = field(default_factory=dict)
-    previews: dict[str, int] = field(default_factory=dict)
-    purged: set[str] = field(default_factory=set)
-    """The ids of versions that logs say were purged."""
-    drafts: list[Held] = field(default_factory=list)
-    """The parts of drafts that are no version yet, each in the place of one."""
-
-    def count(self, what: str, number: int = 1) -> None:
-        self.counts[what] = self.counts.get(what, 0) + number
 
 
 @dataclass(frozen=True)
@@ -192,7 +125,7 @@ class _Taker:
         if self._has(None):
             self._keyless(by_key.get(None, []), logs, bundles)
         for name in sorted(name for names in bundles.values() for name in names):
-            self._notice("unknown", name, "is of a log that is not there")
+            self._foreign(name, "is of a log that is not there")
         self._progress()
 
     def _logs(self) -> dict[Log, set[int]]:
@@ -202,7 +135,7 @@ class _Taker:
             for item in self._backend.walk(prefix):
                 located = Log.of(item.name)
                 if located is None:
-                    self._notice("unknown", item.name, "is not art's; it is left alone")
+                    self._foreign(item.name)
                 elif self._has(located[0].key):
                     logs.setdefault(located[0], set()).add(located[1])
         for log, end in self._known.ends.items():
@@ -217,7 +150,7 @@ class _Taker:
             match = _CHECKPOINT.fullmatch(item.name)
             located = Log.of(f"{match[1]}/{_first_file(match[1])}") if match else None
             if match is None or located is None:
-                self._notice("unknown", item.name, "is not art's; it is left alone")
+                self._foreign(item.name)
             elif self._has(located[0].key):
                 bundles.setdefault(match[1], []).append(item.name)
         return bundles
@@ -241,13 +174,7 @@ class _Taker:
     ) -> None:
         entries = self._entries(logs, numbers, bundles)
         states = self._states(entries)
-        uids = set(self._known.keyless)
-        for name in self._backend.names("anonymous"):
-            uid = name.removesuffix(".yaml")
-            if is_uid(uid) and name.endswith(".yaml"):
-                uids.add(uid)
-            else:
-                self._notice("unknown", f"anonymous/{name}", "is not art's; it is left alone")
+        uids = self._known.keyless.union(self._uids("anonymous"))
         ids = set()
         for uid, found in self._map(self._keyless_document, sorted(uids)):
             if isinstance(found, Manifest):
@@ -456,13 +383,7 @@ class _Taker:
     def _progress(self) -> None:
         """Check the values of progress artifacts."""
         versions = {held.uid: held for held in self.found.versions if held.type == "progress"}
-        uids = []
-        for name in self._backend.names("progress"):
-            uid = name.removesuffix(".yaml")
-            if not is_uid(uid) or not name.endswith(".yaml"):
-                self._notice("unknown", f"progress/{name}", "is not art's; it is left alone")
-            elif uid in versions:
-                uids.append(uid)
+        uids = [uid for uid in self._uids("progress") if uid in versions]
         values = self._map(partial(self._checked, "progress", check_progress_of), uids)
         for uid, error in values:
             self.found.count("progress")
@@ -472,6 +393,17 @@ class _Taker:
             if versions[uid].state == LIVE:
                 name = f"progress/{uid}.yaml"
                 self._problem("document", name, f"{name} is missing", (versions[uid].ref,))
+
+    def _uids(self, directory: str) -> list[str]:
+        """Return the uids that documents in a directory are named after."""
+        uids = []
+        for name in self._backend.names(directory):
+            uid = name.removesuffix(".yaml")
+            if is_uid(uid) and name.endswith(".yaml"):
+                uids.append(uid)
+            else:
+                self._foreign(f"{directory}/{name}")
+        return uids
 
     def _checked(
         self, directory: str, check: Callable[[str, bytes, str], None], uid: str
@@ -488,7 +420,7 @@ class _Taker:
         known = LOCAL_NAMES | SHARED_NAMES
         for name in self._backend.names(""):
             if name.rstrip("/") not in known:
-                self._notice("unknown", name, "is not art's; it is left alone")
+                self._foreign(name)
         for item in self._backend.walk("tmp"):
             self.found.count("temporary_files")
             self.found.count("temporary_bytes", item.size)
@@ -499,7 +431,7 @@ class _Taker:
         """Check the drafts that go on, and those whose version was not made yet."""
         for item in self._backend.walk("drafts"):
             if drafts.located(item.name) is None:
-                self._notice("unknown", item.name, "is not art's; it is left alone")
+                self._foreign(item.name)
         ids = {held.id for held in self.found.versions}
         for log in drafts.all_drafts(self._backend):
             self.found.count("drafts")
@@ -513,14 +445,8 @@ class _Taker:
 
     def _runs(self) -> None:
         """Check the records of runs."""
-        uids = []
-        for name in self._backend.names("runs"):
-            uid = name.removesuffix(".yaml")
-            if is_uid(uid) and name.endswith(".yaml"):
-                uids.append(uid)
-            else:
-                self._notice("unknown", f"runs/{name}", "is not art's; it is left alone")
-        for uid, error in self._map(partial(self._checked, "runs", check_run_of), sorted(uids)):
+        uids = sorted(self._uids("runs"))
+        for uid, error in self._map(partial(self._checked, "runs", check_run_of), uids):
             self.found.count("runs")
             if error:
                 self._say(f"runs/{uid}.yaml", error, ())
@@ -531,19 +457,19 @@ class _Taker:
             if digest := parse_preview(item.name):
                 self.found.previews[digest] = item.size
             else:
-                self._notice("unknown", item.name, "is not art's; it is left alone")
+                self._foreign(item.name)
         for item in self._backend.walk("layouts"):
             match = _LAYOUT.fullmatch(item.name)
             if match:
                 self.found.layouts.setdefault(match[2], []).append(match[3])
             else:
-                self._notice("unknown", item.name, "is not art's; it is left alone")
+                self._foreign(item.name)
         for item in self._backend.walk("packs"):
             match = _PACK.fullmatch(item.name)
             if match and item.name == pack_name(match[2]):
                 self.found.sizes[match[2]] = item.size
             else:
-                self._notice("unknown", item.name, "is not art's; it is left alone")
+                self._foreign(item.name)
 
     def _say(self, name: str, error: ArtError, refs: tuple[str, ...]) -> None:
         if isinstance(error, NewerFormatError):
@@ -561,9 +487,9 @@ class _Taker:
     ) -> None:
         self.found.problems.append(Problem(kind, name, message, refs, hint))
 
-    def _notice(self, kind: str, name: str, what: str) -> None:
+    def _foreign(self, name: str, what: str = "is not art's; it is left alone") -> None:
         self.found.count("unknown_files")
-        self.found.notices.append(Problem(kind, name, f"{name} {what}"))
+        self.found.notices.append(Problem("unknown", name, f"{name} {what}"))
 
 
 def check_progress_of(uid: str, data: bytes, name: str) -> None:

@@ -19,9 +19,9 @@ from art import checkpoint, previews
 from art.backend import Backend, LocalBackend
 from art.catalog import Log
 from art.errors import ArtError, CorruptError, NotFoundError
+from art.findings import Problem
 from art.fsck import Checker, Report
 from art.healthy import FROM_ITSELF, Documents, is_whole
-from art.inventory import Problem
 from art.objects import ObjectStore, layout_directory
 from art.pack import pack_name
 from art.rebuild import Rebuild, Rebuilder

@@ -12,9 +12,9 @@ from art.backend import LocalBackend
 from art.catalog import Log
 from art.errors import ArtError
 from art.evidence import Awaited, Evidence, ledgers
+from art.findings import LIVE, Held, Known, Problem
 from art.fsck import Checker, Extent, Memory, Report, unhealthy_ids
 from art.index import Index
-from art.inventory import LIVE, Held, Known, Problem
 from art.marks import change_marks, read_marks
 from art.merge import Ledger
 from art.place import GC_LOCK

@@ -14,8 +14,8 @@ from art.errors import CorruptError, NotFoundError, UsageError
 from art.render.plain import age_text, count_text, escape, size_text
 
 if TYPE_CHECKING:
+    from art.findings import Problem
     from art.fsck import Coverage, Report
-    from art.inventory import Problem
     from art.repair import Repaired, RepairPlan, Step
     from art.repo import Repo
 
