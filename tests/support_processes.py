@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -21,8 +22,7 @@ number, count, folder = int(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3])
 def say(**fields):
     print(json.dumps(fields), flush=True)
 Path(folder, f"ready-{number}").touch()
-while not Path(folder, "go").exists():
-    time.sleep(0.001)
+sys.stdin.read()  # ends when all may go
 repo = art.open()
 """
 
@@ -34,18 +34,21 @@ def started(folder: Path, *scripts: str) -> Iterator[list[subprocess.Popen[str]]
     A script finds `repo`, its `number` from 0, the `count` of processes and `say(name=value)`.
     """
     folder.mkdir()
+    waiting, go = os.pipe()
     children = [
         subprocess.Popen(
             [sys.executable, "-c", _PROLOGUE + script, str(number), str(len(scripts)), str(folder)],
+            stdin=waiting,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
         )
         for number, script in enumerate(scripts)
     ]
+    os.close(waiting)
     try:
-        _wait_until_ready(folder, children)
-        (folder / "go").touch()
+        with os.fdopen(go, "wb"):  # that it is closed lets them go
+            _wait_until_ready(folder, children)
         yield children
     finally:
         for child in children:
