@@ -274,7 +274,7 @@ def surroundings() -> Document:
         "python": platform.python_version(),
         "platform": f"{sys.platform} {platform.machine()}".strip(),
         "git": _git(),
-        "ci": _job(),
+        "ci": job(),
     }
     return {name: value for name, value in found.items() if value}
 
@@ -304,7 +304,8 @@ def _git() -> Document:
     return found
 
 
-def _job() -> Document:
+def job() -> Document:
+    """Return which job of which CI service this is, by its variables; nothing where it is none."""
     for variable, fields in _SERVICES.items():
         if os.environ.get(variable):
             found = {

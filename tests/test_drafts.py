@@ -319,7 +319,7 @@ def test_replacing_after_the_seal_is_refused(repo: Repo) -> None:
 def test_the_settings_of_the_key_hold_for_what_is_sealed(repo: Repo) -> None:
     repo.set_settings("k", partitions=["region"])
     put(repo, "a")
-    with pytest.raises(ConflictError, match="region"):
+    with pytest.raises(UsageError, match="region"):
         repo.seal("k", draft="run", expect=1)
     assert repo.seal("k", draft="run", expect=1, partitions={"region": "eu"}).created
 

@@ -21,7 +21,7 @@ COMMANDS = {
     "Start": ["init", "clone", "demo"],
     "Publish": ["create", "run", "watch", "progress", "tag", "note", "cp", "mv"],
     "Declare": ["declare", "settings"],
-    "Join jobs": ["part", "seal", "draft"],
+    "Join jobs": ["part", "seal", "draft", "report"],
     "Look": ["ls", "log", "runs", "inspect", "diff", "status", "resolve", "du", "lineage", "usage"],
     "Take out": ["get", "cat", "lock", "verify"],
     "Exchange": ["remote", "push", "fetch", "pull", "export", "import"],

@@ -26,6 +26,7 @@ from art.cli.common import (
     shared,
     show_published,
 )
+from art.cli.create import AllowUndeclared
 from art.cli.part import Draft, Local
 from art.errors import UsageError
 
@@ -50,6 +51,7 @@ def command(
     partition: Partition = None,
     input: Input = None,
     type: Type = None,
+    allow_undeclared: AllowUndeclared = False,
     local: Local = False,
     error_on_noop: ErrorOnNoop = False,
     jobs: Jobs = None,
@@ -77,6 +79,7 @@ def command(
         "partitions": parse_pairs(partition, "-p"),
         "inputs": find_inputs(output, input),
         "tags": tag or (),
+        "allow_undeclared": allow_undeclared,
     }
     if type is not None:
         about["type"] = type

@@ -2,7 +2,8 @@
 
 `Repo` puts the other modules together. Nothing in this package loops over bytes, writes YAML, asks
 SQL or prints. Its operations are in modules by what they are about, each built on the one before:
-`base`, `looking`, `publishing`, `objects`, `changing`, `sharing`, `running`, `drafting`, `reacting`.
+`base`, `looking`, `publishing`, `objects`, `changing`, `sharing`, `running`, `drafting`, `reacting`,
+`reporting`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from art.backend import LocalBackend
 from art.errors import ConflictError, NoRepositoryError
 from art.place import DIRECTORY
 from art.repo.base import Published
-from art.repo.reacting import Reacting
+from art.repo.reporting import Reporting
 from art.store import Store
 
 __all__ = ["Published", "Repo", "init", "open"]
@@ -64,5 +65,5 @@ def open(path: str | os.PathLike[str] | None = None) -> Repo:
     return Repo(found)
 
 
-class Repo(Reacting):
+class Repo(Reporting):
     """One repository. Open it with `art.open()`, make it with `art.init()`."""
