@@ -30,6 +30,13 @@ if TYPE_CHECKING:
     from art.tracking import Background, Tracker
     from art.version import Version
 
+    class _ToSave(About, total=False):
+        """What else `Objects.save` is given."""
+
+        materializer: Materializer | str | None
+        pickle: bool
+        preview: bool
+
 
 class Objects(Publishing):
     """Saves objects: at once, in the background, or whenever they changed."""
@@ -40,23 +47,12 @@ class Objects(Publishing):
         value: Any,
         key: str | None = None,
         *,
-        materializer: Materializer | str | None = None,
-        pickle: bool = False,
-        preview: bool = True,
         wait: Literal[True] = True,
-        **about: Unpack[About],
+        **given: Unpack[_ToSave],
     ) -> Published: ...
     @overload
     def save(
-        self,
-        value: Any,
-        key: str | None = None,
-        *,
-        materializer: Materializer | str | None = None,
-        pickle: bool = False,
-        preview: bool = True,
-        wait: Literal[False],
-        **about: Unpack[About],
+        self, value: Any, key: str | None = None, *, wait: Literal[False], **given: Unpack[_ToSave]
     ) -> Future[Published]: ...
     def save(
         self,
