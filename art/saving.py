@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from io import BufferedWriter, RawIOBase
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 from art import preview as previews
 from art import tabledata, tables
@@ -19,8 +20,9 @@ from art.model import INLINE_LIMIT, Document
 from art.publish import Content, Publisher
 from art.staging import beside
 from art.worktree import Source, find_sources
+from art.writer import BLOCK_SIZE
 
-_PIPE_SIZE = 1 << 20
+_BLOCKS = 4  # on their way at once
 
 
 @dataclass(frozen=True)
@@ -202,18 +204,17 @@ def _piped(
 ) -> Iterator[tuple[BinaryIO, Callable[[], Document]]]:
     """Give what `write` writes in another thread, to be read to its end, and then what it returned.
     What it raised is raised by the latter."""
-    reading, writing = os.pipe()
-    _ends.update((reading, writing))
-    _widen(writing)
+    passage = _Passage()
     outcome: list[Document | BaseException] = []
 
     def run() -> None:
         try:
-            with _end(writing, "wb") as stream:
+            with BufferedWriter(passage, BLOCK_SIZE) as stream:
                 found: Document | BaseException = write(stream)
         except BaseException as error:  # noqa: BLE001 - raised again by who waits for the result
             found = error
         outcome.append(found)
+        passage.end()
 
     thread = threading.Thread(target=run, name="materialize", daemon=True)
     thread.start()
@@ -225,41 +226,70 @@ def _piped(
         return outcome[0]
 
     try:
-        with _end(reading, "rb") as stream:
-            yield stream, result
+        yield cast("BinaryIO", _Reading(passage)), result
     finally:
+        passage.leave()
         thread.join()  # without a reader it ends soon
 
 
-# The ends of pipes that are open. A process that is forked meanwhile lets go of them: as long as it held
-# them, neither end would see the other one go.
-_ends: set[int] = set()
+class _Passage(RawIOBase):
+    """Bytes on their way from one thread to another, in blocks of which only a few wait. A pipe would copy
+    each byte twice more, and stay open in a process that is forked meanwhile."""
+
+    def __init__(self) -> None:
+        self._blocks: deque[bytes] = deque()
+        self._changed = threading.Condition()
+        self._is_ended = False
+        self._is_left = False
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        """Copy the bytes, which may change later, and wait where too many are on their way. Raise
+        BrokenPipeError where nobody reads any more."""
+        view = memoryview(data).cast("B")
+        for start in range(0, len(view), BLOCK_SIZE):
+            block = bytes(view[start : start + BLOCK_SIZE])
+            with self._changed:
+                self._changed.wait_for(lambda: len(self._blocks) < _BLOCKS or self._is_left)
+                if self._is_left:
+                    raise BrokenPipeError("what is written is not read any more")
+                self._blocks.append(block)
+                self._changed.notify_all()
+        return len(view)
+
+    def end(self) -> None:
+        """Say that all was written."""
+        with self._changed:
+            self._is_ended = True
+            self._changed.notify_all()
+
+    def leave(self) -> None:
+        """Say that nothing more will be read."""
+        with self._changed:
+            self._is_left = True
+            self._blocks.clear()
+            self._changed.notify_all()
+
+    def take(self) -> bytes:
+        """Return the next block, b"" at the end."""
+        with self._changed:
+            self._changed.wait_for(lambda: self._blocks or self._is_ended)
+            block = self._blocks.popleft() if self._blocks else b""
+            self._changed.notify_all()
+            return block
 
 
-@contextlib.contextmanager
-def _end(pipe: int, mode: str) -> Iterator[Any]:
-    stream = os.fdopen(pipe, mode, _PIPE_SIZE if mode == "wb" else -1)
-    try:
-        yield stream
-        if not stream.closed:
-            stream.flush()  # while it is known: closing takes no time then
-    finally:
-        _ends.discard(pipe)
-        stream.close()
+class _Reading(RawIOBase):
+    """The other end of a passage."""
 
+    def __init__(self, passage: _Passage) -> None:
+        self._passage = passage
 
-def _let_go() -> None:
-    while _ends:
-        with contextlib.suppress(OSError):
-            os.close(_ends.pop())
+    def readable(self) -> bool:
+        return True
 
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_let_go)
-
-
-def _widen(pipe: int) -> None:
-    with contextlib.suppress(ImportError, AttributeError, OSError):  # only Linux can do that
-        import fcntl
-
-        fcntl.fcntl(pipe, fcntl.F_SETPIPE_SZ, _PIPE_SIZE)
+    def read(self, size: int = -1) -> bytes:
+        """Return the next bytes, as many as there are; at most a block, whatever `size` says."""
+        return self._passage.take()
