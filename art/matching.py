@@ -108,6 +108,8 @@ def _node(name: str, text: str, key: str, declared: Mapping[str, Declared], now:
 def _names(index: Index, key: str | None, declared: Iterable[Declared]) -> list[str]:
     """Return the names of all partitions, those that decide first before the others."""
     each = list(declared)
+    if key is not None and each and each[0].names:
+        return list(each[0].by_weight)
     names = [name for one in each for name in one.times]
     names += [name for one in each for name in one.names]
     return list(dict.fromkeys([*names, *sorted(index.partition_names(key))]))
