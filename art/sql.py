@@ -17,6 +17,7 @@ from art.query.tree import (
     EQUAL,
     LIKE,
     STARTS,
+    TEXTUAL,
     And,
     Field,
     IsNull,
@@ -356,7 +357,7 @@ def _cases(
     """Return the branches of a CASE over the type of a JSON value, and what is bound in them."""
     numbers = [one.number for one in wanted if one.number is not None]
     by_type: dict[str, Sql] = {"text": _text_value(value, place, operator, wanted[0], wanted)}
-    if numbers and operator not in (LIKE, CONTAINS, STARTS, ENDS):
+    if numbers and operator not in TEXTUAL:
         number = _compared(value, operator, numbers, place)
         by_type |= {"integer": number, "real": number}
     if operator == EQUAL:

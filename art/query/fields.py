@@ -10,13 +10,11 @@ from datetime import datetime
 from art.errors import QueryError
 from art.query.literals import parse_number, parse_period, parse_span, time_text
 from art.query.tree import (
-    CONTAINS,
-    ENDS,
     EQUAL,
     FIELDS,
-    LIKE,
     ORDERS,
     STARTS,
+    TEXTUAL,
     Field,
     Kind,
     Operand,
@@ -34,20 +32,19 @@ STATES = ("live", "deleted", "swept", "purged", "moved", "damaged")
 _BARE = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")
 _PART = re.compile(r'"((?:[^"\\]|\\.)*)"|([^."]+)')
 _ID = re.compile(r"b3:[0-9a-f]{8,64}")
-_TEXTUAL = (LIKE, CONTAINS, STARTS, ENDS)
 _PARTS = 32
 _MATCHING = {  # the operators that make sense of a kind
-    Kind.TEXT: (EQUAL, *ORDERS, *_TEXTUAL),
-    Kind.KEY: (EQUAL, *ORDERS, *_TEXTUAL),
+    Kind.TEXT: (EQUAL, *ORDERS, *TEXTUAL),
+    Kind.KEY: (EQUAL, *ORDERS, *TEXTUAL),
     Kind.ID: (EQUAL, STARTS),
     Kind.STATE: (EQUAL,),
     Kind.NUMBER: (EQUAL, *ORDERS),
     Kind.TIME: (EQUAL, *ORDERS),
     Kind.AGE: ORDERS,
     Kind.FLAG: (EQUAL,),
-    Kind.TEXTS: (EQUAL, *_TEXTUAL),
+    Kind.TEXTS: (EQUAL, *TEXTUAL),
     Kind.REFERENCES: (EQUAL,),
-    Kind.ANY: (EQUAL, *ORDERS, *_TEXTUAL),
+    Kind.ANY: (EQUAL, *ORDERS, *TEXTUAL),
 }
 
 
@@ -126,7 +123,7 @@ def operand(field: Field, operator: str, word: Word, query: str, now: datetime) 
 
 
 def _any(operator: str, word: Word, now: datetime) -> Value:
-    if word.is_quoted or operator in _TEXTUAL:
+    if word.is_quoted or operator in TEXTUAL:
         return Value(word.text)
     flag = {"true": True, "false": False}.get(word.text.lower())
     if re.match("(?i:now|today|yesterday)", word.text) and (when := parse_period(word.text, now)):

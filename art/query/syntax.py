@@ -9,11 +9,8 @@ from datetime import datetime, timezone
 from art.errors import QueryError
 from art.query.fields import Word, check_operator, operand, parse_field
 from art.query.tree import (
-    CONTAINS,
-    ENDS,
     EQUAL,
-    LIKE,
-    STARTS,
+    TEXTUAL,
     And,
     Field,
     IsNull,
@@ -35,7 +32,7 @@ _TOKEN = re.compile(
     |(?P<word>[^\s()"',=<>!]+(?:"(?:[^"\\]|\\.)*"[^\s()"',=<>!]*)*)""",
     re.VERBOSE | re.DOTALL,
 )
-_WORDS = {"and", "or", "not", "in", "is", "null", LIKE, CONTAINS, STARTS, ENDS}
+_WORDS = {"and", "or", "not", "in", "is", "null", *TEXTUAL}
 _SPELLINGS = {"==": EQUAL, "<>": "!="}
 _OPERATORS = "=, !=, <, <=, >, >=, in, like, contains, startswith, endswith, is null"
 
@@ -165,7 +162,7 @@ class _Parser:
 
     def _operator(self, field: Field, *, is_negative: bool) -> str:
         token = self._next
-        textual = token.kind == "keyword" and token.text in (LIKE, CONTAINS, STARTS, ENDS)
+        textual = token.kind == "keyword" and token.text in TEXTUAL
         if not textual and (is_negative or token.kind != "operator"):
             raise self._unexpected("like, contains, startswith, endswith or in"
                                    if is_negative else "a comparison")  # fmt: skip

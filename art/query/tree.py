@@ -76,6 +76,7 @@ class Reference:
 
 Operand = str | int | float | bool | Period | Value | Reference
 EQUAL, LIKE, CONTAINS, STARTS, ENDS = "=", "like", "contains", "startswith", "endswith"
+TEXTUAL = (LIKE, CONTAINS, STARTS, ENDS)
 ORDERS = ("<", "<=", ">", ">=")
 
 
