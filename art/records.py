@@ -79,10 +79,17 @@ class PastRun:
         each. Raise NotFoundError where a version is not there any more."""
         named: dict[str, Document] = dict(self.document.get("results") or {})
         ids = {version["id"] for version in named.values()}
+        results = set(named)
         for version in self.document.get("outputs") or ():
-            if version["id"] not in ids:
-                named[version.get("key") or version["id"]] = version
+            name = version.get("key") or version["id"]
+            if version["id"] not in ids and name not in results:
+                named[name] = version
         return {name: self._find(version) for name, version in named.items()}
+
+    @property
+    def made(self) -> list[Version]:
+        """All that it made, in order; what it only found again is not among them."""
+        return [self._find(version) for version in self.document.get("outputs") or ()]
 
     @property
     def steps(self) -> dict[str, PastRun]:

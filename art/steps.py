@@ -83,19 +83,14 @@ class Step:
         """
         current = runs.current()
         repo = _repo(current)
-        call = _Call.of(self, args, kwargs)
+        call = Call.of(self, args, kwargs)
         outputs = _outputs(_hints(self).get("return", Any))
         names = _named(repo, self.name, outputs, call.params)
         outputs = _settled(repo, outputs, call.params)
-        title = str(current.about.get("name", self.name)) if current else self.name
-        job = Job(
-            name=title,
-            step=self.name,
-            params=call.params,
-            inputs=call.versions,
-            fingerprint=self._fingerprint(repo, call, outputs, [name for name, _ in names]),
-            reuse=self.reuse,
-        )
+        keys = [name for name, _ in names]
+        job = self.job(repo, call, keys, **_partitions(outputs))
+        if not outputs:  # it is called for something else
+            job = replace(job, fingerprint=None)
         with runs.within(current):
             ran = repo.perform(job, lambda _: self._work(repo, call, outputs, names))
         if ran.cached:
@@ -108,41 +103,50 @@ class Step:
         reuse = replace(self.reuse, is_used=cache, expires=_seconds(expires))
         return replace(self, reuse=reuse)
 
-    def _fingerprint(
-        self, repo: Repo, call: _Call, outputs: list[_Output], names: list[str]
-    ) -> str | None:
-        """Return the digest of what the step depends on; None where nothing can be found again."""
-        if not names:
-            return None
+    def job(self, repo: Repo, call: Call, results: Sequence[str], **more: Any) -> Job:
+        """Return what `Repo.perform` does for a call. What it gave before is found again where code,
+        parameters, inputs, `results`, the names of what comes of it, and whatever `more` says are the same.
+        """
+        current = runs.current()
+        return Job(
+            name=str(current.about.get("name", self.name)) if current else self.name,
+            step=self.name,
+            params=call.params,
+            inputs=call.versions,
+            fingerprint=self._fingerprint(repo, call, {"outputs": list(results), **more}),
+            reuse=self.reuse,
+        )
+
+    def _fingerprint(self, repo: Repo, call: Call, more: Mapping[str, Any]) -> str | None:
+        """Return the digest of what a call depends on; None where nobody knows what that is."""
         code = sources.of(self.function)
         if code is None:
             return None
         key = self.key(dict(call.arguments)) if self.key else None
-        what = {
-            "what": "step",
-            "step": self.name,
-            "code": code,
-            "params": call.params,
-            "inputs": call.ids,
-            "outputs": names,
-            "key": check_metadata(key, "key"),
-            **repo.surroundings_of(self.reuse),
-        }
-        of = [{name: str(value) for name, value in out.partitions.items()} for out in outputs]
-        what |= {"partitions": of} if any(of) else {}
-        return fingerprint(what)
+        return fingerprint(
+            {
+                "what": "step",
+                "step": self.name,
+                "code": code,
+                "params": call.params,
+                "inputs": call.ids,
+                "key": check_metadata(key, "key"),
+                **repo.surroundings_of(self.reuse),
+                **more,
+            }
+        )
 
     def _work(
-        self, repo: Repo, call: _Call, outputs: list[_Output], names: list[tuple[str, str]]
+        self, repo: Repo, call: Call, outputs: list[_Output], names: list[tuple[str, str]]
     ) -> dict[str, Offer]:
         returned = call.run()
         if not outputs:
-            _check(returned, None, f"step {self.name} returns")
+            check_type(returned, None, f"step {self.name} returns")
             return {}
         values = self._values(returned, len(outputs))
         offers = {}
         for value, output, (name, key) in zip(values, outputs, names, strict=True):
-            _check(value, output.annotation, f"step {self.name} returns for {name}")
+            check_type(value, output.annotation, f"step {self.name} returns for {name}")
             saving = Saving.of(value, None, pickle=False, preview=True)
             about: About = {"partitions": output.partitions} if output.partitions else {}
             offers[name] = Offer(key, repo.content_of(saving, key), about)
@@ -201,8 +205,8 @@ def step(
 
 
 @dataclass(frozen=True)
-class _Call:
-    """The arguments of one call: which are parameters, and which are versions."""
+class Call:
+    """The arguments of one call: `params` and, with versions in them, `inputs`, by name."""
 
     step: Step
     bound: inspect.BoundArguments
@@ -210,19 +214,21 @@ class _Call:
     inputs: dict[str, Any]
 
     @classmethod
-    def of(cls, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> _Call:
+    def of(cls, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
+        """Raise UsageError for an argument that is neither, or not of the type that is annotated."""
         bound = inspect.signature(step.function).bind(*args, **kwargs)
         bound.apply_defaults()
         hints = _hints(step)
         params, inputs = {}, {}
         for name, value in bound.arguments.items():
             bound.arguments[name] = value = _unwrapped(value)
+            where = f"argument {name} of step {step.name}"
             if next(_versions(value), None):
                 inputs[name] = value
+                _parameter(_replaced(value, lambda version: version.id), where)
                 continue
-            where = f"argument {name} of step {step.name}"
             if not _is_variadic(step, name):
-                _check(value, hints.get(name, Any), f"{where} is")
+                check_type(value, hints.get(name, Any), f"{where} is")
             params[name] = _parameter(value, where)
         return cls(step, bound, params, inputs)
 
@@ -249,7 +255,7 @@ class _Call:
                 continue
             loaded = _replaced(value, lambda version: version.load())
             if not _is_variadic(self.step, name):
-                _check(loaded, annotation, f"argument {name} of step {self.step.name} is")
+                check_type(loaded, annotation, f"argument {name} of step {self.step.name} is")
             self.bound.arguments[name] = loaded
         return self.step.function(*self.bound.args, **self.bound.kwargs)
 
@@ -322,6 +328,12 @@ def _settled(repo: Repo, outputs: list[_Output], params: Mapping[str, Any]) -> l
     ]
 
 
+def _partitions(outputs: list[_Output]) -> dict[str, Any]:
+    """Return what the fingerprint says of partitions: nothing where there are none."""
+    of = [{name: str(value) for name, value in out.partitions.items()} for out in outputs]
+    return {"partitions": of} if any(of) else {}
+
+
 def _unwrapped(value: Any) -> Any:
     """Return the version of what `Repo.save` and its like returned."""
     from art.repo import Published
@@ -350,6 +362,15 @@ def _replaced(value: Any, function: Callable[[Version], Any]) -> Any:
     return value
 
 
+def is_parameter(value: Any) -> bool:
+    """Whether a step may be given a value as it is, as JSON has its like."""
+    try:
+        check_metadata(value)
+    except UsageError:
+        return False
+    return True
+
+
 def _parameter(value: Any, where: str) -> Any:
     try:
         return check_metadata(value, where)
@@ -360,7 +381,7 @@ def _parameter(value: Any, where: str) -> Any:
         ) from None
 
 
-def _check(value: Any, annotation: Any, where: str) -> None:
+def check_type(value: Any, annotation: Any, where: str) -> None:
     """Raise UsageError where a value is not of a type, as far as that can be told without its items."""
     if not _is_of(value, annotation):
         if get_origin(annotation) is Annotated:

@@ -257,6 +257,26 @@ def test_a_wrong_step_is_refused(repo: Repo) -> None:
         art.step(expires="soon")
 
 
+def test_what_is_given_beside_a_version_is_a_parameter_too(repo: Repo) -> None:
+    one = load(1)
+    assert anything([one, {"rate": 2}]).load() == [[0], {"rate": 2}]
+    with pytest.raises(UsageError, match=r"argument value of step anything is neither"):
+        anything([one, object()])
+
+
+def test_what_a_step_returns_is_not_mixed_up_with_what_it_saved_under_that_key(repo: Repo) -> None:
+    @art.step
+    def both() -> Annotated[str, "both"]:
+        repo.save("saved", "both")
+        return "returned"
+
+    with art.run("it") as run:
+        both()
+    part = repo.get_run(run.id).steps["both"]
+    assert part.outputs["both"].load() == "returned"
+    assert [each.load() for each in part.made] == ["saved", "returned"]
+
+
 def test_a_step_is_still_a_function(repo: Repo) -> None:
     assert total.function([1, 2], factor=3) == (9, "of 2")
     assert total.__name__ == "total"  # type: ignore[attr-defined]
