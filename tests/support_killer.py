@@ -9,6 +9,7 @@ what it was killed at; for the last, which was not, `done`.
 
 from __future__ import annotations
 
+import importlib
 import os
 import shutil
 import signal
@@ -77,40 +78,66 @@ class Killer:
         return lambda *arguments, **named: self.call(name, function, *arguments, **named)
 
 
+def killed(work: Callable[[], object], at: int, *, is_late: bool) -> str:
+    """Do `work` in a process of its own that dies at one of the calls; return at which, or `done`."""
+
+    def run(report: int) -> None:
+        Killer(at, is_late=is_late, report=report).install()
+        work()
+
+    return _apart(run) or "done"
+
+
+def import_for(work: Callable[[], object]) -> None:
+    """Import all that `work` imports, which is done in a process of its own, so that no attempt has to."""
+
+    def run(report: int) -> None:
+        work()
+        os.write(report, " ".join(sys.modules).encode())
+
+    for name in _apart(run).split():
+        importlib.import_module(name)
+
+
+def _apart(work: Callable[[int], object]) -> str:
+    """Do `work` in a process of its own, to its end or death; return what it wrote to the pipe it got."""
+    reader, writer = os.pipe()
+    child = os.fork()
+    if not child:
+        try:
+            work(writer)
+        except BaseException:  # noqa: BLE001 - a forked child must not go on as its parent
+            traceback.print_exc()
+            os._exit(1)
+        os._exit(0)
+    os.close(writer)
+    with os.fdopen(reader) as pipe:
+        said = pipe.read()
+    _, status = os.waitpid(child, 0)
+    assert not os.WIFEXITED(status) or os.WEXITSTATUS(status) == 0, "it failed"
+    return said
+
+
 def main(template: str, folder: str, command: str, when: str) -> None:
     packer.PACK_SIZE = 64 << 10
-    for at in range(1, 10_000):
-        root = Path(folder, str(at))
+
+    def attempt(name: str) -> Callable[[], None]:
+        root = Path(folder, name)
         shutil.copytree(template, root, symlinks=True)
-        reader, writer = os.pipe()
-        child = os.fork()
-        if not child:
-            _run_and_leave(root, command, Killer(at, is_late=when == "after", report=writer))
-        os.close(writer)
-        _, status = os.waitpid(child, 0)
-        with os.fdopen(reader, "rb") as pipe:
-            name = pipe.read().decode()
-        if os.WIFEXITED(status):
-            assert os.WEXITSTATUS(status) == 0, "the command failed"
-            _say(f"{at} done")
+        return lambda: _run(root, command)
+
+    import_for(attempt("0"))
+    for at in range(1, 10_000):
+        name = killed(attempt(str(at)), at, is_late=when == "after")
+        sys.stdout.write(f"{at} {name}\n")
+        sys.stdout.flush()
+        if name == "done":
             return
-        _say(f"{at} {name}")
 
 
-def _say(line: str) -> None:
-    sys.stdout.write(line + "\n")
-    sys.stdout.flush()
-
-
-def _run_and_leave(root: Path, command: str, killer: Killer) -> None:
-    try:
-        killer.install()
-        with Repo(root) as repo:
-            COMMANDS[command](repo, root / "data")
-    except BaseException:  # noqa: BLE001 - a forked child must not go on as its parent
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
+def _run(root: Path, command: str) -> None:
+    with Repo(root) as repo:
+        COMMANDS[command](repo, root / "data")
 
 
 if __name__ == "__main__":

@@ -13,13 +13,13 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import traceback
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import art
 from art.repo import Repo
-from tests.support_killer import Killer
+from tests.support_killer import killed
 
 _turns: list[object] = [object()]  # no value that counts as code
 
@@ -35,7 +35,7 @@ def main(template: str, folder: str, when: str, step: int) -> None:
     for at in range(1, 2000, step):
         root = Path(folder) / str(at)
         shutil.copytree(template, root)
-        killed_at = _killed(root / "one", at, is_late=when == "after")
+        killed_at = killed(partial(_work_at, root / "one"), at, is_late=when == "after")
         words = (killed_at, *_recovered(root))
         sys.stdout.write(" ".join(map(str, words)) + "\n")
         os.chdir(folder)
@@ -69,25 +69,9 @@ def _made(place: Path) -> dict[str, str]:
     return {str(version.key): version.id for version in work()}
 
 
-def _killed(root: Path, at: int, *, is_late: bool) -> str:
-    """Do it in a process of its own; return what ended that."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if not child:
-        os.close(reading)
-        try:
-            os.chdir(root)
-            Killer(at, is_late=is_late, report=writing).install()
-            work()
-        except BaseException:  # noqa: BLE001 - a forked child must not go on as its parent
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    os.close(writing)
-    _, status = os.waitpid(child, 0)
-    assert not os.WIFEXITED(status) or os.WEXITSTATUS(status) == 0, "the step failed"
-    with os.fdopen(reading) as report:
-        return report.read() or "done"
+def _work_at(root: Path) -> None:
+    os.chdir(root)
+    work()
 
 
 if __name__ == "__main__":

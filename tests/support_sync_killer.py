@@ -12,12 +12,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 from art import packer
 from art.repo import Repo
-from tests.support_killer import Killer
+from tests.support_killer import import_for, killed
 
 
 def copy_template(template: Path, root: Path) -> None:
@@ -31,35 +31,24 @@ def copy_template(template: Path, root: Path) -> None:
 
 def main(template: str, folder: str, command: str, when: str, step: str) -> None:
     packer.PACK_SIZE = 64 << 10
-    for at in range(1, 100_000, int(step)):
-        root = Path(folder, str(at))
+
+    def attempt(name: str) -> Callable[[], None]:
+        root = Path(folder, name)
         copy_template(Path(template), root)
-        reader, writer = os.pipe()
-        child = os.fork()
-        if not child:
-            _run_and_leave(root, command, Killer(at, is_late=when == "after", report=writer))
-        os.close(writer)
-        _, status = os.waitpid(child, 0)
-        with os.fdopen(reader, "rb") as pipe:
-            name = pipe.read().decode()
-        if os.WIFEXITED(status):
-            assert os.WEXITSTATUS(status) == 0, "it failed"
-            name = "done"
+        return lambda: _run(root, command)
+
+    import_for(attempt("0"))
+    for at in range(1, 100_000, int(step)):
+        name = killed(attempt(str(at)), at, is_late=when == "after")
         sys.stdout.write(f"{at} {name}\n")
         sys.stdout.flush()
         if name == "done":
             return
 
 
-def _run_and_leave(root: Path, command: str, killer: Killer) -> None:
-    try:
-        killer.install()
-        with Repo(root / "b") as repo:
-            repo.push() if command == "push" else repo.fetch()
-    except BaseException:  # noqa: BLE001 - a forked child must not go on as its parent
-        traceback.print_exc()
-        os._exit(1)
-    os._exit(0)
+def _run(root: Path, command: str) -> None:
+    with Repo(root / "b") as repo:
+        repo.push() if command == "push" else repo.fetch()
 
 
 if __name__ == "__main__":
