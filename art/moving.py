@@ -78,8 +78,8 @@ class Mover:
 
     def _move(self, key: str, new_key: str, records: list[Record]) -> Moved:
         self._refuse_others(new_key, key)
-        self._settings.carry(key, new_key)
         moved = self._copy_all(records, new_key, self._copies_in(new_key))
+        self._settings.carry(key, new_key)  # which may not fit versions that were made before them
         targets = {
             record.id: self._target(ref)
             for record, (_, ref) in zip(records, moved.versions, strict=True)

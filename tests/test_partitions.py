@@ -408,6 +408,18 @@ def test_moved_keys_are_asked_as_they_are_declared_now(rides: Repo) -> None:
     assert rides.version("trips", day="latest").partitions["day"] == DAYS[9]
 
 
+def test_versions_that_are_older_than_the_declaration_move_with_it(repo: Repo) -> None:
+    repo.value("k", 1)
+    repo.declare("k", partitions=["a"], type="table")
+    repo.move("k", "other")
+    assert repo.version("other").load() == 1
+    assert repo.declared("other").names == ("a",)
+    repo.declare("third", partitions=["b"])
+    with pytest.raises(UsageError, match="third are of a partition b, which is missing"):
+        repo.move("other", "third")
+    assert repo.version("other").ref == "other@v1"
+
+
 def test_deleted_versions_are_passed_over(rides: Repo) -> None:
     rides.delete("rides@v1")
     assert rides.version("rides", day="latest").partitions["day"] == DAYS[8]
