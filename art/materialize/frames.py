@@ -198,10 +198,15 @@ def _write_columns(plan: _Plan, document: Document, stream: BinaryIO) -> None:
         raise plan.wrong(f"column {wrong[0]!r}", f"Parquet has no place for its type, {type}")
     rows = len(plan.value)
     step = parquet.rows_per_group(sum(each.width for each in plan.columns))
-    with parquet.writing(stream, schema) as writer:
+
+    def part(place: int, start: int, stop: int) -> Any:
+        column = plan.columns[place]
+        return column.codec.pack(column.part(start, stop))
+
+    with parquet.writing(stream, schema, parquet.repeating(schema, rows, part)) as writer:
         for start in range(0, rows if fields else 0, step):
             stop = min(start + step, rows)
-            arrays = [each.codec.pack(each.part(start, stop)) for each in plan.columns]
+            arrays = [part(place, start, stop) for place in range(len(fields))]
             writer.write_table(pa.Table.from_arrays(arrays, schema=schema))
         parquet.note(writer, document, plan.aside)
 

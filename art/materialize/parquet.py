@@ -5,9 +5,11 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import math
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, BinaryIO, cast
 
 from art.errors import UsageError
@@ -19,6 +21,10 @@ from art.tables import DESCRIBED_COLUMNS, DESCRIBED_NAME
 ROWS = 1 << 20  # of one row group, as pandas has it
 BYTES = 64 << 20  # and how many it may take in memory
 ASIDE_LIMIT = 256 << 20
+# How many runs of how many rows tell whether values repeat, and of how many one is another at most.
+_RUNS = 16
+_RUN = 4096
+_REPEATING = 0.9
 _KEY = "art"
 
 
@@ -75,12 +81,43 @@ def kept(schema: Any) -> list[str]:
 
 
 @contextlib.contextmanager
-def writing(stream: BinaryIO, schema: Any) -> Iterator[Any]:
-    """Give a writer of Parquet, set as that of pandas."""
+def writing(stream: BinaryIO, schema: Any, repeating: list[str] | None = None) -> Iterator[Any]:
+    """Give a writer of Parquet, set as that of pandas; `repeating` are the columns that get a dictionary of
+    their values, None for all."""
     import pyarrow.parquet as parquet
 
-    with parquet.ParquetWriter(Sink(stream), schema, compression="snappy") as writer:
+    with parquet.ParquetWriter(
+        Sink(stream), schema, compression="snappy", use_dictionary=repeating is None or repeating
+    ) as writer:
         yield writer
+
+
+def repeating(schema: Any, rows: int, part: Callable[[int, int, int], Any]) -> list[str] | None:
+    """Return the columns whose values repeat, going by some of the rows. For others it takes several times
+    as long as all else to look for a dictionary of them, in vain. None where nobody can tell.
+
+    `part(place, start, stop)` gives rows of a column as an Arrow array; there are `rows` of them.
+    """
+    import pyarrow as pa
+
+    if any(pa.types.is_nested(each.type) for each in schema):
+        return None
+    return [each.name for place, each in enumerate(schema) if _repeats(rows, partial(part, place))]
+
+
+def _repeats(rows: int, part: Callable[[int, int], Any]) -> bool:
+    """Whether values of a column come again in some runs of its rows, the same ones for equal columns."""
+    import pyarrow as pa
+    import pyarrow.compute as compute
+
+    step = max(1, math.ceil(rows / _RUNS))
+    runs = [part(start, min(start + min(step, _RUN), rows)) for start in range(0, rows, step)]
+    chunks = [chunk for run in runs for chunk in getattr(run, "chunks", [run])]
+    try:
+        distinct = compute.count_distinct(pa.chunked_array(chunks)).as_py() if chunks else 0
+    except (pa.lib.ArrowException, TypeError):
+        return True  # a type that cannot be counted
+    return bool(distinct <= _REPEATING * sum(map(len, chunks)))
 
 
 def note(writer: Any, document: Document, aside: Aside) -> None:

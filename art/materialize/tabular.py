@@ -108,7 +108,11 @@ def _write_arrow(table: Any, stream: BinaryIO) -> None:
     bare = table.schema.remove_metadata()
     empty = [pa.array([], each.type) for each in table.schema]
     aside = Aside([pa.record_batch(empty, schema=table.schema)])
-    with parquet.writing(stream, bare) as writer:
+
+    def part(place: int, start: int, stop: int) -> Any:
+        return table.column(place).slice(start, stop - start)
+
+    with parquet.writing(stream, bare, parquet.repeating(bare, table.num_rows, part)) as writer:
         for piece in _pieces(table):
             writer.write_table(piece.replace_schema_metadata(None).cast(bare))
         parquet.note(writer, {"art": _VERSION}, aside)

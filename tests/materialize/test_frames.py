@@ -340,6 +340,42 @@ def test_equal_frames_give_equal_bytes():
     assert stored(one)[2] == stored(other)[2]
 
 
+def test_only_columns_whose_values_repeat_get_a_dictionary():
+    chance = np.random.default_rng(3)
+    rows = 100_000
+    columns = {
+        "floats": chance.random(rows),
+        "few": chance.integers(0, 50, rows) / 3,
+        "sorted": np.arange(rows) // 100,
+        "numbers": np.arange(rows),
+        "names": [f"n{n % 30}" for n in range(rows)],
+        "keys": [f"key-{n}" for n in range(rows)],
+        "category": pd.Categorical([n % 7 for n in range(rows)]),
+        "a.b": chance.integers(0, 9, rows),
+        "empty": [None] * rows,
+    }
+    value = pd.DataFrame(columns)
+    for saved in (
+        value,
+        pa.table(
+            {
+                name: pa.array(each)
+                for name, each in columns.items()
+                if name not in ("category", "empty")
+            }
+        ),
+    ):
+        _, _, data = stored(saved)
+        group = pyarrow.parquet.ParquetFile(io.BytesIO(data)).metadata.row_group(0)
+        found = [group.column(place) for place in range(group.num_columns)]
+        plain = {each.path_in_schema for each in found if "RLE_DICTIONARY" not in each.encodings}
+        assert plain == {"floats", "numbers", "keys"}
+        assert stored(saved)[2] == data
+    assert_same(back(value), value)
+    lists = pa.table({"l": [[1, 2]] * 10, "n": range(10)})
+    assert back(lists) == lists
+
+
 def test_others_read_what_is_written():
     value = pd.DataFrame(
         {"a": [1, 2], "c": pd.Categorical(["x", "y"])}, index=pd.Index(["u", "v"], name="k")
