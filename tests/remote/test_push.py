@@ -10,16 +10,19 @@ import json
 import os
 import subprocess
 import sys
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import TypeVar
 
 import pytest
 
 import art
 from art.errors import UnavailableError
+from art.remote import failures
 from art.repo import Repo
 from tests.remote.conftest import Proxied, Services
 from tests.remote.servers import Service
@@ -32,7 +35,9 @@ _PUSHER = """
 import json, sys
 from pathlib import Path
 import art
-from tests.remote.test_push import persistently
+from art.remote import failures
+from tests.remote.test_push import hurried, persistently
+failures.time = hurried()
 url, options, folder, number, count = json.loads(sys.argv[1])
 repo = persistently(lambda: art.clone(url, folder, options=options))
 numbers = {}
@@ -58,6 +63,12 @@ def persistently(work: Callable[[], T]) -> T:
     return work()
 
 
+def hurried() -> SimpleNamespace:
+    """Return a clock for what repeats requests, whose pauses are short: what is tried here is that
+    answers are lost, not how long one waits then."""
+    return SimpleNamespace(monotonic=time.monotonic, sleep=lambda pause: time.sleep(pause / 10))
+
+
 @dataclass(frozen=True)
 class Place:
     """Where a remote is, and how it is reached through what loses answers."""
@@ -76,6 +87,7 @@ def placed(service: Service, proxied: Proxied, patch: pytest.MonkeyPatch) -> Ite
     if service.speaks_http:
         proxy = proxied(service)
         proxy.loss = _LOSS
+        patch.setattr(failures, "time", hurried())
         lossy = service.at(proxy.port)
     for name, value in lossy.environment.items():
         patch.setenv(name, lossy.filled(value))
