@@ -16,6 +16,8 @@ steps       functions as steps (sources: what their code is); runs, records: wha
             gave earlier; processes: commands
 artifacts   `Artifact`: a key with partitions, to name in a program
 repo        `Repo`, the facade: puts the parts below together, does nothing itself
+assembly    parts of several jobs become one version; drafts: the log that they are in; joining: payloads
+            of others, as one
 version     `Version`: one version of an artifact, to look at and to take out
 worktree    files on disk → trees (globs: which; ignore: which not); checkout, with folder, staging and
             surplus: the way back; diff, tables: what differs
