@@ -152,11 +152,12 @@ _LINE = re.compile(
     r"((?:  ){0,3})(- )?(?:(?!(?:y|n|yes|no|on|off|true|false|null):)([a-z][a-z0-9_]{0,63}):(?: (.+))?|(.+))"
 )
 _INTEGER = re.compile(r"0|-?[1-9][0-9]{0,17}")
-_FLOAT = re.compile(r"-?(?:0|[1-9][0-9]{0,14})\.[0-9]{1,17}")
-_QUOTED = re.compile(r"'([ -&(-~]*)'")
-_WORD = re.compile(
-    r"(?!(?:y|n|yes|no|on|off|true|false|null)$)[A-Za-z][A-Za-z0-9_./@-]{0,250}"
-    r"|b3:[0-9a-f]{64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?!0b)(?=[0-9]*[a-f])[0-9a-f]{64}",
+_FLOAT = re.compile(r"-?(?:0|[1-9][0-9]{0,14})\.[0-9]{1,25}(?:e[+-][0-9]{1,3})?")
+_QUOTED = re.compile(r"'([ -&(-~\u00c0-\u024f]*)'")
+_WORD = re.compile(  # or several, with one space between any two
+    r"(?!(?:y|n|yes|no|on|off|true|false|null)$)-{0,2}[A-Za-z\u00c0-\u024f]"
+    r"[A-Za-z0-9_./@\u00c0-\u024f-]{0,250}(?: [A-Za-z0-9_./@(),+%=\u00c0-\u024f-]+)*"
+    r"|b3:[0-9a-f]{64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?!0b)(?=[0-9]*[a-f])[0-9a-f]{40}(?:[0-9a-f]{24})?",
     re.IGNORECASE,
 )
 _PLACE = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]{0,30}:/)?/[A-Za-z0-9_./@~+:-]{0,249}[A-Za-z0-9_/]")
@@ -170,7 +171,7 @@ class _NotPlainError(Exception):
 def _read_plain(body: bytes) -> Document | None:
     """Return the mapping in a document of the plain kind, None where it is of another."""
     try:
-        text = body.decode("ascii").removesuffix("\n")
+        text = body.decode().removesuffix("\n")
         lines = [_split_line(line) for line in text.split("\n")]
         document, end = _read_mapping(lines, 0, 0)
     except (_NotPlainError, UnicodeDecodeError):

@@ -201,6 +201,8 @@ plain_lines = st.lists(
         st.sampled_from(
             ["", "", "x", "1", "-5", "007", "1.5", "1e5", "-0", "-0.0", "true", "Yes", "~", "NULL", "n"]
             + ["'a: b'", "'it''s'", "' '", "''", "'a", '"a"', "a b", "a ", " a", "a#", "a #b", "b3:" + "a" * 64]
+            + ["two words", "null and void", "a, (b) c%", "a - b", "- a", "--a", "-y", "a: b", "é \u017f", "naïve b", "'ü'"]
+            + ["1.0e-05", "1.5e+400", "1.e5", "no  no", "yes ", "c0ffee" * 6 + "1234", "1" * 40, "\u0085", "a\u00a0b"]
             + ["2026-11-21", "019aa5a8-1f2e-7c3b-9d52-7d9b5e1c2a10", "0b" + "1" * 62, "1" * 64, "{}", "[]", "x:y"]
         ),
     ),
@@ -227,7 +229,10 @@ def test_the_fast_reader_reads_as_yaml_does(lines: list[str], end: str) -> None:
 
 def test_the_fast_reader_reads_what_art_writes() -> None:
     document = manifest_document(
-        metadata={"rows": 1, "ratio": 0.5},
+        title="Wöchentlicher Bericht, November",
+        description="Sales per region (of the week).",
+        metadata={"rows": 1, "ratio": 0.5, "rate": 1e-05, "loss": 0.009123456789012345},
+        run={"command": ["train", "--epochs", "10"], "git": {"commit": "49f32a55" * 5}},
         inputs=[{"key": "a", "id": "b3:" + "a" * 64, "number": 4}],
         payload={"tree": "1a" * 32, "size": 5, "files": 1},
     )
