@@ -240,6 +240,16 @@ def test_where_nothing_is_declared_any_text_will_do_but_no_time_without_a_length
         repo.value("k", 1, partitions={"at": datetime(2026, 11, 21, tzinfo=UTC)})
 
 
+def test_progress_goes_on_where_it_is(repo: Repo) -> None:
+    repo.declare("k", partitions=["a"])
+    with pytest.raises(UsageError, match="partition a, which is missing"):
+        repo.progress("k", 1)
+    repo.progress("k", 1, partitions={"a": "x"})
+    assert repo.progress("k", 2).version.number == 1
+    with pytest.raises(UsageError, match="partition a, which is missing"):
+        repo.progress("k", 3, new=True)
+
+
 def test_copies_are_checked_by_name(rides: Repo) -> None:
     rides.value("plain", 1)
     with pytest.raises(UsageError, match="which is missing"):

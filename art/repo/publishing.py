@@ -190,11 +190,12 @@ class Publishing(Looking):
             typed.set_progress(self._store.catalog, self._backend, uid, key, number, message)
 
         about["always"] = new
-        draft, publisher = self._draft(key, about)
+        self._draft(key, {**about, "allow_undeclared": True})  # what is there is of partitions already
         latest = None if new or key is None else self._latest(key)
         if latest and latest.type == "progress":
             put(latest.uid)
             return Published(self._version(latest), False)
+        draft, publisher = self._draft(key, about)
         content = Content("progress", None, prepare=put)
         published = self._publish(draft, publisher, content)
         if not published.created:  # another process made it meanwhile
