@@ -45,7 +45,14 @@ def command(
     output.show(
         "\n".join(name_text(version) for version in versions),
         [
-            {"ref": version.ref, "key": version.key, "number": version.number, "id": version.id}
-            for version in versions
+            {
+                "asked": str(ref),
+                "is_exact": ref.is_exact,
+                "ref": version.ref,
+                "key": version.key,
+                "number": version.number,
+                "id": version.id,
+            }
+            for ref, version in zip(wanted, versions, strict=True)
         ],
     )

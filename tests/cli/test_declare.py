@@ -129,6 +129,13 @@ def test_every_command_that_reads_takes_the_greatest(repo: Repo, run: Runner) ->
     assert run("ls", "--latest-per", "a b", code=2)
 
 
+def test_what_is_asked_is_told_apart_from_what_it_means_for_ever(repo: Repo, run: Runner) -> None:
+    repo.value("k", 1, partitions={"a": "x"})
+    asked, exact = run("resolve", "k?a=x", "k@v1", "--json").json
+    assert (asked["asked"], asked["is_exact"], asked["ref"]) == ("k@latest?a=x", False, "k@v1")
+    assert (exact["asked"], exact["is_exact"], exact["ref"]) == ("k@v1", True, "k@v1")
+
+
 def test_placeholders_stand_in_values_of_partitions(repo: Repo, run: Runner) -> None:
     run("create", "k", "--value", "1", "-p", "a={x}-{{y}}", "--set", "x=1")
     assert repo.version("k").partitions == {"a": "1-{y}"}

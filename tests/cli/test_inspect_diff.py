@@ -112,8 +112,15 @@ def test_resolve_prints_version_and_id(repo: Repo, run: Runner) -> None:
 
     assert run("resolve", "data@prod").out == f"data@v1  {id}\n"
     assert run("resolve", "data@latest-1", id[:12], "--json").json == [
-        {"ref": "data@v1", "key": "data", "number": 1, "id": id},
-        {"ref": "data@v1", "key": "data", "number": 1, "id": id},
+        {
+            "asked": asked,
+            "is_exact": is_exact,
+            "ref": "data@v1",
+            "key": "data",
+            "number": 1,
+            "id": id,
+        }
+        for asked, is_exact in (("data@latest-1", False), (id[:12], True))
     ]
     run("resolve", "data@nope", code=4)
     run("resolve", "data@v9", code=4)
