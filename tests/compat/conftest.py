@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -19,3 +22,18 @@ def there(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> Iterator[Repo]:
         monkeypatch.delenv(name, raising=False)
     yield repo
     compat.close()
+
+
+@pytest.fixture
+def run_script(workplace: Path) -> Callable[[str], str]:
+    """Return what runs a program, as people do, and returns what that prints."""
+
+    def run(text: str) -> str:
+        (workplace / "program.py").write_text(text)
+        done = subprocess.run(
+            [sys.executable, "program.py"], capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    return run

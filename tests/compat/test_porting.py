@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from art import UsageError
 from art.compat import union
 from art.compat.prefect import flow, task
+from art.compat.zenml import pipelines, steps
 
 TEXT = (Path(__file__).parents[2] / "docs" / "porting.md").read_text(encoding="utf-8")
 
@@ -22,7 +24,7 @@ def words_of(beginning: str) -> list[str]:
 
 def test_the_import_lines_work() -> None:
     lines = re.findall(r"`(from art\.compat[^`]+)`", TEXT)
-    assert len(lines) == 7
+    assert len(lines) == 8
     for line in lines:
         exec(line, {})
 
@@ -44,6 +46,18 @@ def test_options_of_union_are_accepted_as_listed() -> None:
     assert set(accepted) == union._ACCEPTED
     for word in accepted:
         union.task(**{word: True})(nothing)
+
+
+@pytest.mark.parametrize(("what", "known"), [("step", steps), ("pipeline", pipelines)])
+def test_options_of_zenml_are_accepted_as_listed(what: str, known: Any) -> None:
+    accepted = words_of(f"Accepted for {what}s")
+    assert set(accepted) == known.ACCEPTED
+    decorator = getattr(known, what)
+    for word in accepted:
+        decorator(**{word: True})(nothing)
+    for word in words_of("Refused are all others"):
+        with pytest.raises(UsageError, match=word):
+            decorator(**{word: True})(nothing)
 
 
 def nothing() -> None:

@@ -1,9 +1,4 @@
-"""ZenML's calls for artifacts: `from art.compat.zenml import Client, save_artifact, load_artifact`.
-
-An artifact is a key, its versions have ZenML's numbers. A version with a name of its own has that as a
-label, `version:NAME`, and, where it can be one, as a tag. ZenML's tags are labels, its id is the version's
-uid. There is no stack: `Client().active_stack.artifact_store.path` is the folder of the repository.
-"""
+"""Versions of artifacts, under the names that ZenML has for what is done with them."""
 
 from __future__ import annotations
 
@@ -11,8 +6,7 @@ import contextlib
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from enum import Enum
 from pathlib import Path
@@ -31,20 +25,8 @@ from art.compat import (
 )
 
 if TYPE_CHECKING:
+    from art.compat.zenml.past import PipelineRun, StepRun
     from art.repo import Published
-
-__all__ = [
-    "ArtifactType",
-    "ArtifactVersion",
-    "Client",
-    "Page",
-    "PreexistingArtifactPath",
-    "load_artifact",
-    "log_artifact_metadata",
-    "log_metadata",
-    "register_artifact",
-    "save_artifact",
-]
 
 PreexistingArtifactPath = Path
 
@@ -131,6 +113,45 @@ class ArtifactVersion:
         """Return the object, equal to what was saved; of files that were registered the path of a copy."""
         return self.stored.load()
 
+    @property
+    def versions(self) -> dict[str, ArtifactVersion]:
+        """All versions of its artifact, by their names."""
+        repo = repository()
+        history = repo.history(str(self.stored.key))
+        found = [ArtifactVersion(repo.version(each.ref)) for each in history if each.is_live]
+        return {each.version: each for each in found}
+
+    @property
+    def run(self) -> PipelineRun:
+        """The run of a pipeline that made it. Raise NotFoundError where none did."""
+        from art.compat.zenml.past import find_run
+
+        if self.producer_pipeline_run_id is None:
+            raise NotFoundError(f"no pipeline made {self.name!r} {self.version!r}")
+        return find_run(self.producer_pipeline_run_id)
+
+    @property
+    def step(self) -> StepRun:
+        """The run of a step that made it. Raise NotFoundError where none did."""
+        from art.compat.zenml.past import find_step_run
+
+        if self.producer_step_run_id is None:
+            raise NotFoundError(f"no step made {self.name!r} {self.version!r}")
+        return find_step_run(self.producer_step_run_id)
+
+    @property
+    def producer_step_run_id(self) -> UUID | None:
+        """The id of the step's run that made it, if one did."""
+        made = self.stored.run or {}
+        return UUID(made["id"]) if made.get("step") else None
+
+    @property
+    def producer_pipeline_run_id(self) -> UUID | None:
+        """The id of the pipeline's run that made it, if one did."""
+        made = self.stored.run or {}
+        id = made.get("parent") if made.get("step") else made.get("id")
+        return UUID(id) if id else None
+
     def visualize(self, title: str | None = None) -> dict[str, Any] | None:
         """Return what art shows of it: head and statistics of a table, say."""
         return self.stored.preview
@@ -162,121 +183,6 @@ class ArtifactVersion:
     def _labelled(self, prefix: str) -> str | None:
         found = [each for each in self.stored.labels if each.startswith(prefix)]
         return found[0].removeprefix(prefix) if found else None
-
-
-@dataclass(frozen=True)
-class Page:
-    """A part of a listing. `total` counts what there is in all."""
-
-    items: list[ArtifactVersion]
-    total: int
-    index: int
-    max_size: int
-
-    def __len__(self) -> int:
-        return len(self.items)
-
-    def __iter__(self) -> Iterator[ArtifactVersion]:
-        return iter(self.items)
-
-    def __getitem__(self, position: int) -> ArtifactVersion:
-        return self.items[position]
-
-    @property
-    def total_pages(self) -> int:
-        """How many pages of this size there are."""
-        return -(-self.total // self.max_size)
-
-
-@dataclass(frozen=True)
-class ArtifactStore:
-    """The place that files may lie in which are registered; art takes them anywhere."""
-
-    path: str
-
-
-@dataclass(frozen=True)
-class Stack:
-    """What a client works with: nothing but the repository."""
-
-    artifact_store: ArtifactStore = field(
-        default_factory=lambda: ArtifactStore(str(repository().root))
-    )
-
-
-class Client:
-    """Finds versions of artifacts."""
-
-    @property
-    def active_stack(self) -> Stack:
-        """The repository, seen as a stack."""
-        return Stack()
-
-    def get_artifact_version(
-        self,
-        name_id_or_prefix: str | UUID,
-        version: str | int | None = None,
-        project: object = None,
-        hydrate: object = True,
-    ) -> ArtifactVersion:
-        """Return the version of a name, by its name or number, or the latest; or that with an id. Raise
-        NotFoundError."""
-        repo, name = repository(), str(name_id_or_prefix)
-        if _is_uuid(name):
-            return ArtifactVersion(version_by_uid(repo, name))
-        latest = _latest(repo, name)
-        if version is None:
-            return ArtifactVersion(latest)
-        found = _of_version(repo, key_of(name), str(version))
-        if found is None:
-            raise NotFoundError(
-                f"{name!r} has no version {str(version)!r}", hint=f"art log {key_of(name)}"
-            )
-        return ArtifactVersion(found)
-
-    def get_artifact(self, name_id_or_prefix: str | UUID) -> ArtifactVersion:
-        """Return the latest version of an artifact."""
-        return self.get_artifact_version(name_id_or_prefix)
-
-    def list_artifact_versions(
-        self,
-        sort_by: str = "created",
-        page: int = 1,
-        size: int = 20,
-        *,
-        name: str | None = None,
-        artifact: str | None = None,
-        version: str | int | None = None,
-        tag: str | None = None,
-        tags: Iterable[str] | None = None,
-        type: ArtifactType | str | None = None,
-    ) -> Page:
-        """Return the versions of a name, of a version's name, with all of these tags, of a type.
-
-        They are sorted by `created`, `version_number` or `name`; `desc:` in front turns that round.
-        """
-        repo = repository()
-        wanted = [label_of(each) for each in [*(tags or ()), *([tag] if tag else [])]]
-        wanted += _kind(type)
-        filter = Filter(all=True, labels=tuple(wanted))
-        versions = [repo.version(each.ref) for each in repo.listing(filter=filter) if each.is_live]
-        found = [ArtifactVersion(each) for each in versions]
-        for attribute, value in (("name", name or artifact), ("version", version)):
-            found = [each for each in found if value in (None, getattr(each, attribute))]
-        direction, _, order = sort_by.rpartition(":")
-        if order not in _ORDERS or direction not in ("", "asc", "desc"):
-            raise UsageError(f"{sort_by!r} is no order", hint=f"known: {', '.join(_ORDERS)}")
-        found.sort(key=_ORDERS[order], reverse=direction == "desc")
-        if page < 1 or size < 1:
-            raise UsageError(f"page {page} of {size} is none: both begin at 1")
-        return Page(found[(page - 1) * size : page * size], len(found), page, size)
-
-
-_ORDERS: dict[str, Callable[[ArtifactVersion], Any]] = {
-    "created": lambda each: each.created,
-    "version_number": lambda each: (each.name, each.stored.number),
-    "name": lambda each: (each.name, each.stored.number),
-}
 
 
 def save_artifact(
@@ -323,7 +229,24 @@ def save_artifact(
 
 def load_artifact(name_or_id: str | UUID, version: str | int | None = None) -> Any:
     """Return the object of a version: the latest, or of that name or number, or with an id."""
-    return Client().get_artifact_version(name_or_id, version).load()
+    return find_version(name_or_id, version).load()
+
+
+def find_version(name_or_id: str | UUID, version: str | int | None = None) -> ArtifactVersion:
+    """Return the version of a name, by its name or number, or the latest; or that with an id. Raise
+    NotFoundError."""
+    repo, name = repository(), str(name_or_id)
+    if is_uuid(name):
+        return ArtifactVersion(version_by_uid(repo, name))
+    latest = _latest(repo, name)
+    if version is None:
+        return ArtifactVersion(latest)
+    found = _of_version(repo, key_of(name), str(version))
+    if found is None:
+        raise NotFoundError(
+            f"{name!r} has no version {str(version)!r}", hint=f"art log {key_of(name)}"
+        )
+    return ArtifactVersion(found)
 
 
 def register_artifact(
@@ -348,31 +271,6 @@ def register_artifact(
     return _published(repo, make, name, version, kind, tags, artifact_metadata)
 
 
-def log_metadata(
-    metadata: Mapping[str, Any],
-    *,
-    artifact_version_id: UUID | str | None = None,
-    artifact_name: str | None = None,
-    artifact_version: str | int | None = None,
-) -> None:
-    """Say more of a version: that with an id, or of a name the latest or the one named. What was said
-    before stays in the history."""
-    wanted = artifact_version_id or artifact_name
-    if wanted is None:
-        raise UsageError("art.compat logs metadata of artifacts only", hint="artifact_name=NAME")
-    found = Client().get_artifact_version(wanted, artifact_version)
-    repository().note(found.stored.ref, metadata=_plain(metadata))
-
-
-def log_artifact_metadata(
-    metadata: Mapping[str, Any],
-    artifact_name: str | None = None,
-    artifact_version: str | int | None = None,
-) -> None:
-    """Say more of a version, the latest or the one named."""
-    log_metadata(metadata, artifact_name=artifact_name, artifact_version=artifact_version)
-
-
 def _published(
     repo: Repo,
     make: Callable[[str, dict[str, Any]], Published],
@@ -382,29 +280,53 @@ def _published(
     tags: Iterable[str] | None,
     metadata: Mapping[str, Any] | None,
 ) -> ArtifactVersion:
-    key, wanted = key_of(name), None if version is None else str(version)
+    about = about_of(repo, name, version, kind, tags, metadata)
+    return named(repo, name, version, make(key_of(name), about).version)
+
+
+def about_of(
+    repo: Repo,
+    name: str,
+    version: str | int | None,
+    kind: ArtifactType | str | None,
+    tags: Iterable[str] | None,
+    metadata: Mapping[str, Any] | None,
+) -> dict[str, Any]:
+    """Return what a new version of an artifact is made with. Raise ConflictError where it has a version
+    of that name, or its key is that of another artifact."""
     check_same_name(repo, name)
     labels = [label_of(tag) for tag in tags or ()]
-    labels += _kind(kind)
-    about: dict[str, Any] = {"title": title_of(name), "metadata": _plain(metadata or {})}
-    if wanted is None:
-        return ArtifactVersion(make(key, {**about, "labels": labels}).version)
-    taken = ConflictError(
-        f"{name!r} has a version {wanted!r} already", hint="leave version out for the next number"
-    )
-    if _of_version(repo, key, wanted):
-        raise taken
-    made = make(key, {**about, "labels": [*labels, _VERSION + wanted]}).version
-    if (first := _of_version(repo, key, wanted)) and first != made:
-        repo.delete(made.ref)  # somebody else took the name at the same time, and first
-        raise taken
+    labels += kind_labels(kind)
+    if version is not None:
+        if _of_version(repo, key_of(name), str(version)):
+            raise _taken(name, version)
+        labels.append(_VERSION + str(version))
+    return {"title": title_of(name), "metadata": plain(metadata or {}), "labels": labels}
+
+
+def named(repo: Repo, name: str, version: str | int | None, made: Version) -> ArtifactVersion:
+    """Return a version that was made with a name of its own, or without. Raise ConflictError where
+    somebody else took the name at the same time, and first: the version is deleted then."""
+    if version is None:
+        return ArtifactVersion(made)
+    wanted = str(version)
+    if (first := _of_version(repo, key_of(name), wanted)) and first != made:
+        repo.delete(made.ref)
+        raise _taken(name, version)
     if not wanted.isdecimal():
         with contextlib.suppress(UsageError):  # `v2`, say, is no tag
             repo.tag(made.ref, wanted)
     return ArtifactVersion(repo.version(made.id))
 
 
-def _kind(type: ArtifactType | str | None) -> list[str]:
+def _taken(name: str, version: str | int) -> ConflictError:
+    return ConflictError(
+        f"{name!r} has a version {str(version)!r} already",
+        hint="leave version out for the next number",
+    )
+
+
+def kind_labels(type: ArtifactType | str | None) -> list[str]:
     """Return the label for a type, where there is one."""
     try:
         return [_TYPE + ArtifactType(type).value] if type else []
@@ -435,18 +357,18 @@ def _latest(repo: Repo, name: str) -> Version:
     return found
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Return metadata with sets as lists, and paths as texts."""
     if isinstance(value, Mapping):
-        return {name: _plain(item) for name, item in value.items()}
+        return {name: plain(item) for name, item in value.items()}
     if isinstance(value, (set, frozenset)):
-        return sorted(map(_plain, value), key=repr)
+        return sorted(map(plain, value), key=repr)
     if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return os.fspath(value) if isinstance(value, os.PathLike) else value
 
 
-def _is_uuid(text: str) -> bool:
+def is_uuid(text: str) -> bool:
     try:
         return str(UUID(text)) == text
     except ValueError:
