@@ -34,6 +34,8 @@ from art.cli.common import parse_json, parse_metadata, parse_pairs
 from art.cli.fsck import parse_duration, parse_share
 from art.config import span_seconds
 from art.errors import ArtError
+from art.partitions import condition as asked_condition
+from art.periods import Granularity
 from art.query.literals import parse_span
 from art.query.syntax import parse as parse_query
 from art.ref import Ref, likely_selector
@@ -104,6 +106,29 @@ def query(data: bytes) -> None:
     condition = sql.condition(found.node)
     assert re.fullmatch(r"[\w\s().,*=<>!?|'$-]*", condition.text, re.ASCII), condition.text
     assert condition.text.count("?") == len(condition.values)
+
+
+@target(
+    "eu,us",
+    "2026-11-01..2026-11-07,2026-W47",
+    '-1d..today,"a,b",latest',
+    "..2026-11-21T14:05:09.123+05:30",
+    is_typed=True,
+)
+def asked_partition(data: bytes) -> None:
+    """What is asked of a partition, as a text and as time: it goes into SQL by binding."""
+    text, now = _text(data), datetime(2026, 11, 21, tzinfo=timezone.utc)
+    failures = 0
+    for granularity in (None, *Granularity):
+        try:
+            found = sql.condition(asked_condition("day", text, granularity, now))
+        except ArtError:
+            failures += 1
+            continue
+        assert re.fullmatch(r"[\w\s().,*=<>!?|'$-]*", found.text, re.ASCII), found.text
+        assert found.text.count("?") == len(found.values)
+    if failures == 1 + len(Granularity):
+        asked_condition("day", text, Granularity.DAY, now)
 
 
 # -- what lies on disk -----------------------------------------------------------------------------
