@@ -67,12 +67,13 @@ class Expected:
         what = f"draft {found.draft} of {found.key}"
         if found.seal:
             what += f", which is sealed as {found.seal.id},"
+        has = "1 part" if len(parts) == 1 else f"{len(parts)} parts"
         if self.count is not None and len(parts) != self.count:
             listed = f": {', '.join(sorted(parts))}" if parts else ""
-            message = f"{what} has {len(parts)} parts{listed}; {self.count} were expected"
+            message = f"{what} has {has}{listed}; {self.count} were expected"
             raise self._error(found, is_less=len(parts) < self.count)(message, hint=_hint(found))
         if self.count is None and (missing := sorted(self.names - parts)):
-            message = f"{what} lacks {', '.join(missing)}; it has {len(parts)} parts"
+            message = f"{what} lacks {', '.join(missing)}; it has {has}"
             raise self._error(found, is_less=True)(message, hint=_hint(found))
         if self.count is None and (surplus := sorted(parts - self.names)):
             message = f"{what} has {', '.join(surplus)}, not expected"

@@ -11,6 +11,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+from blake3 import blake3
+
 from art import document as documents
 from art.backend import Backend
 from art.catalog import first_missing, parse_number
@@ -257,14 +259,23 @@ def _is_part(document: Document, name: str) -> bool:
 
 def _is_seal(document: Document, name: str) -> bool:
     parts, version = document["sealed"], document.get("version")
-    manifest = document.get("manifest")
-    if manifest is not None:
-        if not isinstance(manifest, dict) or manifest.get("key") != document["key"]:
-            return False
-        Manifest.from_document(manifest, "", name)
     is_named = isinstance(version, dict) and isinstance(version.get("id"), str)
     is_list = isinstance(parts, dict) and all(map(is_uid, parts.values()))
-    return is_named and is_list and is_uid(document.get("uid"))
+    if not (is_named and is_list) or "manifest" not in document:
+        return is_named and is_list
+    return _is_manifest(document["manifest"], document, name)
+
+
+def _is_manifest(manifest: object, document: Document, name: str) -> bool:
+    """Whether this is the manifest of the version that a seal is about, to the byte."""
+    if not isinstance(manifest, dict) or "purged" in manifest:
+        return False
+    found = Manifest.from_document(manifest, str(document["version"]["id"]), name)
+    try:
+        id = "b3:" + blake3(documents.encode(manifest)).hexdigest()
+    except UsageError:
+        return False
+    return (found.key, found.id) == (document["key"], id)
 
 
 def _is_drop(document: Document, name: str) -> bool:

@@ -238,7 +238,7 @@ def test_sealing_again_gives_the_same_version_everywhere(repos: list[Repo]) -> N
 
 def test_a_missing_part_is_named_and_nothing_is_made(repo: Repo) -> None:
     put(repo, "a")
-    for expect, told in ((["a", "b", "c"], "lacks b, c"), (2, "has 1 parts: a; 2 were expected")):
+    for expect, told in ((["a", "b", "c"], "lacks b, c"), (2, "has 1 part: a; 2 were expected")):
         act = lambda expect=expect: repo.seal("k", draft="run", expect=expect)  # type: ignore[misc]  # noqa: E731
         assert told in reason(act, NotFoundError)
     assert repo.listing() == []
@@ -666,6 +666,21 @@ def test_an_entry_that_says_something_impossible_is_damage(
     changed = {name: value for name, value in {**found, **change}.items() if value is not None}
     entry(repo, 1).write_bytes(document.encode(changed))
     with pytest.raises(CorruptError, match="00000001.yaml"):
+        repo.seal("k", draft="run", expect=1)
+    assert [problem.kind for problem in repo.fsck().problems] == ["draft"]
+
+
+@pytest.mark.parametrize("field", ["title", "uid", "payload", "purged"])
+def test_a_seal_whose_manifest_is_another_one_is_damage(field: str, repo: Repo) -> None:
+    put(repo, "a")
+    repo.seal("k", draft="run", expect=1, title="T")
+    found = document.decode(entry(repo, 2).read_bytes(), "it")
+    found["manifest"][field] = {
+        "payload": {"tree": "../x"},
+        "purged": {"id": "b3:" + "0" * 64},
+    }.get(field, "019aa5a8-1f2e-7c3b-9d52-7d9b5e1c2a10")
+    entry(repo, 2).write_bytes(document.encode(found))
+    with pytest.raises(CorruptError, match="00000002.yaml"):
         repo.seal("k", draft="run", expect=1)
     assert [problem.kind for problem in repo.fsck().problems] == ["draft"]
 

@@ -23,9 +23,9 @@ from blake3 import blake3
 
 from art import checkpoint as checkpoints
 from art import document as documents
+from art import drafts, model, remotes, retention, sql
 from art import layout as layouts
 from art import lock as locks
-from art import model, remotes, retention, sql
 from art import pack as packs
 from art import settings as key_settings
 from art import tree as trees
@@ -370,9 +370,34 @@ def checkpoint_body(data: bytes) -> None:
     checkpoint(b"ARTCHKP\x01" + blake3(data).digest() + zstandard.ZstdCompressor().compress(data))
 
 
+_SEALED_MANIFEST = COMMON | ABOUT | {"payload": TREE}
+_SEALED_ID = "b3:" + blake3(documents.encode(_SEALED_MANIFEST)).hexdigest()
+_DRAFT = COMMON | {"draft": "run"}
+
+
+@target(
+    _body(_DRAFT | {"part": "a", "payload": TREE, "inputs": [{"key": "k", "id": ID}]}),
+    _body(_DRAFT | {"sealed": {"a": UID}, "flat": True, "version": {"key": "k", "id": _SEALED_ID}}
+          | {"manifest": _SEALED_MANIFEST}),
+    _body(_DRAFT | {"dropped": True}),
+)  # fmt: skip
+def draft(data: bytes) -> None:
+    """An entry of a draft, and all that is asked of one."""
+    found = drafts.parse(seal(data), "x", "k", "run")
+    if "part" in found:
+        part = drafts.Part.of(found)
+        assert re.fullmatch("[0-9a-f]{64}", part.tree)
+        assert part.has(part.payload)
+    elif "sealed" in found:
+        sealing = drafts.Seal(found)
+        assert sealing.tree is None or re.fullmatch("[0-9a-f]{64}", sealing.tree)
+        _ = sealing.id, sealing.parts, sealing.is_flat
+
+
 def _names() -> Iterator[str]:
     yield from ("manifests/a/b/v00000001.yaml", "refs/_anonymous/_notes/00000012.yaml")
     yield from ("refs/!k/_tags/!prod/00000001.yaml", "refs/a/_state/123456789.yaml")
+    yield "drafts/!k/a/_/run-1/00000001.yaml"
 
 
 @target(*_names())
@@ -383,6 +408,7 @@ def name(data: bytes) -> None:
     if found:
         assert found[0].file(found[1]) == text
         assert ".." not in text.split("/")
+    drafts.located(text)
     checkpoints.parse_name(text)
     model.unescape(text)
 
