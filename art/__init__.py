@@ -10,7 +10,7 @@
 A tour of the code, from the outside in. Imports go down only.
 
 cli         words → one call of Repo → render; the only part that knows Typer
-compat      the calls of Prefect, ClearML and ZenML for artifacts, on `Repo`
+compat      the calls of Prefect, ClearML, ZenML and Union for artifacts, on `Repo`
 render      values → text; `render.terminal` alone knows rich
 steps       functions as steps (sources: what their code is); runs, records: what was run, caching: what that
             gave earlier; processes: commands
