@@ -20,7 +20,8 @@ from typing import Any, TypeVar
 from art.errors import ArtError
 from art.model import glob_pattern
 
-_SCHEMA_VERSION = 7
+APART = ("metadata", "labels", "partitions", "format", "run")  # JSON that is parsed by itself
+_SCHEMA_VERSION = 8
 _PAGE_SIZE = 8192  # what is said of a version fits into one
 _BUSY_SECONDS = 10.0
 _IN_MEMORY = ":memory:"
@@ -32,8 +33,10 @@ INSERT INTO keys VALUES (0, NULL);
 CREATE TABLE directories (name TEXT PRIMARY KEY, modified INTEGER) WITHOUT ROWID;
 CREATE TABLE versions (
     key_id INTEGER, number INTEGER, id TEXT, uid TEXT, type TEXT, created TEXT, author TEXT,
-    size INTEGER, files INTEGER, payload TEXT, title TEXT, about TEXT, tags TEXT, state TEXT,
-    base TEXT, exact TEXT, crc INTEGER, PRIMARY KEY (key_id, number, uid)) WITHOUT ROWID;
+    size INTEGER, files INTEGER, payload TEXT, title TEXT, about TEXT,
+    metadata TEXT, labels TEXT, partitions TEXT, format TEXT, run TEXT,
+    tags TEXT, state TEXT, base TEXT, exact TEXT, crc INTEGER,
+    PRIMARY KEY (key_id, number, uid)) WITHOUT ROWID;
 CREATE INDEX versions_by_id ON versions (id);
 CREATE INDEX damaged_versions ON versions (key_id) WHERE state = 'damaged';
 CREATE INDEX copies ON versions (json_extract(about, '$.origin.id'))

@@ -246,7 +246,7 @@ class Index:
     def partition_names(self, key: str | None = None) -> set[str]:
         """Return the names of all partitions that versions, or those of a key, are of."""
         rows = self._db.execute(
-            "SELECT DISTINCT j.key FROM versions, json_each(versions.about, '$.partitions') j "
+            "SELECT DISTINCT j.key FROM versions, json_each(versions.partitions) j "
             "WHERE ?1 IS NULL OR versions.key_id = (SELECT id FROM keys WHERE key = ?1)",
             (key,),
         )
@@ -455,7 +455,7 @@ class Index:
         for *row, crc, id, kind in rows:
             if crc is not None and row_checksum(tuple(row)) != crc:
                 raise DamagedError
-            if isinstance(row[0], str):  # else an `origin` somewhere in metadata
+            if isinstance(row[0], str):  # else an `origin` somewhere in its payload
                 found.append(Link(row[0], id, kind, row[4]))
         return found
 

@@ -5,24 +5,29 @@ from __future__ import annotations
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from art import model
 from art.catalog import NOTES, STATE
-from art.database import DamagedError, Database, row_checksum
+from art.database import APART, DamagedError, Database, row_checksum
 from art.errors import ArtError
 from art.model import Document, Entry, Manifest, apply_notes, heads, preview_of
 
 LIVE = "live"
 KEYLESS = 0
-_NAMES = (  # `base` and `exact` are empty where they are what `about` is
+_NAMES = (  # `base` and `exact` are empty where they are what `about` and what is apart from it say
     *("number", "id", "uid", "type", "created", "author", "size", "files", "payload", "title"),
-    *("about", "tags", "state", "base", "exact"),
+    *("about", *APART, "tags", "state", "base", "exact"),
 )
 _COLUMNS = ", ".join(_NAMES)
+_MARKS = ", ".join("?" * (len(_NAMES) + 2))
+_ABOUT, _TAGS = (
+    _NAMES.index(name) + 1 for name in ("about", "tags")
+)  # in rows that begin with keys
 _NO_TAGS = "[]"
+_NOTHING = "{}"
 _NOT_TOLD = ("inline", "size", "files")  # of a payload: what is large, or has a column
 _LARGEST = sys.float_info.max
 
@@ -163,7 +168,7 @@ class Tables:
             payload.files if payload else None,
             payload.tree if payload else None,
             manifest.title,
-            about,
+            *about,
             _NO_TAGS,
             "purged" if manifest.is_stub else LIVE,
             "",
@@ -178,17 +183,17 @@ class Tables:
 
     def put_damaged(self, key: str | None, number: int, uid: str, error: ArtError) -> None:
         """Put a version whose manifest is damaged, with what is wrong as its title."""
-        nothing = {"size": None, "files": None, "payload": None}
+        nothing = dict.fromkeys(("size", "files", "payload", *APART))
         known = {"number": number, "uid": uid, "type": "damaged", "title": error.message}
         row = dict.fromkeys(_NAMES, "") | nothing | known
-        row |= {"about": "{}", "tags": _NO_TAGS, "state": "damaged"}
+        row |= {"about": _NOTHING, "tags": _NO_TAGS, "state": "damaged"}
         self._put_row(key, tuple(row.values()))
 
     def _put_row(self, key: str | None, values: tuple[Any, ...]) -> int:
         """Put a version; its checksum covers the key too. Return the key's id."""
         key_id = KEYLESS if key is None else self.key_id(key)
         self._db.execute(
-            f"INSERT OR REPLACE INTO versions (key_id, {_COLUMNS}, crc) VALUES ({','.join('?' * 17)})",
+            f"INSERT OR REPLACE INTO versions (key_id, {_COLUMNS}, crc) VALUES ({_MARKS})",
             (key_id, *values, row_checksum((key, *values))),
         )
         return key_id
@@ -234,11 +239,13 @@ class Tables:
             row = dict(zip(_NAMES, values, strict=True))
             if row["state"] == "damaged":
                 continue
-            id, base = row["id"], row["base"] or row["exact"] or row["about"]
+            apart = [row[name] for name in APART]
+            id, base = row["id"], row["base"] or row["exact"] or _whole(row["about"], apart)
             about = json.loads(base)
             about = apply_notes(about, notes[id]) if id in notes else about
             row["title"] = about.get("title")
-            row["about"], row["exact"] = _json(about)
+            texts, row["exact"] = _json(about)
+            row.update(zip(("about", *APART), texts, strict=True))
             row["base"] = base if id in notes else ""
             row["tags"] = json.dumps(sorted(tags.get(id, [])))
             if row["state"] != "purged":
@@ -311,14 +318,30 @@ def _about(document: Document) -> Document:
     return {**about, "run": document["run"] or True} if "run" in document else about
 
 
-def _json(about: Document) -> tuple[str, str]:
-    """Return a document as JSON that SQLite reads, and, where it has numbers which JSON cannot have, as
-    it is, else nothing: in the first NaN is null, and infinity the largest number."""
+def _json(about: Document) -> tuple[list[str | None], str]:
+    """Return a document as JSON that SQLite reads, what is `APART` by itself, and, where it has numbers
+    which JSON cannot have, as it is, else nothing: in the first NaN is null, and infinity the largest
+    number."""
     try:
-        return json.dumps(about, separators=(",", ":"), allow_nan=False), ""
+        return _texts(about), ""
     except ValueError:
         exact = json.dumps(about, separators=(",", ":"))
-        return json.dumps(_finite(about), separators=(",", ":")), exact
+        return _texts(_finite(about)), exact
+
+
+def _texts(about: Document) -> list[str | None]:
+    rest = {name: value for name, value in about.items() if name not in APART}
+    apart = [_compact(about[name]) if name in about else None for name in APART]
+    return [_compact(rest), *apart]
+
+
+_compact = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
+
+
+def _whole(about: str, apart: Sequence[str | None]) -> str:
+    """Return the JSON that was taken apart."""
+    parts = [f'"{name}":{text}' for name, text in zip(APART, apart, strict=True) if text]
+    return f"{{{','.join([about[1:-1], *parts] if about != _NOTHING else parts)}}}"
 
 
 def _finite(value: Any) -> Any:
@@ -332,8 +355,11 @@ def _finite(value: Any) -> Any:
 
 
 def _record(row: tuple[Any, ...]) -> Record:
-    key, number, *facts, about, tags, state, _, exact = row  # facts: id … title, as in Record
+    key, number, *facts = row[:_ABOUT]  # facts: id … title, as in Record
+    about, *apart = row[_ABOUT:_TAGS]
+    tags, state, _, exact = row[_TAGS:]
+    text = exact or _whole(about, apart)
     values = [key, None if key is None else number, *facts]
-    values += [json.loads(exact or about) if about != "{}" else {}]
+    values += [json.loads(text) if text != _NOTHING else {}]
     values += [json.loads(tags) if tags != _NO_TAGS else [], state]
     return Record(*values)

@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from art.database import APART
 from art.query.tree import (
     CONTAINS,
     ENDS,
@@ -60,8 +61,9 @@ _COLUMNS = {
 _NEVER_NULL = ("key", "id", "type", "state", "created", "age", "author", "latest")
 _LISTS = {
     "tag": "json_each(versions.tags)",
-    "label": "json_each(versions.about, '$.labels')",
+    "label": "json_each(versions.labels)",
 }
+_TOKENS = {"tag": "versions.tags", "label": "versions.labels"}
 # `made` tells what was made of the first ones from these themselves; a version that was moved has two ids.
 _SAME = (
     "WITH RECURSIVE same(id) AS (SELECT value FROM json_each(?) UNION "
@@ -193,7 +195,7 @@ def groups(selection: Selection, field: Field) -> Sql:
         source, kind, value = f"versions LEFT JOIN {_LISTS[field.name]} j", "j.type", Sql("j.value")
     else:
         source, value = "versions", value_of(field)
-        kind = "json_type(versions.about, ?)" if field.path else "'text'"
+        kind = f"json_type({_column(field)}, ?)" if field.path else "'text'"
     more = (_path(field),) if field.path else ()
     return Sql(
         f"SELECT {kind} AS kind, {value.text} AS value, count(*), "
@@ -206,7 +208,7 @@ def groups(selection: Selection, field: Field) -> Sql:
 def value_of(field: Field) -> Sql:
     """Return the value of a field, to sort or group by."""
     if field.path:
-        return Sql("json_extract(versions.about, ?)", (_path(field),))
+        return Sql(f"json_extract({_column(field)}, ?)", (_path(field),))
     return Sql(_COLUMNS[field.name])
 
 
@@ -247,7 +249,7 @@ def _joined(parts: Sequence[Sql], word: str) -> Sql:
 
 def _is_null(field: Field) -> Sql:
     if field.path:
-        return Sql("ifnull(json_type(versions.about, ?), 'null') = 'null'", (_path(field),))
+        return Sql(f"ifnull(json_type({_column(field)}, ?), 'null') = 'null'", (_path(field),))
     if field.name in _LISTS:
         return Sql(f"NOT EXISTS (SELECT 1 FROM {_LISTS[field.name]})")
     if field.kind is Kind.REFERENCES:
@@ -255,9 +257,15 @@ def _is_null(field: Field) -> Sql:
     return Sql(f"{_COLUMNS[field.name]} IS NULL")
 
 
+def _column(field: Field) -> str:
+    """Return the column with the JSON that a value stands in."""
+    return f"versions.{field.path[0] if field.path[0] in APART else 'about'}"
+
+
 def _path(field: Field) -> str:
     """Return where in the JSON a value stands; names are escaped as they are there."""
-    return "$." + ".".join(json.dumps(part) for part in field.path)
+    parts = field.path[1:] if field.path[0] in APART else field.path
+    return "".join(["$", *(f".{json.dumps(part)}" for part in parts)])
 
 
 # -- tests by kind of field --------------------------------------------------------------------------
@@ -323,9 +331,12 @@ def _flag(test: Test) -> Sql:
 
 def _texts(test: Test) -> Sql:
     found = _compared("j.value", test.operator, test.operands)
-    return Sql(
-        f"EXISTS (SELECT 1 FROM {_LISTS[test.field.name]} j WHERE {found.text})", found.values
-    )
+    text = f"EXISTS (SELECT 1 FROM {_LISTS[test.field.name]} j WHERE {found.text})"
+    if test.operator != EQUAL or len(test.operands) > 1:
+        return Sql(text, found.values)
+    # Most lists do not even have the text in them, which is seen at once.
+    token = json.dumps(test.operands[0])
+    return Sql(f"(instr({_TOKENS[test.field.name]}, ?) > 0 AND {text})", (token, *found.values))
 
 
 def _references(test: Test) -> Sql:
@@ -341,10 +352,11 @@ def _any(test: Test) -> Sql:
     """Whether a JSON value, or a member where it is a list, is as wanted, by the type that it has."""
     path = _path(test.field)
     values = [one for one in test.operands if isinstance(one, Value)]
-    type, value = "json_type(versions.about, ?)", "json_extract(versions.about, ?)"
+    column = _column(test.field)
+    type, value = f"json_type({column}, ?)", f"json_extract({column}, ?)"
     cases, bound = _cases(value, (path,), test.operator, values)
     inner, inner_bound = _cases("j.value", (), test.operator, values)
-    member = f"SELECT 1 FROM json_each(versions.about, ?) j WHERE CASE j.type {inner} ELSE 0 END"
+    member = f"SELECT 1 FROM json_each({column}, ?) j WHERE CASE j.type {inner} ELSE 0 END"
     return Sql(
         f"CASE {type} {cases} WHEN 'array' THEN EXISTS ({member}) ELSE 0 END",
         (path, *bound, path, *inner_bound),
