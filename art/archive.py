@@ -15,8 +15,9 @@ from pathlib import Path
 from art import document as documents
 from art.backend import LocalBackend
 from art.beside import names_beside, read_beside
+from art.bundle import write_archive
 from art.catalog import NOTES, VERSIONS, Log, manifest_name
-from art.checkout import Got, write_archive
+from art.checkout import Got
 from art.errors import ArtError, CorruptError, NotFoundError, UsageError
 from art.index import Index
 from art.merge import read_tail

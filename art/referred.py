@@ -14,6 +14,7 @@ from art.model import Payload
 from art.paths import file_target
 from art.reporter import Reporter
 from art.rows import Record
+from art.staging import beside
 from art.store import Store
 from art.tree import Node
 from art.worktree import Ingest, Source, measured_node
@@ -43,7 +44,7 @@ class Referred:
                 return Got(target, 0, 1, 0)
             if not force:
                 raise ConflictError(f"{target} is there and differs", hint="--force overwrites it")
-        with checkout.beside(target) as temporary:
+        with beside(target) as temporary:
             fetched = f"{temporary}/file"
             size, b3 = reference.fetch(self._url, fetched, self._payload.size)
             self._check(size, f"b3:{b3}")
@@ -55,7 +56,7 @@ class Referred:
             raise ConflictError(f"{target} exists", hint="name another target")
         nodes: list[Node] = []  # it may be anything by now, and any size, so it is looked at first
         self._check_folder(str(source), nodes.append)
-        with checkout.beside(target) as temporary:
+        with beside(target) as temporary:
             copy = os.path.join(temporary, "folder")
             checkout.copy_nodes(nodes, str(source), copy)
             files, size = self._check_folder(copy)

@@ -11,7 +11,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
-from art import checkout
+from art import bundle, checkout
 from art.backend import LocalBackend
 from art.catalog import NOTES
 from art.checkout import Checkout, Got
@@ -392,7 +392,7 @@ class Version:
         nodes = relative(self.iter_files(path), path) if path else self.iter_files()
         if archive:
             target = Path(to) if to is not None else Path(f"{self._name()}.{archive}")
-            return checkout.archive(self._payload(), nodes, target, archive, self.created)
+            return bundle.archive(self._payload(), nodes, target, archive, self.created)
         single = self._single(path, named)
         if single:
             return self._checkout(file_target(to, single.path)).file(single, force=force)

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from blake3 import blake3
 
-from art import checkout
+from art import bundle, checkout
 from art import folder as folders
 from art.backend import LocalBackend
 from art.checkout import Checkout, Got
@@ -584,7 +584,7 @@ def test_no_archive_holds_what_would_lead_outside(
 ) -> None:
     payload = stored(objects, put_nodes(objects, HOSTILE[trick], [b"evil"]))
     with pytest.raises(ArtError):
-        checkout.archive(payload, payload.tree(), workplace / "out", kind, now())
+        bundle.archive(payload, payload.tree(), workplace / "out", kind, now())
     assert disk(workplace) == {}
 
 
@@ -613,7 +613,7 @@ def test_a_file_that_is_not_what_the_tree_says_is_never_handed_out(
     payload = stored(objects, put_nodes(objects, [node], [b"evil", listing]))
     with pytest.raises(CorruptError):
         if kind:
-            checkout.archive(payload, payload.tree(), workplace / "out", kind, now())
+            bundle.archive(payload, payload.tree(), workplace / "out", kind, now())
         else:
             Checkout(payload, workplace / "out", Silent(), lambda _: set(), 2).folder(
                 payload.tree(), force=False
@@ -668,7 +668,7 @@ def test_names_that_windows_takes_for_something_else_are_refused_there(
 ) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
     with pytest.raises(ConflictError, match="no possible name on this system"):
-        list(checkout._checked([evil(name)]))
+        list(checkout.checked([evil(name)]))
 
 
 @pytest.mark.parametrize("name", ["console", "nul-x", "a.b", ".hidden", "com", "com10", "é", "a b"])
@@ -676,7 +676,7 @@ def test_names_that_windows_takes_are_not_refused(
     monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(sys, "platform", "win32")
-    assert [node.path for node in checkout._checked([evil(name)])] == [name]
+    assert [node.path for node in checkout.checked([evil(name)])] == [name]
 
 
 # -- the temporary place -------------------------------------------------------------------------

@@ -12,7 +12,8 @@ import pytest
 import art
 from art import archive, packer
 from art.backend import LocalBackend
-from art.checkout import Got, write_archive
+from art.bundle import write_archive
+from art.checkout import Got
 from art.errors import ConflictError, CorruptError
 from art.repair import Repaired
 from art.repo import Repo

@@ -23,6 +23,7 @@ from art.checkout import Got
 from art.convert import documents, sources, writers
 from art.convert.sources import FORMS
 from art.errors import ConflictError, UsageError
+from art.staging import beside
 
 if TYPE_CHECKING:
     from art.version import Version
@@ -64,7 +65,7 @@ def get(
     """Take a version out in another form: into the file `to`, or into it where it is a folder. Otherwise
     as `Version.get`: the file is there whole or not at all, and another one stays unless `force`."""
     target = _target(version, form, to, path).absolute()
-    with checkout.beside(target) as temporary:
+    with beside(target) as temporary:
         made = Path(temporary) / "file"
         with made.open("xb") as stream:
             write(version, form, stream, path=path)
