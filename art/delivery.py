@@ -310,7 +310,8 @@ class Delivery:
         _all([partial(publish, m) for m in work.keyless if m.uid in coming])
 
     def publish_progress(self, work: Work) -> None:
-        """Publish values of progress that are newer than the remote's; take in those that are older."""
+        """Publish values of progress that are newer than the remote's; take in those that are older. They
+        come before the versions that they are of, and not of those that do not come."""
 
         def publish(uid: str) -> None:
             name = f"progress/{uid}.yaml"
@@ -330,7 +331,8 @@ class Delivery:
                 self._progress += is_new
                 self._pair.ledger.note_progress(uid, max(rank, there or rank)[0])
 
-        _all([partial(publish, uid) for uid, _ in work.progress])
+        left = {manifest.uid for manifest in work.manifests} - work.ready
+        _all([partial(publish, uid) for uid, _ in work.progress if uid not in left])
 
     def purge(self, selection: Selection) -> None:
         """Replace manifests at the remote by the stubs that are here, where the remote has what is said
@@ -340,11 +342,16 @@ class Delivery:
         records = self._pair.index.ask(lambda index: index.of_state("purged"))
         chosen = [record for record in records if selection.has(record.key)]
         untold = {key: self._outgoing.untold(key) for key in {record.key for record in chosen}}
-        for record in chosen:
-            name = place_of(record)
-            if (self._entries or name in met) and record.id not in untold[record.key]:
-                put_stub(self._remote, record)
-                ledger.note_unpurged(name, is_so=False)
+        ready = {
+            place_of(record): record
+            for record in chosen
+            if (self._entries or place_of(record) in met) and record.id not in untold[record.key]
+        }
+        for name in ready:  # for the next push, should this one not come to its end
+            ledger.note_unpurged(name)
+        for name, record in ready.items():
+            put_stub(self._remote, record)
+            ledger.note_unpurged(name, is_so=False)
 
     def _present(self, name: str) -> bytes | None:
         try:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from art.addresses import RemoteSetting, is_place
 from art.backend import Backend, LocalBackend
 from art.catalog import VERSIONS, Log
+from art.changes import Changes
 from art.database import Database
 from art.errors import ArtError, ConflictError, CorruptError
 from art.fetch import Fetcher
@@ -93,8 +94,10 @@ class Exchange:
         reporter: Callable[[], Reporter],
         hints: Callable[[], ChunkHints],
         jobs: Callable[[], int | None],
+        changes: Callable[[], Changes],
     ) -> None:
         self._jobs = jobs
+        self._changes = changes
         self._store = store
         self._index = index
         self._remotes = remotes
@@ -116,6 +119,7 @@ class Exchange:
             authority = self._remotes.get().repository
             if authority not in (None, store.id) and (pushed.versions or pushed.entries):
                 note_mirror(store.backend, str(authority))
+            self._put_stubs(Selection())
             return pushed
 
     def plan_fetch(self, patterns: Iterable[str], remote: str | None) -> Fetched:
@@ -225,6 +229,9 @@ class Exchange:
             self._put_stubs(selection)
 
     def _put_stubs(self, selection: Selection) -> None:
+        """Do here what others purged."""
+        for was, record in self._index.ask(_moved_and_purged):
+            self._changes().purge(record, f"it was {was.ref}, which was purged")
         for record in purged_records(self._index):
             if not selection.has(record.key):
                 continue
@@ -315,6 +322,25 @@ class Exchange:
                 yield pair
         if problem:
             raise problem
+
+
+def _moved_and_purged(index: Index) -> list[tuple[Record, Record]]:
+    """Return versions that were purged by somebody who did not know that they had been moved, and what
+    they are now."""
+    index.refresh_all()
+    moves = index.moves()
+    was = {_end(moves, r.id): r for r in index.of_state("purged") if r.id in moves}
+    found = index.by_ids(was)
+    return [(was[r.id], r) for r in found if r.state in ("live", "deleted", "swept")]
+
+
+def _end(moves: Mapping[str, str], id: str) -> str:
+    """Return what a version became in the end."""
+    for _ in moves:
+        if id not in moves:
+            break
+        id = moves[id]
+    return id
 
 
 def _ends(index: Index) -> dict[Log, int]:

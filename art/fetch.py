@@ -24,6 +24,7 @@ from art.merge import DivergedError, Merged, finish
 from art.model import Manifest, check_progress
 from art.sync import Fetched, Pairing, Renumbered, Selection, Sent, Superseded
 
+_IS_PROGRESS = b"\ntype: progress\n"
 _LOGS_AT_ONCE = 16
 _SAVE_SECONDS = 0.5
 _BATCH = 4096  # documents that are held in memory before they are written
@@ -69,6 +70,7 @@ class Fetcher:
         ] = {}  # of the last document of each log there, where it is listed
         self._saved = 0.0
         self._finals: dict[Log, int] = {}  # up to which number documents were final there
+        self._brought: set[str] = set()  # progress artifacts whose first values came with them
 
     def plan(self, selection: Selection) -> Fetched:
         """Return what `fetch` would do now."""
@@ -82,7 +84,7 @@ class Fetcher:
         if not self._pair.remote.is_bare:
             self._pair.ledger.note_working()
         try:
-            return self._run(selection, self._pair.merger.merge, is_plan=False)
+            return self._run(selection, self._take_in, is_plan=False)
         finally:
             self._pair.ledger.save()
             self._pair.forget_coming()
@@ -98,7 +100,7 @@ class Fetcher:
         is_new = log.name == VERSIONS and first + len(contents) - 1 > known
         if is_new:
             self._pair.note_coming({log.directory: first + len(contents) - 1})
-        merged = self._merge(_News(log, first, contents), self._pair.merger.merge)
+        merged = self._merge(_News(log, first, contents), self._take_in)
         if is_new:
             self._pair.ledger.save()
             self._pair.forget_coming()
@@ -293,6 +295,19 @@ class Fetcher:
             last = news.first + len(news.contents) - 1
             return take(news.log, 1, self._pair.reader.read(news.log, 1, last))
 
+    def _take_in(self, log: Log, first: int, contents: list[bytes]) -> Merged:
+        """Merge. The values of progress artifacts are here before their versions are."""
+        for number, data in enumerate(contents, first) if log.name == VERSIONS else ():
+            if _IS_PROGRESS in data:
+                self._bring_value(log.parse(number, data).uid)
+        return self._pair.merger.merge(log, first, contents)
+
+    def _bring_value(self, uid: str) -> None:
+        if self._pair.backend.size(f"progress/{uid}.yaml") is None:
+            with contextlib.suppress(CorruptError):  # which is told when all values are looked at
+                if (data := self._progress(uid)) is not None and take_progress(self._pair, uid, data):
+                    self._brought.add(uid)
+
     def _count(self, tally: _Tally, log: Log, merged: Merged) -> None:
         self._pair.reporter.advance(files=len(merged.added))
         if log.name != VERSIONS:
@@ -336,6 +351,8 @@ class Fetcher:
         if not is_plan:
             self._pair.note_coming({name.removesuffix(".yaml"): 1 for name, _ in found})
             for name, data in found:
+                if _IS_PROGRESS in data:
+                    self._bring_value(name[10:-5])
                 self._pair.backend.create(name, data)
             for uid in {name[10:-5] for name, _ in found} | (here & set(there)):
                 self._pair.ledger.note_keyless(uid)
@@ -368,7 +385,8 @@ class Fetcher:
                 tally.others.append(self._damaged_there(error))
                 continue
             if data is not None:
-                tally.entries += take_progress(self._pair, uid, data, is_plan=is_plan)
+                is_new = take_progress(self._pair, uid, data, is_plan=is_plan)
+                tally.entries += is_new or uid in self._brought
             elif not is_plan:
                 self._pair.ledger.note_progress(uid, 0)
 

@@ -92,6 +92,7 @@ class Pusher:
             self._secure(work)
             self._note_begun(work)
             delivery.put_beside(work)
+            delivery.publish_progress(work)
             self._publish_versions(work)
             others = work.entry_logs
             self._hold_back(work, others)
@@ -100,7 +101,6 @@ class Pusher:
             delivery.purge(selection)
             if self._restored:
                 self._secure_published(work)
-            delivery.publish_progress(work)
         except BaseException as error:
             if not self._is_published_safely:
                 self._look_again(work)
@@ -242,14 +242,26 @@ class Pusher:
 
     def _give_up(self, work: Work, tree: str, error: ArtError) -> None:
         """Take out the versions with a payload, and all that build on them."""
-        for versions in [*work.versions.values(), [(0, m) for m in work.keyless]]:
-            for at, (_, manifest) in enumerate(versions):
-                if manifest.payload and manifest.payload.tree == tree:
-                    work.left.append(Left.because(self._ref_of(manifest), error))
-                    rest = versions[at:] if manifest.key else versions[at : at + 1]
-                    work.ready -= {held.uid for _, held in rest}
-                    if manifest.key:
-                        break
+        self._take_out(
+            work,
+            lambda manifest: manifest.payload is not None and manifest.payload.tree == tree,
+            lambda manifest: Left.because(self._ref_of(manifest), error),
+        )
+
+    def _take_out(
+        self,
+        work: Work,
+        is_meant: Callable[[Manifest], bool],
+        left: Callable[[Manifest], Left],
+    ) -> None:
+        """Take versions out of what comes, with all that follow them under their keys."""
+        keyless = [[manifest] for manifest in work.keyless]
+        for versions in [*([m for _, m in found] for found in work.versions.values()), *keyless]:
+            for at, manifest in enumerate(versions):
+                if is_meant(manifest):
+                    work.left.append(left(manifest))
+                    work.ready -= {held.uid for held in versions[at:]}
+                    break
 
     def _ref_of(self, manifest: Manifest) -> str:
         known = self._pair.index.ask(lambda index: index.by_id(manifest.id, manifest.key))
@@ -333,9 +345,30 @@ class Pusher:
                 return
             if len(delivery.sent) == before:
                 break
+        self._leave_untold(work)
         work.waiting = set()
         delivery.publish_keyless(work)
         delivery.publish(logs, work)
+
+    def _leave_untold(self, work: Work) -> None:
+        """Take out the versions of which it is not for this push to say that they are gone: at a mirror the
+        authority says so first."""
+        where = self._authority.name if self._authority else self._pair.name
+        reason, hint = (
+            f"it is gone, and {where} does not know that yet",
+            f"art push --remote {where}",
+        )
+        self._take_out(
+            work,
+            lambda m: m.uid in work.waiting and not self._is_to_be_told(m, work),
+            lambda m: Left(self._ref_of(m), reason, hint),
+        )
+
+    def _is_to_be_told(self, manifest: Manifest, work: Work) -> bool:
+        """Whether an entry that comes with this push says that a version is gone."""
+        entries = self._outgoing.unpublished(Log(manifest.key, STATE))
+        about = manifest.key, manifest.id
+        return any(entry.uid in work.ready and about in _named(entry) for entry in entries)
 
     def _untold(self, work: Work) -> set[str]:
         """Return the uids of versions to come whose payload nobody has any more, where the remote has no

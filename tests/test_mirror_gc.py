@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from art.backend import Backend
-from art.errors import ConflictError
+from art.errors import ConflictError, UnavailableError
 from tests.support_gc import put, read_all
 from tests.support_world import World, documents_of, holds
 
@@ -166,3 +166,64 @@ def test_what_is_purged_later_is_said_before_its_stub_comes(world: World) -> Non
         repo.push()
     assert checked.count >= 6
     assert all(manifest.is_stub for manifest in read_all(world.inner)[0].values())
+
+
+def test_what_the_authority_does_not_know_to_be_purged_does_not_come_to_a_mirror(
+    world: World,
+) -> None:
+    with world.by("a") as repo:
+        put(repo, "k", 1)
+        put(repo, "k", 2)
+        keyless = put(repo, None, 3)
+        repo.push()
+        for ref in ("k@v1", keyless):
+            repo.purge(ref, force=True)
+        world.lines["a", world.mirror_url].inner = Checked(world.mirror)
+        pushed = repo.push(remote="mirror")
+        assert not pushed.versions
+        left = {left.ref: left for left in pushed.left}
+        assert left["k@v1"].reason == "it is gone, and origin does not know that yet"
+        assert left[keyless].hint == "art push --remote origin"
+        repo.push()
+        assert len(repo.push(remote="mirror").versions) == 3
+    assert documents_of(world.mirror) == documents_of(world.inner)
+
+
+# -- progress --------------------------------------------------------------------------------------
+
+
+def test_the_value_of_a_progress_is_there_before_its_version(world: World) -> None:
+    with world.by("a") as repo:
+        repo.progress("bar", 1)
+        repo.progress(None, 2)
+        world.lines["a", world.url].inner = Valued(world.inner)
+        repo.push()
+    for at in range(1, 30):
+        world.add(name := f"client-{at}")
+        world.lines[name, world.url].arm(at, unavailable)
+        with world.by(name) as repo:
+            try:
+                repo.fetch()
+            except UnavailableError:
+                assert repo.fsck().is_whole
+                continue
+            found = repo.version("bar").progress
+            assert found
+            assert found.value == 1
+            assert at > 5, "it was cut off at some requests"
+            return
+    raise AssertionError("a fetch takes fewer requests")
+
+
+def unavailable() -> None:
+    raise UnavailableError("the line is down")
+
+
+class Valued(Checked):
+    """A remote where each version of a progress that comes has its value."""
+
+    def check(self, name: str) -> None:
+        manifests, _ = read_all(self.inner)
+        for manifest in manifests.values():
+            if manifest.type == "progress":
+                assert self.inner.size(f"progress/{manifest.uid}.yaml"), name

@@ -483,3 +483,25 @@ def test_objects_of_a_purged_version_are_no_layouts_either(repo: Repo) -> None:
     repo.purge("k@v1")
     objects = ObjectStore(repo._backend, Chunking())
     assert objects.stored(str(tree)) is None
+
+
+def test_what_was_moved_before_others_purged_it_is_purged_too(tmp_path: Path) -> None:
+    place = Place(tmp_path)
+    try:
+        a = place.add("a")
+        leak(a)
+        a.push()
+        clone = place.clone("c")
+        clone.pull(all=True)
+        clone.move("k", "elsewhere")
+        clone.move("elsewhere", "moved")
+        a.purge("k@v1", remote="origin")
+        clone.push()
+        assert [record.state for record in clone.history("moved")] == ["live", "purged"]
+        clone.push()
+        clone.gc(grace="0s")
+        assert leaks(clone.root / ".art") == []
+        clone.gc(remote="origin", grace="0s")
+        assert leaks_at(place) == []
+    finally:
+        place.close()

@@ -118,18 +118,26 @@ def test_entries_that_were_published_before_an_end_are_told(world: World, a: Rep
     a.progress("bar", 10)
     a.push("k")
     a.tag("k", "again")
+    make(a, "secret", "# 2")
+    a.push("secret")
+    a.purge("secret@v1")
+    del world.remote.documents[Log("secret", VERSIONS).file(1)]  # which gets its stub
     replace = world.remote.inner.replace
 
     def fail(name: str, content: bytes) -> None:
-        raise UnavailableError("no answer")
+        if name.startswith("manifests/"):
+            raise UnavailableError("no answer")
+        replace(name, content)
 
     world.remote.inner.replace = fail  # type: ignore[method-assign]
     with pytest.raises(UnavailableError):
         a.push()
-    assert world.warnings("a") == ["published at origin before that: bar@v1 and 1 entry"]
+    assert world.warnings("a") == ["published at origin before that: bar@v1 and 3 entries"]
     world.remote.inner.replace = replace  # type: ignore[method-assign]
     pushed = a.push()
-    assert (pushed.versions, pushed.entries) == ([], 1), "the progress"
+    assert (pushed.versions, pushed.entries) == ([], 0)
+    name = Log("secret", VERSIONS).file(1)
+    assert world.remote.inner.read(name) == a._backend.read(name), "the stub is there"
 
 
 # -- what is left --------------------------------------------------------------------------------

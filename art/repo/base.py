@@ -316,6 +316,7 @@ class Base:
             lambda: self.reporter,
             self._hints,
             self._wanted_jobs,
+            self._changes,
         )
 
     def _wanted_jobs(self) -> int | None:
