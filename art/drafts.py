@@ -6,10 +6,11 @@ All that happens to a draft is in one log, and each number of it is created once
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from itertools import takewhile
+from typing import Any, TypeVar
 
 from blake3 import blake3
 
@@ -33,6 +34,9 @@ from art.model import (
 _LIMIT = 200
 _REQUESTS_AT_ONCE = 16
 _MANIFEST = ("art", "uid", "created", "author", "key", "payload", "inputs")  # as in manifests
+
+S = TypeVar("S")
+T = TypeVar("T")
 
 
 def check_name(name: str, what: str) -> str:
@@ -143,8 +147,10 @@ class Round:
 class DraftLog:
     """The log of one draft, at one place."""
 
-    def __init__(self, backend: Backend, key: str, draft: str) -> None:
+    def __init__(self, backend: Backend, key: str, draft: str, numbers: Iterable[int] = ()) -> None:
+        """`numbers` are those that are known to be there, where it was listed already."""
         self._backend = backend
+        self._listed = sorted(numbers)
         self.key = check_key(key)
         self.draft = check_name(draft, "draft")
         self._known: dict[int, Document] = {}
@@ -157,18 +163,21 @@ class DraftLog:
     def read(self) -> Round:
         """Return what there is. Raise CorruptError where something of the last round is damaged or
         missing."""
-        directory = _directory(self.key, self.draft)
-        names = self._backend.names(directory)
-        numbers = sorted(number for name in names if (number := parse_number(name)))
-        for_read = [number for number in numbers if number not in self._known]
+        numbers = self._numbers()
+        new = [number for number in numbers if number not in self._known]
         damaged: dict[int, CorruptError] = {}
-        with ThreadPoolExecutor(_REQUESTS_AT_ONCE, "drafts") as threads:
-            for number, found in zip(for_read, threads.map(self._entry, for_read), strict=True):
-                if isinstance(found, CorruptError):
-                    damaged[number] = found
-                else:
-                    self._known[number] = found
+        for number, found in zip(new, _each(self._backend, self._entry, new), strict=True):
+            if isinstance(found, CorruptError):
+                damaged[number] = found
+            else:
+                self._known[number] = found
         return self._round(numbers, damaged)
+
+    def _numbers(self) -> list[int]:
+        """Return the numbers of all entries, in order; those that are listed, the first time."""
+        listed, self._listed = self._listed, []
+        names = [] if listed else self._backend.names(_directory(self.key, self.draft))
+        return listed or sorted(number for name in names if (number := parse_number(name)))
 
     def _entry(self, number: int) -> Document | CorruptError:
         name = _name(self.key, self.draft, number)
@@ -191,8 +200,9 @@ class DraftLog:
             name = _name(self.key, self.draft, start + missing)
             raise self._hinted(CorruptError(f"{name} is missing, later ones are there"))
         entries = [self._known[start + number] for number in present]
-        parts = {entry["part"]: Part.of(entry) for entry in entries if "part" in entry}
         seal = next((Seal(entry) for entry in entries if "sealed" in entry), None)
+        before = takewhile(lambda entry: "sealed" not in entry, entries)  # nothing counts behind it
+        parts = {entry["part"]: Part.of(entry) for entry in before}
         return Round(self.key, self.draft, last, parts, seal)
 
     def _hinted(self, error: CorruptError) -> CorruptError:
@@ -216,8 +226,7 @@ class DraftLog:
 
     def end(self) -> int:
         """Return the highest number, whatever is in the entries."""
-        names = self._backend.names(_directory(self.key, self.draft))
-        return max((parse_number(name) or 0 for name in names), default=0)
+        return max(self._numbers(), default=0)
 
     def needed(self, has_version: Callable[[str], bool]) -> list[tuple[str, str, int]]:
         """Return what the draft needs (FORMAT §13): names for people, trees, and their sizes in bytes.
@@ -225,7 +234,7 @@ class DraftLog:
         `has_version` tells whether a version with an id is there: of a draft that was sealed as this,
         nothing is needed. Raise CorruptError where the draft cannot be read.
         """
-        if last := self._ended():
+        if last := self._ended(self._listed[-1] if self._listed else self.end()):
             seal = Seal(last) if "sealed" in last else None
             if seal is None or seal.tree is None or has_version(seal.id):
                 return []
@@ -233,9 +242,9 @@ class DraftLog:
         parts = self.read().parts.values()
         return [(f"{self.what}, part {p.name}", p.tree, p.payload.size or 0) for p in parts]
 
-    def _ended(self) -> Document | None:
-        """Return the entry that ended the draft, None where it goes on: no other need be read."""
-        last = self._entry(self.end())
+    def _ended(self, end: int) -> Document | None:
+        """Return the last entry if it ended the draft: no other need be read."""
+        last = self._entry(end)
         is_over = isinstance(last, dict) and not {"sealed", "dropped"}.isdisjoint(last)
         return last if is_over and isinstance(last, dict) else None
 
@@ -299,11 +308,13 @@ def located(name: str) -> tuple[str, str, int] | None:
     return (key, draft, number) if _name(key, draft, number) == name else None
 
 
-def all_drafts(backend: Backend) -> Iterator[DraftLog]:
-    """Yield the log of every draft of a store, ended or not, by keys and names."""
-    found = (located(item.name) for item in backend.walk("drafts"))
-    for key, draft in sorted({(key, draft) for key, draft, _ in filter(None, found)}):
-        yield DraftLog(backend, key, draft)
+def all_drafts(backend: Backend) -> list[DraftLog]:
+    """Return the logs of all drafts of a store, ended or not, by keys and names."""
+    numbers: dict[tuple[str, str], list[int]] = {}
+    for item in backend.walk("drafts"):
+        if at := located(item.name):
+            numbers.setdefault(at[:2], []).append(at[2])
+    return [DraftLog(backend, *named, found) for named, found in sorted(numbers.items())]
 
 
 def needed(backend: Backend, has_version: Callable[[str], bool]) -> dict[str, str]:
@@ -317,9 +328,18 @@ def needed(backend: Backend, has_version: Callable[[str], bool]) -> dict[str, st
                 hint="pip install --upgrade art-vcs",
             )
     payloads: dict[str, str] = {}
-    for log in all_drafts(backend):
-        payloads |= {tree: what for what, tree, _ in log.needed(has_version)}
+    for found in _each(backend, lambda log: log.needed(has_version), all_drafts(backend)):
+        payloads |= {tree: what for what, tree, _ in found}
     return payloads
+
+
+def _each(backend: Backend, work: Callable[[S], T], items: Iterable[S]) -> Iterator[T]:
+    """Yield what `work` returns for each; where each is a request, many at a time."""
+    if backend.path("drafts") is not None:
+        yield from map(work, items)
+        return
+    with ThreadPoolExecutor(_REQUESTS_AT_ONCE, "drafts") as threads:
+        yield from threads.map(work, items)
 
 
 def forget(backend: Backend, ids: set[str]) -> None:

@@ -439,6 +439,8 @@ class _Taker:
                 for what, tree, size in log.needed(ids.__contains__):
                     held = Held(None, None, what, what, "draft", LIVE, tree, size)
                     self.found.drafts.append(held)
+            except NewerFormatError as error:
+                self._say(log.what, error, (log.what,))
             except CorruptError as error:
                 name = error.message.partition(" ")[0]
                 self._problem("draft", name, error.message, (log.what,), error.hint)

@@ -13,7 +13,14 @@ import pytest
 
 import art
 from art import document
-from art.errors import ArtError, ConflictError, CorruptError, NotFoundError, UsageError
+from art.errors import (
+    ArtError,
+    ConflictError,
+    CorruptError,
+    NewerFormatError,
+    NotFoundError,
+    UsageError,
+)
 from art.repo import Repo
 from tests.support import lay_out
 from tests.support_gc import Place
@@ -670,6 +677,32 @@ def test_an_entry_that_says_something_impossible_is_damage(
     assert [problem.kind for problem in repo.fsck().problems] == ["draft"]
 
 
+def test_a_draft_of_a_newer_format_is_told_and_stops_gc(repo: Repo) -> None:
+    put(repo, "a")
+    found = document.decode(entry(repo, 1).read_bytes(), "it")
+    entry(repo, 1).write_bytes(document.encode({**found, "art": 2}))
+    with pytest.raises(NewerFormatError):
+        repo.gc(grace="0s")
+    report = repo.fsck()
+    assert (report.is_whole, [each.kind for each in report.notices]) == (True, ["newer"])
+
+
+def test_what_another_program_puts_behind_a_seal_does_not_count(repo: Repo) -> None:
+    put(repo, "a", x=b"1")
+    made = repo.seal("k", draft="run", expect=1)
+    part = document.decode(entry(repo, 1).read_bytes(), "it")
+    entry(repo, 3).write_bytes(document.encode({**part, "part": "b"}))
+    entry(repo, 4).write_bytes(
+        document.encode({**part, "uid": part["uid"][::-1].replace("-", "0")})
+    )
+    assert repo.fsck().problems  # the last one has no uid
+    entry(repo, 4).unlink()
+    again = repo.seal("k", draft="run", expect=["a"])
+    assert (again.version.id, again.created) == (made.version.id, False)
+    with pytest.raises(ConflictError):
+        put(repo, "b", x=b"1")
+
+
 @pytest.mark.parametrize("field", ["title", "uid", "payload", "purged"])
 def test_a_seal_whose_manifest_is_another_one_is_damage(field: str, repo: Repo) -> None:
     put(repo, "a")
@@ -707,6 +740,20 @@ def test_what_is_purged_is_nowhere_in_the_draft(repo: Repo) -> None:
     assert not list((repo.root / ".art").glob("packs/*/*"))
     assert repo.fsck().is_whole
     repo.gc(grace="0s")
+
+
+def test_gc_asks_for_one_entry_of_each_draft_that_ended(place: Place) -> None:
+    one = place.add("one")
+    counts = []
+    for turn in range(3):
+        place.watched.arm(0, lambda: None)
+        one.gc(remote="origin", grace="0s")
+        counts.append(sum("drafts/" in name for _, name in place.watched.calls))
+        for number in range(4):
+            for name in ("a", "b", "c"):
+                put(one, name, f"{turn}-{number}", x=f"{turn} {number} {name}".encode())
+            one.seal("k", draft=f"{turn}-{number}", expect=3)
+    assert counts == [0, 4, 8]
 
 
 def test_how_much_a_seal_asks_for_does_not_depend_on_the_bytes(place: Place) -> None:
