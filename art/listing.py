@@ -309,20 +309,22 @@ def _known_field(name: str) -> Field:
         raise UsageError(f"{name!r} is no order", hint=f"known: {', '.join(SORTS)}") from None
 
 
+_UNIT = re.compile(r"([0-9])\s*(second|minute|hour|day|week|year)s?\b")
+
+
 def moment(text: str | None) -> str | None:
     """Return a time given by a user as documents write it; what has no zone is local time."""
     if text is None:
         return None
-    from art.query.literals import parse_span, time_text
+    from art.query.literals import parse_period, parse_span, time_text
 
+    now, words = datetime.now(timezone.utc), _UNIT.sub(lambda unit: unit[1] + unit[2][0], text)
     try:
-        span = parse_span(text)
-        if span is None:
-            when = datetime.fromisoformat(text.replace("Z", "+00:00"))
-        else:
-            when = datetime.now(timezone.utc) - span
-        return time_text(when)
-    except (ValueError, OverflowError):  # in the year 0, or 10000, is no time either
-        raise UsageError(
-            f"{text!r} is no time", hint="use 2026-11-21, 2026-11-21T08:30, or a span: 12h, 7d"
-        ) from None
+        if (span := parse_span(words)) is not None:
+            return time_text(now - span)
+        if when := parse_period(words, now):
+            return when.start
+    except (ValueError, OverflowError):  # a span that is longer than time
+        pass
+    hint = "use 2026-11-21, 2026-11-21T08:30, today, or a span: 12h, 7d, now - 1 day"
+    raise UsageError(f"{text!r} is no time", hint=hint)
