@@ -1,8 +1,9 @@
 """The calls of other systems on a repository of art: code runs on when its import lines are changed.
 
 `prefect`, `clearml`, `zenml` and `union` have what those systems have for artifacts, under the same
-names. They use art as any program does. The repository is the one of `ART_DIR` or of the current folder, and opened when it
-is first needed; NoRepositoryError says that there is none. docs/porting.md has a table of the calls.
+names. They use art as any program does. The repository is the one of `ART_DIR` or of the current folder,
+and opened when it is first needed; NoRepositoryError says that there is none. docs/porting.md has a table
+of the calls.
 """
 
 from __future__ import annotations
