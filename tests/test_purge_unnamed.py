@@ -205,13 +205,17 @@ def test_killed_at_any_request_to_a_remote_it_is_finished(tmp_path: Path, late: 
     def die() -> None:
         raise Death
 
+    template = Place(tmp_path)
+    join(template.add("template"))
+    template.repos["template"].remove_remote("origin")
+    template.close()
     for at in range(1, 60):
         root = tmp_path / str(at)
-        root.mkdir()
         place = Place(root)
         try:
-            a = place.add("a")
-            join(a)
+            shutil.copytree(tmp_path / "template", root / "a")
+            a = place.repos["a"] = Repo(root / "a")
+            a.remotes.add("origin", place.url)
             a.push()
             a.delete("k@v1")
             a.push()
