@@ -474,7 +474,7 @@ def reference(data: bytes) -> None:
     assert likely is None or Ref.parse(f"k@{likely}").selector == likely
     found = Ref.parse(text)
     assert Ref.parse(str(found)) == found
-    found.fits({"region": "eu"})
+    assert found.is_narrow == bool(found.partitions or found.by)
     assert found.number is None or found.back is None
 
 
