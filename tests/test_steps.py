@@ -7,7 +7,6 @@ import os
 import re
 import subprocess
 import sys
-import textwrap
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -282,27 +281,26 @@ def test_a_step_is_still_a_function(repo: Repo) -> None:
     assert total.__name__ == "total"  # type: ignore[attr-defined]
 
 
+JOB = """
+import os, time
+from typing import Annotated
+import art
+
+@art.step
+def first() -> Annotated[float, "first"]:
+    return time.time()
+
+@art.step
+def second(value: float) -> tuple[Annotated[int, "pid"], Annotated[float, "doubled"]]:
+    return os.getpid(), value * 2
+
+for made in second(first()):
+    print(made.id)
+"""
+
+
 def test_forty_processes_make_one_version_of_each_step(repo: Repo, workplace: Path) -> None:
-    (workplace / "job.py").write_text(
-        textwrap.dedent(
-            """
-            import os, time
-            from typing import Annotated
-            import art
-
-            @art.step
-            def first() -> Annotated[float, "first"]:
-                return time.time()
-
-            @art.step
-            def second(value: float) -> tuple[Annotated[int, "pid"], Annotated[float, "doubled"]]:
-                return os.getpid(), value * 2
-
-            for made in second(first()):
-                print(made.id)
-            """
-        )
-    )
+    (workplace / "job.py").write_text(JOB)
     found = set()
     for _ in range(5):  # eight at a time
         begun = [
@@ -315,6 +313,34 @@ def test_forty_processes_make_one_version_of_each_step(repo: Repo, workplace: Pa
     assert len(found) == 1
     assert [len(repo.history(key)) for key in ("first", "pid", "doubled")] == [1, 1, 1]
     assert len(repo.runs()) == 80
+
+
+def test_forty_processes_in_eight_repositories_of_one_remote_make_one_version_of_each_step(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ART_SHARED_CACHE", "true")
+    places = [tmp_path / str(number) for number in range(8)]
+    for place in places:
+        with art.init(place) as made:
+            made.remotes.add("origin", "../shared")
+        (place / "job.py").write_text(JOB)
+    begun = [
+        subprocess.Popen([sys.executable, "job.py"], cwd=place, stdout=subprocess.PIPE)
+        for place in places * 5
+    ]
+    found = set()
+    for process in begun:
+        out, _ = process.communicate()
+        assert process.returncode == 0
+        found.add(out)
+    assert len(found) == 1
+    with art.clone(str(tmp_path / "shared"), tmp_path / "clone") as clone:
+        assert [len(clone.history(key)) for key in ("first", "pid", "doubled")] == [1, 1, 1]
+        assert not clone.fsck(data=True).problems
+    for place in places:
+        with Repo(place) as there:
+            there.fetch()
+            assert [len(there.history(key)) for key in ("first", "pid", "doubled")] == [1, 1, 1]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
