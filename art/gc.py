@@ -43,13 +43,15 @@ _ROUNDS = 3
 class Idle:
     """What no live version needs and stays all the same: bytes of deleted versions that can be restored,
     `restorable` of them; `young` packs at a remote, with `young_bytes`, whose versions may be yet to
-    come, until `young_until`, in seconds; and `spread_bytes` in packs of which most is needed."""
+    come, until `young_until`, in seconds; `spread_bytes` in packs of which most is needed; and payloads of
+    `drafts` that are no versions yet."""
 
     restorable: int = 0
     young: int = 0
     young_bytes: int = 0
     young_until: float | None = None
     spread_bytes: int = 0
+    drafts: int = 0
 
 
 @dataclass
@@ -242,6 +244,7 @@ class Collector:
             sum(item.size for item in young),
             until and until + _MARK_SECONDS,
             spread,
+            len(roots.drafts),
         )
 
     def _is_ripe(self, sight: Sight, pack: str) -> bool:

@@ -120,6 +120,9 @@ def _idle(plan: "GcPlan") -> list[str]:
     if idle.restorable:
         versions = count_text(idle.restorable, "deleted version")
         lines.append(f"{versions} can be restored: their bytes stay until the grace is over")
+    if idle.drafts:
+        payloads = count_text(idle.drafts, "payload")
+        lines.append(f"{payloads} kept for drafts until these are sealed or dropped: art draft ls")
     if idle.spread_bytes:
         size = size_text(idle.spread_bytes)
         lines.append(f"{size} that no version needs lie in packs of which most is needed")

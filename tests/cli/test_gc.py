@@ -20,6 +20,7 @@ _ZERO = {
     "young_bytes": 0,
     "young_until": None,
     "spread_bytes": 0,
+    "drafts": 0,
 }
 
 

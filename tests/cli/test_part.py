@@ -73,6 +73,7 @@ def test_drafts_are_listed_and_dropped(repo: Repo, files: Path, run: Runner) -> 
     (found,) = run("draft", "ls", "k", "--json").json
     assert [each["part"] for each in found["parts"]] == ["a", "b"]
     assert run("draft", "ls", "other").out == ""
+    assert "1 payload kept for drafts" in run("gc", "--dry-run").err
     assert "add --yes" in run("draft", "drop", "k", "7", code=2).err
     assert run("draft", "drop", "k", "7", "--yes").out == "draft 7 of k is dropped: 2 parts, 82 B\n"
     assert run("draft", "ls").out == ""
