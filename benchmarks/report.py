@@ -23,9 +23,13 @@ TITLES = {
     "dvc-create": "DVC add + push",
     "rclone": "rclone",
     "s5cmd": "s5cmd",
+    "pandas": "pandas `to_parquet`",
+    "numpy": "`np.save` and `sync`",
+    "mlflow": "MLflow",
     "python": "python -c pass",
 }
-SHORT = {"cp": "cp", "git": "git", "dvc": "DVC", "python": "python -c pass"}
+SHORT = {"cp": "cp", "git": "git", "dvc": "DVC", "mlflow": "MLflow", "python": "python -c pass"}
+SHORT |= {"pandas": "to_parquet", "numpy": "np.save"}
 SHORT |= {"art-create": "create + push", "dvc-create": "DVC add + push"}
 
 
