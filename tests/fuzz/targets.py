@@ -21,9 +21,9 @@ from typing import Any
 import zstandard
 from blake3 import blake3
 
+from art import addresses, drafts, model, retention, sql
 from art import checkpoint as checkpoints
 from art import document as documents
-from art import drafts, model, remotes, retention, sql
 from art import layout as layouts
 from art import lock as locks
 from art import pack as packs
@@ -512,8 +512,8 @@ def address(data: bytes) -> None:
     """The URL of a remote."""
     text = _text(data)
     urls.redact(text)
-    found = remotes.normal_url(text)
-    assert remotes.normal_url(found) == found
+    found = addresses.normal_url(text)
+    assert addresses.normal_url(found) == found
     if urls.is_remote(found):
         assert str(urls.parse(found)) == found
 
