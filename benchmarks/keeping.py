@@ -8,8 +8,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import shutil
-import signal
 import sys
 import tempfile
 import time
@@ -23,7 +21,7 @@ import report
 import server
 import tools
 from bench import SETTLING_SECONDS, Bench, Samples, say
-from local import append, names_from
+from local import names_from, told
 from remote_tools import Place, RemoteArt, RemoteRestic
 from report import Aim, Faster, Outcome, Times, Within
 from tools import TOOLS, Tool, ToolError
@@ -261,19 +259,7 @@ ROWS = {row.name: row for row in _rows()}
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    options = _parser().parse_args(words)
-    place = Path(tempfile.mkdtemp(prefix="art-benchmark-", dir=options.dir))
-    try:
-        text = _run(options, place)
-    except KeyboardInterrupt:
-        return 130
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-    sys.stdout.write(text)
-    if options.output:
-        append(options.output, text)
-    return 0
+    return told(_parser().parse_args(words), _run)
 
 
 def _run(options: argparse.Namespace, place: Path) -> str:

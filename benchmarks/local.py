@@ -33,19 +33,7 @@ CONDITIONS = (
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    options = _parser().parse_args(words)
-    place = Path(tempfile.mkdtemp(prefix="art-benchmark-", dir=options.dir))
-    try:
-        text = _run(options, place)
-    except KeyboardInterrupt:
-        return 130
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-    sys.stdout.write(text)
-    if options.output:
-        append(options.output, text)
-    return 0
+    return told(_parser().parse_args(words), _run)
 
 
 def _run(options: argparse.Namespace, place: Path) -> str:
@@ -91,6 +79,25 @@ def _facts(bench: Bench) -> dict[str, str]:
         facts[name] = said
     rounds = f"{bench.rounds} rounds, {bench.repeats} of each start-up, scale {bench.scale:g}"
     return {"run": rounds, **facts}
+
+
+def told(options: argparse.Namespace, run: Callable[[argparse.Namespace, Path], str]) -> int:
+    """Print what a run in a folder of its own found, and append it to a file where that is wanted."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    place = Path(tempfile.mkdtemp(prefix="art-benchmark-", dir=options.dir))
+    try:
+        text = run(options, place)
+    except KeyboardInterrupt:
+        return 130
+    except ToolError as error:
+        say(str(error))
+        return 1
+    finally:
+        shutil.rmtree(place, ignore_errors=True)
+    sys.stdout.write(text)
+    if options.output:
+        append(options.output, text)
+    return 0
 
 
 def append(path: Path, text: str) -> None:

@@ -9,7 +9,6 @@ import argparse
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -23,7 +22,7 @@ from typing import Any
 import report
 import tools
 from bench import Bench, Samples, say
-from local import append, names_from
+from local import names_from, told
 from report import Aim, Below, Medians, Outcome, Times, Unit
 from tools import ToolError
 
@@ -209,23 +208,12 @@ def _memory(what: str) -> int:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     options = _parser().parse_args(words)
     if options.alone:
         kind, tool, elements, folder = options.alone
         alone(kind, tool, int(elements), Path(folder))
         return 0
-    place = Path(tempfile.mkdtemp(prefix="art-benchmark-", dir=options.dir))
-    try:
-        text = _run(options, place)
-    except KeyboardInterrupt:
-        return 130
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-    sys.stdout.write(text)
-    if options.output:
-        append(options.output, text)
-    return 0
+    return told(options, _run)
 
 
 def _run(options: argparse.Namespace, place: Path) -> str:

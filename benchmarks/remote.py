@@ -8,10 +8,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import shutil
-import signal
 import sys
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -21,7 +18,7 @@ import report
 import server
 import tools
 from bench import Samples, say
-from local import append, names_from
+from local import names_from, told
 from remote_rows import RemoteBench
 from remote_tools import REMOTE_TOOLS, find
 from report import Outcome
@@ -43,22 +40,7 @@ CONDITIONS = (
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    options = _parser().parse_args(words)
-    place = Path(tempfile.mkdtemp(prefix="art-benchmark-", dir=options.dir))
-    try:
-        text = _run(options, place)
-    except KeyboardInterrupt:
-        return 130
-    except ToolError as error:
-        say(str(error))
-        return 1
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-    sys.stdout.write(text)
-    if options.output:
-        append(options.output, text)
-    return 0
+    return told(_parser().parse_args(words), _run)
 
 
 def _run(options: argparse.Namespace, place: Path) -> str:
