@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from art.backend import create_exclusively, explain
+from art.disk import create_exclusively, explain
 from art.errors import ConflictError, CorruptError
 from art.folder import Folder, stamp
 from art.reporter import Reporter

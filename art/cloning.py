@@ -10,7 +10,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from art import place
-from art.backend import LocalBackend, explain
+from art.backend import LocalBackend
+from art.disk import explain
 from art.errors import ConflictError, CorruptError
 from art.opening import open_url
 from art.place import DIRECTORY

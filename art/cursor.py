@@ -14,7 +14,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from art.backend import explain, lock
+from art.disk import explain, lock
 from art.errors import BusyError, CorruptError
 
 _HEADER = {"cursor": 1}

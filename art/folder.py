@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from blake3 import blake3
 
-from art.backend import create_exclusively, explain
+from art.disk import create_exclusively, explain
 from art.errors import ConflictError
 
 if TYPE_CHECKING:

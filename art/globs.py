@@ -7,7 +7,7 @@ import glob
 import os
 from itertools import dropwhile
 
-from art.backend import explain
+from art.disk import explain
 from art.errors import NotFoundError, UsageError
 from art.tree import folders_above
 

@@ -10,7 +10,7 @@ import contextlib
 import re
 from typing import NamedTuple
 
-from art.backend import explain
+from art.disk import explain
 
 _SPECIAL = re.compile(r"[*?\[\\]")
 _FOLDERS = "(?:.*/)?"

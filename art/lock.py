@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from art.backend import explain
+from art.disk import explain
 from art.document import READ_LIMIT, SIZE_LIMIT, dump_plain, load_plain
 from art.errors import (
     ArtError,

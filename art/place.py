@@ -6,7 +6,8 @@ import contextlib
 import os
 from pathlib import Path
 
-from art.backend import LocalBackend, explain
+from art.backend import LocalBackend
+from art.disk import explain
 from art.errors import ConflictError, CorruptError
 
 DIRECTORY = ".art"

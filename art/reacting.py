@@ -22,8 +22,9 @@ from pathlib import Path
 from blake3 import blake3
 
 from art import supervise
-from art.backend import LocalBackend, explain, lock
+from art.backend import LocalBackend
 from art.cursor import Cursor
+from art.disk import explain, lock
 from art.errors import CorruptError, UsageError
 from art.events import Reaction
 from art.model import now

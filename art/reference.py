@@ -11,7 +11,7 @@ from urllib.parse import unquote, unquote_to_bytes, urlsplit
 
 from blake3 import blake3
 
-from art.backend import explain
+from art.disk import explain
 from art.errors import CorruptError, NotFoundError, UnavailableError, UsageError
 
 _TIMEOUT_SECONDS = 15

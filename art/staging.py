@@ -14,7 +14,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from art.backend import explain
+from art.disk import explain
 
 if sys.platform != "win32":  # there, what is left behind stays until somebody removes it
     import fcntl

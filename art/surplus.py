@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from art.backend import explain
+from art.disk import explain
 from art.errors import ConflictError
 from art.folder import Folder, stamp
 from art.staging import is_temporary

@@ -10,8 +10,9 @@ import stat
 from pathlib import Path
 
 from art import reference
-from art.backend import LocalBackend, explain
+from art.backend import LocalBackend
 from art.catalog import Catalog
+from art.disk import explain
 from art.errors import ConflictError, NotFoundError, UsageError
 from art.model import Document, Payload, now
 

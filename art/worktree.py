@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 
 from blake3 import blake3
 
-from art.backend import explain
+from art.disk import explain
 from art.errors import ConflictError, NotFoundError, UsageError
 from art.globs import expand, refuse_own
 from art.ignore import Ignore

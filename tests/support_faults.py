@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 import art.repo.base
-from art.backend import LocalBackend, LocalStaged, explain
+from art.backend import LocalBackend, LocalStaged
+from art.disk import explain
 from art.repo import Repo
 
 NEVER = 10**9

@@ -8,7 +8,7 @@ import stat
 from pathlib import Path
 from typing import Any, ClassVar
 
-from art.backend import explain
+from art.disk import explain
 from art.errors import ConflictError, CorruptError, NotFoundError, UsageError
 from art.materialize.base import Folder
 from art.model import Document
