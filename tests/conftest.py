@@ -18,6 +18,8 @@ from hypothesis import settings
 import art
 from art.cli import main
 from art.repo import Repo
+from tests.support_gc import Place
+from tests.support_sync import World
 
 settings.register_profile("art", deadline=None, derandomize="CI" in os.environ)
 settings.load_profile("art")
@@ -83,6 +85,37 @@ def repo(workplace: Path) -> Iterator[Repo]:
     """Return an empty repository in the working folder."""
     with art.init() as repository:
         yield repository
+
+
+@pytest.fixture
+def world(tmp_path: Path) -> Iterator[World]:
+    """Return a remote in memory that two repositories share."""
+    world = World(tmp_path)
+    world.add("a")
+    world.add("b")
+    yield world
+    world.close()
+
+
+@pytest.fixture
+def a(world: World) -> Repo:
+    """Return the first of the two repositories that share a remote."""
+    return world.repos["a"]
+
+
+@pytest.fixture
+def b(world: World) -> Repo:
+    """Return the second of them."""
+    return world.repos["b"]
+
+
+@pytest.fixture(params=["memory", "folder"])
+def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
+    """Return a remote, in memory and in a folder, whose clock is set by hand, and `a`, which uses it."""
+    found = Place(tmp_path, has_path=request.param == "folder")
+    found.add("a")
+    yield found
+    found.close()
 
 
 @dataclass(frozen=True)

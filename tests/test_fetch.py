@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -15,25 +14,6 @@ from art.errors import ConflictError, CorruptError, DeniedError, NotFoundError
 from art.repo import Repo
 from tests.support import lay_out
 from tests.support_sync import World, documents_of, progress_of, records_of
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    world.add("a")
-    world.add("b")
-    yield world
-    world.close()
-
-
-@pytest.fixture
-def a(world: World) -> Repo:
-    return world.repos["a"]
-
-
-@pytest.fixture
-def b(world: World) -> Repo:
-    return world.repos["b"]
 
 
 def texts(repo: Repo, key: str = "k") -> list[str]:

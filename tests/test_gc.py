@@ -30,18 +30,9 @@ _STEP = int(os.environ.get("ART_TEST_STEP", "3"))
 
 
 @pytest.fixture
-def repo(tmp_path: Path) -> Iterator[Repo]:
-    with art.init(tmp_path / "repo") as found:
-        yield found
-
-
-@pytest.fixture(params=["memory", "folder"])
-def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
-    found = Place(tmp_path, has_path=request.param == "folder")
-    found.add("a")
-    found.add("b")
-    yield found
-    found.close()
+def place(place: Place) -> Place:
+    place.add("b")
+    return place
 
 
 @pytest.fixture

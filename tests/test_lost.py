@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,20 +12,6 @@ from art.repo import Repo
 from tests.support_faults import Death
 from tests.support_gc import contents_of, put, sizes
 from tests.support_sync import World
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    world.add("a")
-    world.add("b")
-    yield world
-    world.close()
-
-
-@pytest.fixture
-def a(world: World) -> Repo:
-    return world.repos["a"]
 
 
 def lose(repo: Repo, name: str) -> bytes:

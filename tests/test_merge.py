@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -271,15 +270,6 @@ def test_a_repository_with_damage_in_what_was_begun_opens_and_says_so_later(
 
 
 # -- tags that were moved at both ends ------------------------------------------------------------
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    world.add("a")
-    world.add("b")
-    yield world
-    world.close()
 
 
 def test_of_two_moves_of_a_tag_the_first_that_is_published_counts(world: World) -> None:

@@ -6,7 +6,6 @@ import contextlib
 import io
 import os
 import tarfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,20 +18,6 @@ from art.repo import Repo
 from tests.support_gc import Place
 
 ROWS = [{"name": f"ana {n}", "sum": n} for n in range(600)]
-
-
-@pytest.fixture
-def repo(tmp_path: Path) -> Iterator[Repo]:
-    with art.init(tmp_path / "repo") as found:
-        yield found
-
-
-@pytest.fixture(params=["memory", "folder"])
-def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
-    found = Place(tmp_path, has_path=request.param == "folder")
-    found.add("a")
-    yield found
-    found.close()
 
 
 def here(repo: Repo) -> set[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,25 +12,6 @@ from art.repo import Repo
 from tests.support import lay_out
 from tests.support_state import random_bytes
 from tests.support_sync import Plan, World, files_of, records_of
-
-
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    world.add("a")
-    world.add("b")
-    yield world
-    world.close()
-
-
-@pytest.fixture
-def a(world: World) -> Repo:
-    return world.repos["a"]
-
-
-@pytest.fixture
-def b(world: World) -> Repo:
-    return world.repos["b"]
 
 
 def create(world: World, repo: Repo, key: str | None, seed: int) -> str:

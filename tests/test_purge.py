@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -24,20 +23,6 @@ from tests.support_state import random_bytes
 
 SECRET = b"SECRET-hunter2-"
 LEAK = SECRET * 200
-
-
-@pytest.fixture
-def repo(tmp_path: Path) -> Iterator[Repo]:
-    with art.init(tmp_path / "repo") as found:
-        yield found
-
-
-@pytest.fixture(params=["memory", "folder"])
-def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
-    found = Place(tmp_path, has_path=request.param == "folder")
-    found.add("a")
-    yield found
-    found.close()
 
 
 def leak(repo: Repo, key: str | None = "k", **about: object) -> dict[str, bytes]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -19,20 +18,6 @@ from tests.support_world import holds
 
 SECRET = random_bytes(900, 99)
 LARGE = random_bytes(60_000, 98)
-
-
-@pytest.fixture
-def repo(tmp_path: Path) -> Iterator[Repo]:
-    with art.init(tmp_path / "repo") as found:
-        yield found
-
-
-@pytest.fixture(params=["memory", "folder"])
-def place(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Place]:
-    found = Place(tmp_path, has_path=request.param == "folder")
-    found.add("a")
-    yield found
-    found.close()
 
 
 def join(repo: Repo) -> None:

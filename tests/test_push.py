@@ -27,25 +27,6 @@ from tests.support_state import random_bytes
 from tests.support_sync import Plan, World, documents_of, files_of, progress_of, records_of
 
 
-@pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    world = World(tmp_path)
-    world.add("a")
-    world.add("b")
-    yield world
-    world.close()
-
-
-@pytest.fixture
-def a(world: World) -> Repo:
-    return world.repos["a"]
-
-
-@pytest.fixture
-def b(world: World) -> Repo:
-    return world.repos["b"]
-
-
 def make(repo: Repo, key: str, *contents: str) -> None:
     for content in contents:
         repo.markdown(key, content)
