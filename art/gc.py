@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable
-from contextlib import suppress
 from dataclasses import dataclass, field
 
 from art.backend import Item, LocalBackend
@@ -22,7 +21,7 @@ from art.evidence import Evidence
 from art.index import Index
 from art.layout import Layout
 from art.needed import GONE, Needs, Roots, Sight, Usage
-from art.objects import MARKS, layout_directory
+from art.objects import MARKS
 from art.pack import pack_name
 from art.previews import parse_name, unnamed
 from art.reporter import Reporter
@@ -285,26 +284,8 @@ class Collector:
             for name in unneeded
             if not self._is_shared
             or name.split("/")[2] in plan.foul.payloads
-            or (lost and self._is_lost(name, lost))
+            or (lost and self._objects.is_lost(name, lost, self._cache))
         ]
-
-    def _is_lost(self, name: str, lost: set[str]) -> bool:
-        """Whether a layout, or the one that it extends, points into these packs, or the latter is gone."""
-        try:
-            layout = self._layout(name)
-            root = layout.extends
-        except CorruptError:
-            return False  # damage is not for gc to clear away
-        if not lost.isdisjoint(layout.packs):
-            return True
-        if root is None:
-            return False
-        root_name = f"{layout_directory(root.payload)}/{root.digest}"
-        if self._backend.size(root_name) is None:
-            return True
-        with suppress(CorruptError):
-            return not lost.isdisjoint(self._layout(root_name).packs)
-        return False
 
     def _is_root(self, name: str) -> bool:
         """Whether a layout extends no other one, as far as it can be read."""

@@ -190,6 +190,29 @@ class ObjectStore:
         if problem and not is_found:
             raise problem
 
+    def is_lost(self, layout: str, packs: Set[str], cache: Backend | None = None) -> bool:
+        """Whether the layout with this name, or the one that it extends, points into these packs, or the
+        latter is gone. One that is damaged is not lost."""
+        try:
+            found = self._named_layout(layout, cache)
+            root = found.extends
+        except CorruptError:
+            return False
+        if not packs.isdisjoint(found.packs):
+            return True
+        if root is None:
+            return False
+        name = f"{layout_directory(root.payload)}/{root.digest}"
+        if self.backend.size(name) is None:
+            return True
+        with contextlib.suppress(CorruptError):
+            return not packs.isdisjoint(self._named_layout(name, cache).packs)
+        return False
+
+    def _named_layout(self, name: str, cache: Backend | None) -> Layout:
+        _, _, payload, digest = name.split("/")
+        return self.layout(payload, digest, cache)
+
     def marked_packs(self) -> set[str]:
         """Return the packs that gc is to delete, or deleted lately (FORMAT §13): what is new must not
         rely on them."""

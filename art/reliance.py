@@ -193,13 +193,14 @@ class Reliance:
         return set()
 
     def _drop_lost_layouts(self) -> None:
-        """Delete the layouts, of what is pushed here, through which nothing can be read any more."""
+        """Delete the layouts, of what is pushed here, through which nothing can be read any more: also
+        those that came after gc had taken away what they extend."""
         remote = self._pair.remote
-        for tree in self._relied if self._lost else ():
-            with contextlib.suppress(CorruptError):
-                for found in remote.objects.readings(tree, self._pair.scratch):
-                    if not found.packs().isdisjoint(self._lost):
-                        remote.backend.delete(found.layout.name)
+        for tree in self._relied:
+            directory = layout_directory(tree)
+            for name in [f"{directory}/{each}" for each in remote.backend.names(directory)]:
+                if remote.objects.is_lost(name, self._lost, self._pair.scratch):
+                    remote.backend.delete(name)
 
 
 def clocks() -> tuple[float, float]:

@@ -11,6 +11,7 @@ import pytest
 from art.backend import Backend
 from art.errors import ConflictError, UnavailableError
 from tests.support_gc import put, read_all
+from tests.support_state import random_bytes
 from tests.support_world import World, documents_of, holds
 
 
@@ -227,3 +228,39 @@ class Valued(Checked):
         for manifest in manifests.values():
             if manifest.type == "progress":
                 assert self.inner.size(f"progress/{manifest.uid}.yaml"), name
+
+
+# -- layouts ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("at", range(1, 5))
+def test_a_layout_that_comes_after_gc_took_what_it_extends_is_dropped(
+    tmp_path: Path, at: int
+) -> None:
+    """The push stands still after it has sent a pack, or a layout."""
+    common = {f"f{number}": random_bytes(3000, number) for number in range(12)}
+    world = World(tmp_path, has_path=True)
+    try:
+        world.add("keeper")
+        world.add("a")
+        with world.by("a") as repo:
+            for seed in (1, 2):
+                put(repo, "k", seed, **common)
+            repo.delete("k@v1")
+
+        def pass_days() -> None:
+            world.acting = "keeper"
+            for days in (2.0, 9.0):
+                world.pass_days(days)
+                world.repos["keeper"].gc(remote="origin", grace="0s")
+            world.acting = "a"
+
+        line = world.lines["a", world.url]
+        line.arm(at, pass_days, late=True, kinds=("upload", "create"))
+        with world.by("a") as repo:
+            repo.push()
+        with world.by("keeper") as keeper:
+            assert keeper.fsck(remote="origin", data=True).is_whole
+        assert world.live()
+    finally:
+        world.close()
