@@ -8,10 +8,8 @@ from typing import Any, Protocol, TypedDict
 
 from art import model
 from art.errors import UsageError
-from art.model import (
-    Document,
-    check_key,
-)
+from art.keys import check_key
+from art.model import Document
 from art.partitions import LIMIT, value_text
 from art.ref import PARTITION
 from art.settings import Settings

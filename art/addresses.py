@@ -16,7 +16,8 @@ from art.errors import (
     NotFoundError,
     UsageError,
 )
-from art.model import Document, check_tag, is_uid
+from art.keys import check_tag
+from art.model import Document, is_uid
 from art.remote import check_url, is_remote, redact
 from art.remote.url import local_path
 

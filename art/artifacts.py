@@ -19,7 +19,7 @@ from typing import Any
 
 from art.about import About
 from art.errors import UsageError
-from art.model import check_key
+from art.keys import check_key
 from art.periods import Granularity, Period
 from art.ref import PARTITION, Ref
 from art.repo import Repo

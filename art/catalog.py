@@ -16,19 +16,8 @@ from blake3 import blake3
 from art import document as documents
 from art.backend import Backend
 from art.errors import REPAIR, CorruptError, NotFoundError
-from art.model import (
-    ANONYMOUS,
-    FORMAT,
-    Document,
-    Entry,
-    Manifest,
-    check_progress,
-    check_tag,
-    escape,
-    new_uid,
-    now,
-    unescape,
-)
+from art.keys import ANONYMOUS, check_tag, escape, unescape
+from art.model import FORMAT, Document, Entry, Manifest, check_progress, new_uid, now
 
 _NUMBER = re.compile(r"v?((?!0{8})[0-9]{8}|[1-9][0-9]{8,17})\.yaml")
 _NUMBER_LIMIT = 10**18

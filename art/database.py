@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 from art.errors import ArtError
-from art.model import glob_pattern
+from art.keys import glob_pattern
 
 APART = ("metadata", "labels", "partitions", "format", "run")  # JSON that is parsed by itself
 _SCHEMA_VERSION = 8

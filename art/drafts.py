@@ -18,18 +18,8 @@ from art import document as documents
 from art.backend import Backend
 from art.catalog import first_missing, parse_number
 from art.errors import REPAIR, CorruptError, NewerFormatError, UsageError
-from art.model import (
-    FORMAT,
-    Document,
-    Manifest,
-    Payload,
-    check_key,
-    escape,
-    is_uid,
-    new_uid,
-    now,
-    unescape,
-)
+from art.keys import check_key, escape, unescape
+from art.model import FORMAT, Document, Manifest, Payload, is_uid, new_uid, now
 
 _LIMIT = 200
 _REQUESTS_AT_ONCE = 16

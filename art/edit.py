@@ -8,9 +8,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from art.errors import NotFoundError, UsageError
-from art.model import (
-    glob_pattern,
-)
+from art.keys import glob_pattern
 from art.stored import StoredPayload
 from art.tree import Node, folders_above
 from art.worktree import Source, find_overlap

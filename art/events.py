@@ -10,8 +10,9 @@ from functools import partial
 from art.catalog import tag_log
 from art.errors import UsageError
 from art.index import Index
+from art.keys import check_key, check_tag, glob_pattern
 from art.listing import Filter, Resolve, select, understand
-from art.model import Document, check_key, check_tag, glob_pattern, heads
+from art.model import Document, heads
 from art.ref import Ref
 from art.rows import Record
 

@@ -13,7 +13,8 @@ from art import catalog as catalogs
 from art.catalog import NOTES, SETTINGS, STATE, Catalog
 from art.database import Database
 from art.errors import REPAIR, ArtError, BusyError, CorruptError, NewerFormatError, NotFoundError
-from art.model import ANONYMOUS, Entry, unescape
+from art.keys import ANONYMOUS, unescape
+from art.model import Entry
 from art.rows import KEYLESS, Tables
 
 _SETTLED_NS = 2_000_000_000

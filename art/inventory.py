@@ -23,7 +23,8 @@ from art.beside import check_run_of
 from art.catalog import STATE, VERSIONS, Log, parse_anonymous, parse_number
 from art.errors import ArtError, CorruptError, NewerFormatError
 from art.findings import LIVE, Held, Inventory, Known, Problem
-from art.model import Document, Entry, Manifest, check_progress, heads, is_uid, preview_of, unescape
+from art.keys import unescape
+from art.model import Document, Entry, Manifest, check_progress, heads, is_uid, preview_of
 from art.pack import pack_name
 from art.previews import parse_name as parse_preview
 from art.repack import ahead

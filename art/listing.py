@@ -10,7 +10,7 @@ from typing import Any
 
 from art.errors import UsageError
 from art.index import Group, Index
-from art.model import glob_pattern
+from art.keys import glob_pattern
 from art.query.tree import (
     EQUAL,
     FIELDS,

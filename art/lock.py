@@ -24,7 +24,8 @@ from art.errors import (
     NotFoundError,
     UsageError,
 )
-from art.model import Document, check_key
+from art.keys import check_key
+from art.model import Document
 from art.ref import Ref
 from art.rows import Record
 

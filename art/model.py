@@ -1,4 +1,4 @@
-"""What keys, manifests and entries are: pure values, parsed and checked."""
+"""What manifests and entries are: pure values, parsed and checked."""
 
 from __future__ import annotations
 
@@ -13,98 +13,16 @@ from datetime import datetime, timezone
 from typing import Any
 
 from art.errors import REPAIR, CorruptError, UsageError
+from art.keys import check_key, check_type
 
 FORMAT = 1
 INLINE_LIMIT = 4096
-_NAME_LIMIT = 255  # of one part of a name, on every usual file system
 _DEPTH_LIMIT = 48  # of metadata; documents as a whole may be 64 deep
-ANONYMOUS = "_anonymous"  # stands where a key stands in the names of keyless versions' logs
 
-_SEGMENT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
-_RESERVED = re.compile(r"(?i:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\..*)?")
 _ID = re.compile(r"b3:[0-9a-f]{64}")
-_TYPE = re.compile(r"[a-z][a-z0-9._+-]{0,62}")
 _CREATED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 Document = dict[str, Any]
-
-
-def check_key(key: str) -> str:
-    """Return `key`; raise UsageError where it is not one."""
-    size = len(key.encode("utf-8", "surrogatepass"))
-    if size > 255:
-        raise UsageError(f"key is {size} bytes long, at most 255 are possible")
-    if "@" in key and _SEGMENT.fullmatch(key[0]):
-        raise UsageError(
-            f"{key!r} names a version, and a key was expected",
-            hint=f"{key.partition('@')[0]} alone",
-        )
-    for segment in key.split("/"):
-        if not _SEGMENT.fullmatch(segment) or segment.endswith(".yaml"):
-            raise UsageError(
-                f"key {key!r} is not possible: its part {segment!r} must start with a letter or digit, "
-                "hold only letters, digits, '.', '_' and '-', and not end in '.yaml'",
-                hint="keys look like sales/report or models/ResNet50",
-            )
-        if len(_escape_segment(segment)) > _NAME_LIMIT:
-            raise UsageError(
-                f"key {key!r} is not possible: its part {segment!r} is too long for a name on the disk, "
-                "where a capital takes two characters"
-            )
-    return key
-
-
-def check_tag(tag: str) -> str:
-    """Return `tag`; raise UsageError where it is not one."""
-    if (
-        not _SEGMENT.fullmatch(tag)
-        or tag.endswith(".yaml")
-        or tag.startswith("latest")
-        or re.fullmatch(r"v[0-9]+", tag)
-        or len(tag) > 200
-        or len(_escape_segment(tag)) > _NAME_LIMIT
-    ):
-        raise UsageError(
-            f"tag {tag!r} is not possible: letters, digits, '.', '_' and '-', "
-            "not starting with 'latest', not like 'v12'",
-        )
-    return tag
-
-
-def check_type(word: str) -> str:
-    """Return `word`; raise UsageError where it cannot be the type of a version."""
-    if not _TYPE.fullmatch(word):
-        raise UsageError(
-            f"type {word!r} is not possible: lower-case letters, digits, '.', '_', '+', '-'"
-        )
-    return word
-
-
-def escape(text: str) -> str:
-    """Return the name of a key or tag in a store: no file system merges two of them."""
-    return "/".join(_escape_segment(segment) for segment in text.split("/"))
-
-
-def _escape_segment(segment: str) -> str:
-    escaped = re.sub("[A-Z]", lambda match: "!" + match.group().lower(), segment)
-    if segment.endswith("."):
-        escaped += "!"
-    if _RESERVED.fullmatch(segment):
-        escaped = "!!" + escaped
-    return escaped
-
-
-def unescape(name: str) -> str | None:
-    """Return the key or tag whose name this is, None where it is the name of none."""
-    key = "/".join(_unescape_segment(segment) for segment in name.split("/"))
-    return key if escape(key) == name and all(map(_SEGMENT.fullmatch, key.split("/"))) else None
-
-
-def _unescape_segment(segment: str) -> str:
-    segment = segment.removeprefix("!!")
-    if segment.endswith(".!"):
-        segment = segment[:-1]
-    return re.sub("!([a-z])", lambda match: match.group(1).upper(), segment)
 
 
 @dataclass(frozen=True)
@@ -483,40 +401,6 @@ def _merge(base: Document, change: Document) -> Document:
 def _merge_labels(labels: list[str], change: Document) -> list[str]:
     kept = {label for label in labels if change.get(label, True)}
     return sorted(kept | {label for label, wanted in change.items() if wanted})
-
-
-_GLOB_PART = re.compile(
-    r"(?P<any>\*\*/?|\*|\?)|\[!(?P<none_of>[^/][^]/]*)\]|\[(?P<one_of>[^!/][^]/]*)\]|.", re.DOTALL
-)
-_GLOB_WORDS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
-
-
-def glob_pattern(text: str) -> str:
-    """Return a shell glob as a regular expression: `*` stays within a segment, `**` does not."""
-    return "(?s:" + _GLOB_PART.sub(_glob_part, text) + ")"
-
-
-def _glob_part(match: re.Match[str]) -> str:
-    any, none_of, one_of = match.group("any", "none_of", "one_of")
-    if any:
-        return _GLOB_WORDS[any]
-    if none_of:
-        return f"[^/{_glob_members(none_of)}]"
-    if one_of:
-        return f"[{members}]" if (members := _glob_members(one_of)) else "(?!)"
-    return re.escape(match.group())
-
-
-def _glob_members(text: str) -> str:
-    """Return the letters and ranges in a pair of brackets; a range that runs backwards is empty."""
-
-    def escaped(match: re.Match[str]) -> str:
-        low, high = match.groups()
-        if low is None:
-            return re.escape(match.group())
-        return f"{re.escape(low)}-{re.escape(high)}" if low <= high else ""
-
-    return re.sub(r"(.)-(.)|.", escaped, text, flags=re.DOTALL)
 
 
 def now() -> str:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from art.model import glob_pattern
+from art.keys import glob_pattern
 from art.stored import StoredPayload
 from art.tree import Node
 

@@ -20,7 +20,7 @@ from art.catalog import SETTINGS
 from art.changes import Changes
 from art.errors import REPAIR, ArtError, CorruptError, PartialError, UsageError
 from art.index import Index
-from art.model import glob_pattern
+from art.keys import glob_pattern
 from art.query.tree import EQUAL, And, Field, Kind, Query, Test
 from art.retention import Decision, Policy, decide
 from art.rows import Record

@@ -26,17 +26,9 @@ from art.edit import Edit
 from art.errors import REPAIR, CorruptError, UsageError
 from art.evidence import published_number
 from art.index import Index
+from art.keys import check_key, check_tag, check_type
 from art.memory import Memory
-from art.model import (
-    Document,
-    Manifest,
-    Payload,
-    check_key,
-    check_tag,
-    check_type,
-    new_uid,
-    now,
-)
+from art.model import Document, Manifest, Payload, new_uid, now
 from art.ref import Ref
 from art.reporter import Reporter
 from art.resolve import Resolver

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 
 from art.errors import UsageError
-from art.model import check_key, check_tag
+from art.keys import check_key, check_tag
 from art.periods import Period
 
 LATEST = "latest"

@@ -12,7 +12,8 @@ from art import model
 from art.catalog import SETTINGS, Log, new_entry
 from art.errors import ConflictError, CorruptError, UsageError
 from art.index import Index
-from art.model import Document, Entry, check_tag, check_type, heads, now
+from art.keys import check_tag, check_type
+from art.model import Document, Entry, heads, now
 from art.partitions import ALL, LIMIT, Declared
 from art.periods import Granularity
 from art.ref import PARTITION

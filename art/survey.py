@@ -21,8 +21,8 @@ from art.config import Config
 from art.errors import ArtError, CorruptError, DeniedError, UnavailableError
 from art.evidence import Awaited
 from art.index import Index
+from art.keys import ANONYMOUS, glob_pattern, unescape
 from art.marks import read_marks
-from art.model import ANONYMOUS, glob_pattern, unescape
 from art.objects import layout_directory
 from art.pack import Location
 from art.remotes import Remotes

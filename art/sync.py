@@ -18,8 +18,9 @@ from art.checkpoint import LogReader
 from art.errors import ArtError
 from art.evidence import coming_name, read_coming
 from art.index import Index
+from art.keys import check_key, glob_pattern
 from art.merge import Ledger, Merger
-from art.model import Entry, check_key, glob_pattern, heads
+from art.model import Entry, heads
 from art.reporter import Reporter
 from art.rows import Record
 from art.store import Store

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from art.catalog import new_entry, tag_log
 from art.errors import NotFoundError, UsageError
 from art.index import Index
-from art.model import Document, Entry, check_key, check_tag, heads
+from art.keys import check_key, check_tag
+from art.model import Document, Entry, heads
 from art.ref import Ref
 from art.resolve import Resolver
 from art.rows import Record

@@ -17,7 +17,8 @@ import zstandard
 import art
 from art import document as documents
 from art import drafts
-from art.model import Entry, Manifest, check_progress, escape, unescape
+from art.keys import escape, unescape
+from art.model import Entry, Manifest, check_progress
 from art.repo import Repo
 from art.store import Store, _chunking
 from art.tree import Node, parse, parse_line

@@ -12,23 +12,18 @@ from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from art.errors import CorruptError, UsageError
+from art.keys import check_key, check_tag, check_type, escape, glob_pattern, unescape
 from art.model import (
     Entry,
     Manifest,
     apply_notes,
-    check_key,
     check_metadata,
-    check_tag,
-    check_type,
     describe,
-    escape,
-    glob_pattern,
     heads,
     new_uid,
     now,
     parse_progress,
     states,
-    unescape,
 )
 from tests.support import ID, UID, manifest_document
 

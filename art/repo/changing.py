@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from art import listing
 from art.errors import ConflictError, NothingToDoError, UsageError
-from art.model import check_key, check_tag
+from art.keys import check_key, check_tag
 from art.ref import Ref, names_key
 from art.repo.base import as_ref, check_signed, exact
 from art.repo.objects import Objects

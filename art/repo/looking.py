@@ -13,8 +13,9 @@ from art import listing
 from art.catalog import STATE
 from art.errors import NotFoundError, UsageError
 from art.index import Group, Index
+from art.keys import check_key
 from art.listing import Filter
-from art.model import Document, check_key
+from art.model import Document
 from art.ref import Ref, asked, names_key
 from art.repo.base import Base, as_ref, exact
 from art.rows import Record

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from art.errors import ArtError, ConflictError, NotFoundError, UsageError
-from art.model import Payload, check_key
+from art.keys import check_key
+from art.model import Payload
 from art.place import DIRECTORY
 from art.repo.base import Published
 from art.repo.publishing import Publishing

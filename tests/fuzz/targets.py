@@ -21,7 +21,7 @@ from typing import Any
 import zstandard
 from blake3 import blake3
 
-from art import addresses, drafts, model, retention, sql
+from art import addresses, drafts, keys, model, retention, sql
 from art import checkpoint as checkpoints
 from art import document as documents
 from art import layout as layouts
@@ -410,7 +410,7 @@ def name(data: bytes) -> None:
         assert ".." not in text.split("/")
     drafts.located(text)
     checkpoints.parse_name(text)
-    model.unescape(text)
+    keys.unescape(text)
 
 
 # -- archives --------------------------------------------------------------------------------------
@@ -482,16 +482,16 @@ def reference(data: bytes) -> None:
 def key(data: bytes) -> None:
     """A key, and a tag."""
     text = _text(data)
-    found = model.check_key(text)
-    assert model.unescape(model.escape(found)) == found
-    assert model.escape(found) == model.escape(found).lower()
-    model.check_tag(text)
+    found = keys.check_key(text)
+    assert keys.unescape(keys.escape(found)) == found
+    assert keys.escape(found) == keys.escape(found).lower()
+    keys.check_tag(text)
 
 
 @target("sales/*", "[a-c]?", "[!a]**/x", "[]-a]", "{a,b}", is_typed=True)
 def pattern(data: bytes) -> None:
     """A pattern of keys."""
-    re.compile(model.glob_pattern(_text(data)[:200])).match("sales/report")
+    re.compile(keys.glob_pattern(_text(data)[:200])).match("sales/report")
 
 
 @target(
