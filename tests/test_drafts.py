@@ -187,6 +187,18 @@ def test_the_same_content_as_the_latest_version_is_that_version(repo: Repo) -> N
     assert repo.seal("k", draft="3", expect=1).version.ref == "k@v2"
 
 
+def test_the_same_as_a_version_that_is_not_published_is_published(repos: list[Repo]) -> None:
+    one, two, _ = repos
+    folder = lay_out(one.root.parent / "same", {"a/x": b"1"})
+    here = one.create("k", folder)
+    put(one, "a", x=b"1")
+    made = one.seal("k", draft="run", expect=1)
+    assert made.version.id == here.version.id
+    assert two.seal("k", draft="run", expect=1).version.id == here.version.id
+    assert read(two) == {"a/x": b"1"}
+    assert [record.number for record in one.history("k")] == [1]
+
+
 # -- side by side ----------------------------------------------------------------------------------
 
 

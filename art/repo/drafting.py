@@ -137,7 +137,8 @@ class Drafting(Running):
 
             def prepare(joined: Joined, parts: list[Part]) -> tuple[str, Document | None]:
                 prepared = _prepared(publisher, said, joined, parts)
-                return prepared.id, None if prepared.same else prepared.document
+                is_there = prepared.same and (not where or self._published(key, prepared.id))
+                return prepared.id, None if is_there else prepared.document
 
             seal, is_new = assembly.seal(expected, is_flat=flat, prepare=prepare)
             record = self._made_of(key, seal, publisher, assembly, where)
@@ -253,12 +254,16 @@ class Drafting(Running):
                     publisher.complete(key, _manifest(seal, key))
             return record or self._found(key, seal)
         self._learn(key)
-        if record := self._by_id(key, seal.id):
-            return record
-        assembly.secure()
-        self._claim_there(key, seal, publisher)
-        assembly.secure()
+        if not self._published(key, seal.id):
+            assembly.secure()
+            self._claim_there(key, seal, publisher)
+            assembly.secure()
         return self._found(key, seal)
+
+    def _published(self, key: str, id: str) -> bool:
+        """Whether the authority is known to have a version."""
+        record = self._by_id(key, id)
+        return record is not None and self._exchange.is_published(record)
 
     def _found(self, key: str, seal: Seal) -> Record:
         if record := self._by_id(key, seal.id):
@@ -273,7 +278,7 @@ class Drafting(Running):
         document = _manifest(seal, key)
         with self._exchange.shared() as there:
             catalog, id = there.pair.remote.catalog, there.pair.remote.id
-            while not self._by_id(key, seal.id):
+            while not self._published(key, seal.id):
                 end = Ledger(self._backend, id).end(Log(key, VERSIONS))
                 number = catalog.next_number(key, end)
                 # What others made since is looked at before: it may be this very version.
