@@ -346,8 +346,9 @@ def test_forty_processes_in_eight_repositories_of_one_remote_make_one_version_of
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("is_shared", [False, True])
-def test_a_step_that_is_killed_at_any_point_makes_its_versions_once(
-    when: str, is_shared: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("what", ["step", "command"])
+def test_what_is_killed_at_any_point_makes_its_versions_once(
+    when: str, is_shared: bool, what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     template, folder = tmp_path / "template", tmp_path / "copies"
     folder.mkdir()
@@ -356,10 +357,14 @@ def test_a_step_that_is_killed_at_any_point_makes_its_versions_once(
             if is_shared:
                 monkeypatch.setenv("ART_SHARED_CACHE", "true")
                 repo.remotes.add("origin", "../shared")
+                repo.fetch()
+            repo.value("raw", 12) if name == "one" else None
+            if is_shared:
+                repo.push()
     step = _STEP or ("23" if is_shared else "4")
     killer = [sys.executable, "-m", "tests.support_run_killer"]
     done = subprocess.run(
-        [*killer, str(template), str(folder), when, step],
+        [*killer, str(template), str(folder), when, step, what],
         cwd=Path(__file__).parent.parent,
         capture_output=True,
         text=True,

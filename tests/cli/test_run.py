@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -17,6 +18,7 @@ import art
 from art import document
 from art.errors import UnavailableError
 from art.exchange import Shared
+from art.listing import Filter
 from art.repo import Repo
 from art.repo.running import Running
 from tests.conftest import Runner
@@ -295,6 +297,41 @@ def test_who_is_killed_after_settling_leaves_it_to_the_next(
     assert worked(raw) == 1
     assert Repo(repo.root).version("double@v1").id == id
     assert os.listdir(repo.root / ".art" / "manifests" / "double") == ["v00000001.yaml"]
+
+
+def test_runs_that_are_killed_at_any_time_make_each_version_once_and_lose_none(
+    repo: Repo, workplace: Path
+) -> None:
+    def begun(turn: int) -> subprocess.Popen[bytes]:
+        code = f"import os; open('out{turn}', 'w').write('{turn} ' + os.urandom(9).hex())"
+        words = ["--out", f"k=out{turn}", "--out", f"other/{turn}=out{turn}"]
+        command = ["run", *words, "--", sys.executable, "-c", code]
+        return subprocess.Popen([sys.executable, "-m", "art", *command], stderr=subprocess.PIPE)
+
+    before = {}
+    for turn in range(12):
+        started = time.monotonic()
+        begun(100 + turn).communicate()
+        process = begun(turn)
+        time.sleep(random.uniform(0, time.monotonic() - started))
+        process.kill()
+        process.communicate()
+        before |= {record.ref: record.id for record in repo.listing(filter=Filter(all=True))}
+    for turn in range(12):
+        process = begun(turn)
+        _, err = process.communicate()
+        assert process.returncode == 0, err
+    found = {record.ref: record.id for record in repo.listing(filter=Filter(all=True))}
+    assert found.items() >= before.items()
+    texts = [repo.version(f"k@v{number}").text() for number in range(1, 25)]
+    turns = sorted(int(text.split()[0]) for text in texts)
+    assert turns == [*range(12), *range(100, 112)]
+    for text in texts:
+        other = f"other/{text.split()[0]}"
+        assert len(repo.history(other)) == 1
+        assert repo.version(other).text() == text
+    assert len(found) == 48
+    assert not repo.fsck(data=True).problems
 
 
 @pytest.fixture
