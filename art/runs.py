@@ -69,6 +69,7 @@ class Run:
         self.results: dict[str, Document] = {}  # what it was to make, by name
         self.ended: Document = {}  # what else the record is to say
         self._journal = journal
+        self._around: tuple[Run, list[Document], list[Document]] | None = None
 
     @property
     def id(self) -> str:
@@ -102,6 +103,20 @@ class Run:
     def outputs(self) -> list[Document]:
         """What was made so far."""
         return self._noted("output")
+
+    def begins_in(self, outer: Run) -> None:
+        """Note what the run that this one is part of has read and made before."""
+        self._around = outer, outer.inputs, outer.outputs
+
+    @property
+    def around(self) -> tuple[list[Document], list[Document]]:
+        """What the run that this one is part of has read and made since this one began: by processes that
+        were started meanwhile, of which nobody knows whose they are."""
+        if self._around is None:
+            return [], []
+        outer, read, made = self._around
+        since = [each for each in outer.inputs if each not in read]
+        return since, [each for each in outer.outputs if each not in made]
 
     def _note(self, what: str, version: Document) -> None:
         if self._journal:
@@ -199,6 +214,8 @@ def begin(
     journal.write_text(json.dumps({"run": about, "root": root}) + "\n", "utf-8")
     run = Run(about, journal)
     run.root = root
+    if outer:
+        run.begins_in(outer)
     token = _current.set(run)
     try:
         with _in_environment(run) if outer is None else contextlib.nullcontext():

@@ -239,6 +239,20 @@ def test_a_step_that_reads_by_itself_is_done_again(repo: Repo) -> None:
     assert reads().load() == 2
 
 
+def test_a_step_of_a_run_that_reads_in_a_process_of_its_own_is_done_again(repo: Repo) -> None:
+    @art.step
+    def reads() -> Annotated[str, "read"]:
+        words = [sys.executable, "-m", "art", "cat", "raw"]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+    found = []
+    for value in (1, 2):
+        repo.value("raw", value)
+        with art.run("it"):
+            found.append(reads().load())
+    assert found == ["1", "2"]
+
+
 def test_a_wrong_step_is_refused(repo: Repo) -> None:
     @art.step
     def twice() -> tuple[Annotated[int, "k"], Annotated[int, "k"]]:

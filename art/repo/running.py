@@ -374,11 +374,13 @@ class Running(Sharing):
         """Make versions of what a job gave; where another was first, take its."""
         publisher = self._publisher()
         publisher.is_fresh = bool(earlier.damaged)
-        read, made = _ids(run.inputs), _ids(run.outputs)
+        read, made = (
+            mine + near for mine, near in zip((run.inputs, run.outputs), run.around, strict=True)
+        )
         prepared = {name: self._prepared(publisher, offer) for name, offer in offers.items()}
         if earlier.damaged:
             self._heal(prepared.values(), earlier.damaged)
-        why = _undeclared(run, read - _ids(map(_naming, job.inputs)) - made, made)
+        why = _undeclared(read, made, _ids(map(_naming, job.inputs)))
         if job.fingerprint is None or why:
             created = {name: self._made(publisher, each) for name, each in prepared.items()}
             ran = self._ran(run, prepared, created, uncached=why if job.fingerprint else None)
@@ -501,16 +503,13 @@ def _ids(versions: Any) -> set[str]:
     return {str(version["id"]) for version in versions}
 
 
-def _undeclared(run: Run, read: set[str], made: set[str]) -> str | None:
+def _undeclared(read: list[Document], made: list[Document], declared: set[str]) -> str | None:
     """Return why what a run gave is not to be found again: it depends on more than is known, or made
     more."""
-    for what, versions, ids in (("read", run.inputs, read), ("made", run.outputs, made)):
-        for version in versions:
-            if version["id"] in ids:
-                ref = (
-                    f"{version['key']}@v{version['number']}"
-                    if version.get("key")
-                    else version["id"]
-                )
-                return f"it {what} {ref} by itself"
+    known = declared | _ids(made)
+    found = [("read", each) for each in read if each["id"] not in known]
+    found += [("made", each) for each in made]
+    for what, version in found:
+        ref = f"{version['key']}@v{version['number']}" if version.get("key") else version["id"]
+        return f"it {what} {ref} by itself"
     return None
