@@ -66,7 +66,7 @@ class Joiner:
         if found is None:
             raise CorruptError(
                 f"the payload of part {name} is not at {self._objects.backend.where}",
-                hint=f"art part … --name {name} --replace makes it anew",
+                hint=f"the same `art part … --name {name}` again brings it",
             )
         return found
 

@@ -740,6 +740,9 @@ def test_a_part_whose_bytes_are_gone_is_found_and_stops_gc(repo: Repo) -> None:
         repo.gc(grace="0s")
     with pytest.raises(CorruptError):
         repo.seal("k", draft="run", expect=1)
+    assert not put(repo, "a").created  # the same again heals it
+    assert repo.seal("k", draft="run", expect=1).created
+    assert repo.fsck(data=True).is_whole
 
 
 def test_what_is_purged_is_nowhere_in_the_draft(repo: Repo) -> None:
