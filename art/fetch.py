@@ -305,7 +305,9 @@ class Fetcher:
     def _bring_value(self, uid: str) -> None:
         if self._pair.backend.size(f"progress/{uid}.yaml") is None:
             with contextlib.suppress(CorruptError):  # which is told when all values are looked at
-                if (data := self._progress(uid)) is not None and take_progress(self._pair, uid, data):
+                if (data := self._progress(uid)) is not None and take_progress(
+                    self._pair, uid, data
+                ):
                     self._brought.add(uid)
 
     def _count(self, tally: _Tally, log: Log, merged: Merged) -> None:

@@ -190,7 +190,9 @@ class Publishing(Looking):
             typed.set_progress(self._store.catalog, self._backend, uid, key, number, message)
 
         about["always"] = new
-        self._draft(key, {**about, "allow_undeclared": True})  # what is there is of partitions already
+        self._draft(
+            key, {**about, "allow_undeclared": True}
+        )  # what is there is of partitions already
         latest = None if new or key is None else self._latest(key)
         if latest and latest.type == "progress":
             put(latest.uid)
