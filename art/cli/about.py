@@ -1,8 +1,18 @@
 """Options that say what is known of a version, for the commands that make one."""
 
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from art.cli.common import Output, complete_ref, open_place, open_repo, option, parse_ref
+from art.cli.common import (
+    Output,
+    complete_ref,
+    open_place,
+    open_repo,
+    option,
+    parse_metadata,
+    parse_pairs,
+    parse_ref,
+)
 
 Texts = list[str] | None
 
@@ -27,6 +37,34 @@ Input = Annotated[
     ),
 ]
 Type = Annotated[str | None, option("--type", metavar="WORD", help="Type, else found out")]
+
+
+@dataclass(frozen=True)
+class About:
+    """What is told of a version that is made."""
+
+    title: Title = None
+    description: Description = None
+    meta: Meta = None
+    label: Label = None
+    tag: Tag = None
+    partition: Partition = None
+    input: Input = None
+    type: Type = None
+
+    def words(self, output: Output) -> dict[str, Any]:
+        """Return it in the words of `Repo.create`, without what is not told."""
+        about = {
+            "title": self.title,
+            "description": self.description,
+            "type": self.type,
+            "labels": self.label,
+            "tags": self.tag,
+            "inputs": find_inputs(output, self.input),
+            "metadata": parse_metadata(self.meta),
+            "partitions": parse_pairs(self.partition, "-p"),
+        }
+        return {word: given for word, given in about.items() if given}
 
 
 def find_inputs(output: Output, words: list[str] | None) -> list[str | dict[str, object]]:

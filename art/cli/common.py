@@ -7,7 +7,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, is_dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 
@@ -218,7 +218,14 @@ def root(
 
 
 def shared(command: Callable[Concatenate[Output, P], None]) -> Callable[..., None]:
-    """Give a command the options that all of them have; it gets an Output in their place."""
+    """Give a command the options that all of them have; it gets an Output in their place.
+
+    A parameter that is a dataclass stands for the options that its fields are.
+    """
+    own = list(inspect.signature(command).parameters.values())[1:]
+    bundles: dict[str, Any] = {
+        each.name: each.annotation for each in own if is_dataclass(each.annotation)
+    }
 
     def call(context: typer.Context, **words: Any) -> None:
         before: Output = context.obj
@@ -228,6 +235,8 @@ def shared(command: Callable[Concatenate[Output, P], None]) -> Callable[..., Non
             words.pop("quiet") or before.is_quiet,
             words.pop("verbose") or before.is_verbose,
         )
+        for name, bundle in bundles.items():
+            words[name] = bundle(**{each.name: words.pop(each.name) for each in fields(bundle)})
         try:
             command(output, **words)  # type: ignore[call-arg]
         finally:
@@ -235,10 +244,16 @@ def shared(command: Callable[Concatenate[Output, P], None]) -> Callable[..., Non
         if output.is_verbose:
             output.say(f"took {time.monotonic() - output.started:.2f} s")
 
-    own = list(inspect.signature(command).parameters.values())[1:]
-    call.__signature__ = inspect.Signature([*_CONTEXT, *own, *_SHARED])  # type: ignore[attr-defined]
+    options = [found for each in own for found in _options_of(each)]
+    call.__signature__ = inspect.Signature([*_CONTEXT, *options, *_SHARED])  # type: ignore[attr-defined]
     call.__doc__ = command.__doc__
     return call
+
+
+def _options_of(parameter: inspect.Parameter) -> list[inspect.Parameter]:
+    if not is_dataclass(parameter.annotation):
+        return [parameter]
+    return [_keyword(each.name, each.type, each.default) for each in fields(parameter.annotation)]
 
 
 def _keyword(name: str, annotation: Any, default: object) -> inspect.Parameter:

@@ -3,23 +3,13 @@
 import stat
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
 
 import typer
 
-from art.cli.about import (
-    Description,
-    Input,
-    Label,
-    Meta,
-    Partition,
-    Tag,
-    Texts,
-    Title,
-    Type,
-    find_inputs,
-)
+from art.cli.about import About, Texts
 from art.cli.common import (
     ErrorOnNoop,
     Jobs,
@@ -31,7 +21,6 @@ from art.cli.common import (
     open_repo,
     option,
     parse_json,
-    parse_metadata,
     parse_pairs,
     shared,
     show_published,
@@ -43,6 +32,8 @@ if TYPE_CHECKING:
     from art.repo import Published, Repo
 
 _SHOWN = (None, "table", "image", "from_python")  # of these, previews are made
+_OWNERS = {"text": "link", "clamp": "progress", "add": "base", "remove": "base"}
+_OWNERS |= {"materializer": "from_python", "pickle": "from_python"}
 _STANDARD_INPUT = ("/dev/stdin", "/dev/fd/0", "/proc/self/fd/0")
 
 Key = Annotated[
@@ -136,6 +127,51 @@ Remote = Annotated[
 ]
 
 
+@dataclass(frozen=True)
+class Content:
+    """What is kept in place of files, and the options that go with it."""
+
+    markdown: Markdown = None
+    link: Link = None
+    text: Text = None
+    table: Table = None
+    image: Image = None
+    data: Data = None
+    value: Value = None
+    reference: Reference = None
+    from_python: Called = None
+    materializer: Materializer = None
+    pickle: Pickle = False
+    no_preview: NoPreview = False
+    progress: Progress = None
+    clamp: Clamp = False
+    base: Base = None
+    add: Add = None
+    rm: Remove = None
+
+    def kind(self, paths: list[str]) -> str | None:
+        """Return which of the options that say what to keep is given, None for paths."""
+        given = [kind for kind in (*_MAKERS, "from_python") if getattr(self, kind) is not None]
+        if len(given) > 1:
+            first, second = map(_option_name, given[:2])
+            raise UsageError(f"{first} and {second} are two versions: make one at a time")
+        if given and paths:
+            hint = "art create KEY --base REF --add PATH" if given == ["base"] else None
+            kind = _option_name(given[0])
+            raise UsageError(f"path {paths[0]!r} and {kind} exclude each other", hint=hint)
+        return given[0] if given else None
+
+    def extras(self, kind: str | None) -> dict[str, Any]:
+        """Return the options that belong to one kind. Raise UsageError where it is another."""
+        extras = {"text": self.text, "clamp": self.clamp, "add": self.add, "remove": self.rm}
+        extras |= {"materializer": self.materializer, "pickle": self.pickle}
+        for name, value in extras.items():
+            if value and _OWNERS[name] != kind:
+                owner = _option_name(_OWNERS[name])
+                raise UsageError(f"--{name.replace('remove', 'rm')} goes with {owner}")
+        return {name: value for name, value in extras.items() if value}
+
+
 @shared
 def command(
     output: Output,
@@ -143,31 +179,9 @@ def command(
     paths: Paths = None,
     name: Name = "content",
     anonymous: Anonymous = False,
-    markdown: Markdown = None,
-    link: Link = None,
-    text: Text = None,
-    table: Table = None,
-    image: Image = None,
-    data: Data = None,
-    value: Value = None,
-    reference: Reference = None,
-    from_python: Called = None,
-    materializer: Materializer = None,
-    pickle: Pickle = False,
-    no_preview: NoPreview = False,
-    progress: Progress = None,
-    clamp: Clamp = False,
-    base: Base = None,
-    add: Add = None,
-    rm: Remove = None,
-    title: Title = None,
-    description: Description = None,
-    meta: Meta = None,
-    label: Label = None,
-    tag: Tag = None,
-    partition: Partition = None,
-    input: Input = None,
-    type: Type = None,
+    *,
+    content: Content,
+    about: About,
     set: Set = None,
     allow_undeclared: AllowUndeclared = False,
     always: Always = False,
@@ -198,49 +212,31 @@ def command(
     """
     words = [word for word in (key, *(paths or ())) if word is not None]
     key = None if anonymous else _key(words)
-    kinds = {"markdown": markdown, "link": link, "table": table, "image": image, "data": data}
-    kinds |= {"value": value, "reference": reference, "progress": progress, "base": base}
-    kinds |= {"from_python": from_python}
-    kind = _only_kind(kinds, words)
-    extras = {"text": text, "clamp": clamp, "add": add, "remove": rm}
-    extras |= {"materializer": materializer, "pickle": pickle}
-    about: dict[str, Any] = {
-        "title": title,
-        "description": description,
-        "type": type,
-        "always": always,
-        "allow_undeclared": allow_undeclared,
-    }
-    about |= {
-        "labels": label,
-        "tags": tag,
-        "inputs": find_inputs(output, input),
-        "metadata": parse_metadata(meta),
-    }
-    about |= _extras(extras, kind)
-    if sign:  # a move that is signed is a move of its own
-        about["tags"] = None
+    kind = content.kind(words)
+    told = {**about.words(output), **content.extras(kind)}
+    told |= {"always": always, "allow_undeclared": allow_undeclared}
     repo = open_repo(output)
     names = parse_pairs(set, "--set")
-    about["partitions"] = repo.expand_partitions(parse_pairs(partition, "-p"), names)
-    about = {word: given for word, given in about.items() if given}
+    told["partitions"] = repo.expand_partitions(told.get("partitions", {}), names)
     _check_push(repo, key, remote, push=push)
     if key is not None:
         key = repo.expand_key(key, names)
+    tags = told.pop("tags", ()) if sign else ()  # a move that is signed is a move of its own
     if sign:
-        repo.check_can_sign(key, tag or ())
-    if no_preview and kind in _SHOWN:
-        about["preview"] = False
+        repo.check_can_sign(key, tags)
+    told = {word: given for word, given in told.items() if given}
+    if content.no_preview and kind in _SHOWN:
+        told["preview"] = False
     if kind is None:
-        made = _from_paths(repo, key, words, name, about)
-    elif from_python is not None:
-        made = _from_python(output, repo, key, from_python, about)
+        made = _from_paths(repo, key, words, name, told)
+    elif content.from_python is not None:
+        made = _from_python(output, repo, key, content.from_python, told)
     else:
-        made = _MAKERS[kind](repo, key, str(kinds[kind]), about)
+        made = _MAKERS[kind](repo, key, getattr(content, kind), told)
     if sign:
         repo.sign(made.version.ref)
-        for each in tag or ():
-            repo.tag(made.version.ref, each, sign=True)
+        for tag in tags:
+            repo.tag(made.version.ref, tag, sign=True)
     if push:
         _push(output, repo, made, remote, error_on_noop=error_on_noop)
     else:
@@ -288,33 +284,8 @@ def _key(words: list[str]) -> str:
     return words.pop(0)
 
 
-def _only_kind(kinds: dict[str, str | None], words: list[str]) -> str | None:
-    """Return which of the options that say what to keep is given, None for paths."""
-    given = [kind for kind, word in kinds.items() if word is not None]
-    if len(given) > 1:
-        first, second = map(_option_name, given[:2])
-        raise UsageError(f"{first} and {second} are two versions: make one at a time")
-    if given and words:
-        hint = "art create KEY --base REF --add PATH" if given == ["base"] else None
-        kind = _option_name(given[0])
-        raise UsageError(f"path {words[0]!r} and {kind} exclude each other", hint=hint)
-    return given[0] if given else None
-
-
 def _option_name(kind: str) -> str:
     return "--" + kind.replace("_", "-")
-
-
-def _extras(extras: dict[str, Any], kind: str | None) -> dict[str, Any]:
-    """Return the options that belong to one kind, and refuse them with another."""
-    owners = {"text": "link", "clamp": "progress", "add": "base", "remove": "base"}
-    owners |= {"materializer": "from_python", "pickle": "from_python"}
-    for name, value in extras.items():
-        if value and owners[name] != kind:
-            raise UsageError(
-                f"--{name.replace('remove', 'rm')} goes with {_option_name(owners[name])}"
-            )
-    return extras
 
 
 def _from_paths(

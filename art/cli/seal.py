@@ -1,18 +1,8 @@
 """`art seal`: one version of the parts that several jobs made."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
-from art.cli.about import (
-    Description,
-    Input,
-    Label,
-    Meta,
-    Partition,
-    Tag,
-    Title,
-    Type,
-    find_inputs,
-)
+from art.cli.about import About
 from art.cli.common import (
     ErrorOnNoop,
     Jobs,
@@ -21,8 +11,6 @@ from art.cli.common import (
     Output,
     open_repo,
     option,
-    parse_metadata,
-    parse_pairs,
     shared,
     show_published,
 )
@@ -43,14 +31,8 @@ def command(
     flat: Annotated[
         bool, option("--flat", help="Files side by side, not in a folder for each part")
     ] = False,
-    title: Title = None,
-    description: Description = None,
-    meta: Meta = None,
-    label: Label = None,
-    tag: Tag = None,
-    partition: Partition = None,
-    input: Input = None,
-    type: Type = None,
+    *,
+    about: About,
     allow_undeclared: AllowUndeclared = False,
     local: Local = False,
     error_on_noop: ErrorOnNoop = False,
@@ -71,20 +53,9 @@ def command(
       art seal sales/data --draft $CI_PIPELINE_ID --expect $CI_NODE_TOTAL --flat
     """
     repo = open_repo(output)
-    about: dict[str, Any] = {
-        "title": title,
-        "description": description,
-        "metadata": parse_metadata(meta),
-        "labels": label or (),
-        "partitions": parse_pairs(partition, "-p"),
-        "inputs": find_inputs(output, input),
-        "tags": tag or (),
-        "allow_undeclared": allow_undeclared,
-    }
-    if type is not None:
-        about["type"] = type
+    told = {**about.words(output), "allow_undeclared": allow_undeclared}
     expected = parse_expected(expect)
-    made = repo.seal(key, draft=draft, expect=expected, flat=flat, local=local, **about)
+    made = repo.seal(key, draft=draft, expect=expected, flat=flat, local=local, **told)
     output.finish()
     show_published(output, made, error_on_noop=error_on_noop, draft=draft)
 

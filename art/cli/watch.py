@@ -1,11 +1,11 @@
 """`art watch`: a version whenever something changed."""
 
 import os
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from art.cli.about import Description, Input, Label, Meta, Partition, Tag, Title, Type, find_inputs
+from art.cli.about import About
 from art.cli.common import (
     Jobs,
     NoHooks,
@@ -15,8 +15,6 @@ from art.cli.common import (
     name_text,
     open_repo,
     option,
-    parse_metadata,
-    parse_pairs,
     record_document,
     shared,
 )
@@ -80,14 +78,8 @@ def command(
         ),
     ] = 1.0,
     once: Annotated[bool, option("--once", help="End after the first one that is new")] = False,
-    title: Title = None,
-    description: Description = None,
-    meta: Meta = None,
-    label: Label = None,
-    tag: Tag = None,
-    partition: Partition = None,
-    input: Input = None,
-    type: Type = None,
+    *,
+    about: About,
     no_hooks: NoHooks = False,
 ) -> None:
     """Make a version whenever a file or folder changed, or react to new versions
@@ -112,23 +104,15 @@ def command(
       art watch raw/a raw/b --all-of --exec 'make both A_AND_B="{refs}"'
       art watch 'sales/**' --where 'type = table' --since 7d | jq .ref
     """
-    wish = Wish(exec, where, partition, remote, cursor, since, interval, jobs, all_of)
+    wish = Wish(exec, where, about.partition, remote, cursor, since, interval, jobs, all_of)
     if wish.is_said or not _is_path(output, words):
         wait(output, words, wish, once=once)
         return
     path, key = words
-    about: dict[str, Any] = {"title": title, "description": description, "type": type}
-    about |= {
-        "labels": label,
-        "tags": tag,
-        "inputs": find_inputs(output, input),
-        "metadata": parse_metadata(meta),
-    }
-    about["partitions"] = parse_pairs(partition, "-p")
-    about = {word: given for word, given in about.items() if given}
+    told = about.words(output)
     repo = open_repo(output)
     with ending(interrupts=True) as stop:
-        looks = repo.watch(path, key, debounce=debounce, stop=stop, **about)
+        looks = repo.watch(path, key, debounce=debounce, stop=stop, **told)
         for turn, found in enumerate(looks):
             output.finish()
             is_new = _show(output, found)
