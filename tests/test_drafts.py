@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -23,6 +24,7 @@ from art.errors import (
 )
 from art.repo import Repo
 from tests.support import lay_out
+from tests.support_faults import Fault, failing
 from tests.support_gc import Place
 from tests.support_processes import run_together
 from tests.support_state import random_bytes
@@ -500,6 +502,34 @@ def test_whoever_dies_at_any_request_to_a_remote_loses_nothing(
                 return
         finally:
             place.close()
+    raise AssertionError("it never passed")
+
+
+@pytest.mark.parametrize(("kind", "is_late"), [("lost", True), ("eio", False), ("full", False)])
+def test_whatever_fails_on_the_disk_there_is_one_version_in_the_end(
+    kind: str, is_late: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`lost`: the name was created, and the answer says that it was taken."""
+
+    def work(repo: Repo) -> str:
+        for name in ("a", "b"):
+            put(repo, name, x=name.encode() * 3000)
+        return repo.seal("k", draft="run", expect=2).version.id
+
+    for at in range(1, 200):
+        root = tmp_path / str(at)
+        art.init(root).close()
+        fault = Fault(at, kind, is_late)
+        with failing(monkeypatch, root, fault) as repo, contextlib.suppress(ArtError, OSError):
+            work(repo)
+            assert kind == "lost" or not fault.has_fired
+        with Repo(root) as repo:
+            made = work(repo)
+            assert [record.id for record in repo.history("k")] == [made]
+            assert read(repo) == {"a/x": b"a" * 3000, "b/x": b"b" * 3000}
+            assert repo.fsck(data=True).is_whole
+        if not fault.has_fired:
+            return
     raise AssertionError("it never passed")
 
 
