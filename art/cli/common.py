@@ -149,8 +149,7 @@ Yes = Annotated[bool, option("-y", "--yes", envvar="ART_YES", help="No question 
 DryRun = Annotated[
     bool, option("-n", "--dry-run", envvar="ART_DRY_RUN", help="Only what would be done")
 ]
-
-
+Message = Annotated[str | None, option("-m", "--message", metavar="TEXT", help="Why")]
 ErrorOnNoop = Annotated[
     bool,
     option(

@@ -7,6 +7,7 @@ import typer
 from art.cli.common import (
     DryRun,
     ErrorOnNoop,
+    Message,
     NoHooks,
     Output,
     Yes,
@@ -43,7 +44,7 @@ def command(
     ] = False,
     dry_run: DryRun = False,
     yes: Yes = False,
-    message: Annotated[str | None, option("-m", "--message", metavar="TEXT", help="Why")] = None,
+    message: Message = None,
     error_on_noop: ErrorOnNoop = False,
     no_hooks: NoHooks = False,
 ) -> None:

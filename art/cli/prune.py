@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -10,6 +11,7 @@ import typer
 from art.cli.common import (
     DryRun,
     ErrorOnNoop,
+    Message,
     NoHooks,
     Output,
     Yes,
@@ -44,71 +46,116 @@ Keys = Annotated[
         help="Keys or globs, else all keys", metavar="[KEY|GLOB...]", autocompletion=complete_key
     ),
 ]
+IgnoreErrors = Annotated[
+    bool, option("-i", "--ignore-errors", help="Go on with the others after an error")
+]
+Threads = Annotated[
+    int | None,
+    option(
+        "-j",
+        "--jobs",
+        "-t",
+        "--threads",
+        metavar="N",
+        min=1,
+        help="Number of threads",
+        envvar="ART_JOBS",
+        callback=set_jobs,
+    ),
+]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What may go, and what stays of it."""
+
+    keep_last: Annotated[int | None, _count("--keep-last", "Keep the N newest of each key")] = None
+    keep_within: Annotated[
+        str | None, _span("--keep-within", "Keep what is not older, such as 30d")
+    ] = None
+    keep_daily: Annotated[
+        int | None, _count("--keep-daily", "Keep the newest of each of the last N days")
+    ] = None
+    keep_weekly: Annotated[
+        int | None, _count("--keep-weekly", "Keep the newest of each of the last N ISO weeks")
+    ] = None
+    keep_monthly: Annotated[
+        int | None, _count("--keep-monthly", "Keep the newest of each of the last N months")
+    ] = None
+    keep_tagged: Annotated[
+        bool, option("--keep-tagged/--no-keep-tagged", help="Keep what a tag names")
+    ] = True
+    keep_label: Annotated[
+        list[str] | None, option("--keep-label", metavar="LABEL", help="Keep what has this label")
+    ] = None
+    older_than: Annotated[
+        str | None, _span("--older-than", "Only what is older may go, such as 30d")
+    ] = None
+    where: Where = None
+    anonymous: Annotated[
+        bool, option("--anonymous", help="Keyless versions in place of those of keys")
+    ] = False
+    unreferenced: Annotated[
+        bool,
+        option("--unreferenced", help="Only what no tag, run or version refers to may go"),
+    ] = False
+    force: Annotated[
+        bool, option("-f", "--force", help="Inputs of versions that stay and protected keys too")
+    ] = False
+    only_artifact: Annotated[
+        bool,
+        option("--only-artifact", help="Only the bytes go, by the next gc; no undo"),
+    ] = False
+    only_metadata: Annotated[
+        bool,
+        option("--only-metadata", help="Only what is said of the versions goes; no undo"),
+    ] = False
+
+    @property
+    def only(self) -> str | None:
+        """Which half of the versions goes, None where both do. Raise UsageError where both are named."""
+        if self.only_artifact and self.only_metadata:
+            raise UsageError(
+                "cannot use both --only-artifact and --only-metadata",
+                hint="without them both go, so that restore can bring them back",
+            )
+        return "artifact" if self.only_artifact else "metadata" if self.only_metadata else None
+
+    @property
+    def policy(self) -> "Policy | None":
+        """The policy of the command line, None where no rule is given there."""
+        from art.retention import Policy
+
+        policy = Policy(
+            keep_last=self.keep_last,
+            keep_within=self.keep_within,
+            keep_daily=self.keep_daily,
+            keep_weekly=self.keep_weekly,
+            keep_monthly=self.keep_monthly,
+            keep_tagged=self.keep_tagged,
+            keep_labels=tuple(self.keep_label or ()),
+            older_than=self.older_than,
+            unreferenced=self.unreferenced,
+        )
+        if policy.has_rules:
+            return policy
+        if not self.keep_tagged:
+            raise UsageError(
+                "--no-keep-tagged goes with a rule that says what stays",
+                hint="art prune --keep-last 10 --no-keep-tagged",
+            )
+        return None
 
 
 @shared
 def command(
     output: Output,
     keys: Keys = None,
-    keep_last: Annotated[int | None, _count("--keep-last", "Keep the N newest of each key")] = None,
-    keep_within: Annotated[
-        str | None, _span("--keep-within", "Keep what is not older, such as 30d")
-    ] = None,
-    keep_daily: Annotated[
-        int | None, _count("--keep-daily", "Keep the newest of each of the last N days")
-    ] = None,
-    keep_weekly: Annotated[
-        int | None, _count("--keep-weekly", "Keep the newest of each of the last N ISO weeks")
-    ] = None,
-    keep_monthly: Annotated[
-        int | None, _count("--keep-monthly", "Keep the newest of each of the last N months")
-    ] = None,
-    keep_tagged: Annotated[
-        bool, option("--keep-tagged/--no-keep-tagged", help="Keep what a tag names")
-    ] = True,
-    keep_label: Annotated[
-        list[str] | None, option("--keep-label", metavar="LABEL", help="Keep what has this label")
-    ] = None,
-    older_than: Annotated[
-        str | None, _span("--older-than", "Only what is older may go, such as 30d")
-    ] = None,
-    where: Where = None,
-    anonymous: Annotated[
-        bool, option("--anonymous", help="Keyless versions in place of those of keys")
-    ] = False,
-    unreferenced: Annotated[
-        bool,
-        option("--unreferenced", help="Only what no tag, run or version refers to may go"),
-    ] = False,
-    force: Annotated[
-        bool, option("-f", "--force", help="Inputs of versions that stay and protected keys too")
-    ] = False,
-    only_artifact: Annotated[
-        bool,
-        option("--only-artifact", help="Only the bytes go, by the next gc; no undo"),
-    ] = False,
-    only_metadata: Annotated[
-        bool,
-        option("--only-metadata", help="Only what is said of the versions goes; no undo"),
-    ] = False,
-    ignore_errors: Annotated[
-        bool, option("-i", "--ignore-errors", help="Go on with the others after an error")
-    ] = False,
-    jobs: Annotated[
-        int | None,
-        option(
-            "-j",
-            "--jobs",
-            "-t",
-            "--threads",
-            metavar="N",
-            min=1,
-            help="Number of threads",
-            envvar="ART_JOBS",
-            callback=set_jobs,
-        ),
-    ] = None,
-    message: Annotated[str | None, option("-m", "--message", metavar="TEXT", help="Why")] = None,
+    *,
+    choice: Choice,
+    ignore_errors: IgnoreErrors = False,
+    jobs: Threads = None,
+    message: Message = None,
     dry_run: DryRun = False,
     yes: Yes = False,
     error_on_noop: ErrorOnNoop = False,
@@ -130,30 +177,15 @@ def command(
       art prune --where 'metadata.acc < 0.5 and age > 7d' --keep-last 0
       art prune --anonymous --unreferenced --yes
     """
-    if only_artifact and only_metadata:
-        raise UsageError(
-            "cannot use both --only-artifact and --only-metadata",
-            hint="without them both go, so that restore can bring them back",
-        )
-    rules = {
-        "keep_last": keep_last,
-        "keep_within": keep_within,
-        "keep_daily": keep_daily,
-        "keep_weekly": keep_weekly,
-        "keep_monthly": keep_monthly,
-        "keep_labels": tuple(keep_label or ()),
-        "older_than": older_than,
-        "unreferenced": unreferenced,
-    }
-    only = "artifact" if only_artifact else "metadata" if only_metadata else None
+    only = choice.only
     repo = open_repo(output)
     plan = repo.plan_prune(
         *(keys or ()),
-        policy=_policy(rules, keep_tagged=keep_tagged),
-        where=where,
-        anonymous=anonymous,
+        policy=choice.policy,
+        where=choice.where,
+        anonymous=choice.anonymous,
         only=only,
-        force=force,
+        force=choice.force,
     )
     if dry_run or not plan.dropped:
         _show_plan(output, plan, only, dry_run=dry_run)
@@ -163,21 +195,6 @@ def command(
     done = repo.execute_prune(plan, message=message, ignore_errors=ignore_errors)
     output.show("", _document(plan, done))
     _tell(output, done, only)
-
-
-def _policy(rules: dict[str, Any], *, keep_tagged: bool) -> "Policy | None":
-    """Return the policy of the command line, None where no rule is given there."""
-    from art.retention import Policy
-
-    policy = Policy(**rules, keep_tagged=keep_tagged)
-    if policy.has_rules:
-        return policy
-    if not keep_tagged:
-        raise UsageError(
-            "--no-keep-tagged goes with a rule that says what stays",
-            hint="art prune --keep-last 10 --no-keep-tagged",
-        )
-    return None
 
 
 def _show_plan(output: Output, plan: "PrunePlan", only: str | None, *, dry_run: bool) -> None:

@@ -7,6 +7,7 @@ import typer
 from art.cli.common import (
     DryRun,
     ErrorOnNoop,
+    Message,
     NoHooks,
     Output,
     Yes,
@@ -43,7 +44,7 @@ def command(
     remote: Annotated[
         str | None, option("--remote", metavar="NAME", help="There first, then here")
     ] = None,
-    message: Annotated[str | None, option("-m", "--message", help="Why")] = None,
+    message: Message = None,
     force: Annotated[
         bool,
         option(

@@ -7,6 +7,7 @@ import typer
 from art.cli.common import (
     ErrorOnNoop,
     Key,
+    Message,
     Output,
     check_noop,
     open_repo,
@@ -34,7 +35,7 @@ def command(
         list[str] | None, option("--unset", metavar="NAME", help="Setting to take away")
     ] = None,
     history: Annotated[bool, option("--history", help="All changes, newest first")] = False,
-    message: Annotated[str | None, option("-m", "--message", metavar="TEXT", help="Why")] = None,
+    message: Message = None,
     sign: Annotated[bool, option("--sign", help="Change signed with an SSH key")] = False,
     error_on_noop: ErrorOnNoop = False,
 ) -> None:

@@ -7,6 +7,7 @@ import typer
 
 from art.cli.common import (
     ErrorOnNoop,
+    Message,
     Output,
     Partition,
     Ref,
@@ -38,7 +39,6 @@ TagOfKey = Annotated[
     str | None, typer.Argument(help="Name of the tag", metavar="[TAG]", autocompletion=complete_tag)
 ]
 Sign = Annotated[bool, option("--sign", help="Signed with an SSH key: art config get signing_key")]
-Message = Annotated[str | None, option("-m", "--message", metavar="TEXT", help="Why")]
 Force = Annotated[bool, option("-f", "--force", help="Also where the tag is protected")]
 
 
