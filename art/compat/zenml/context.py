@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from datetime import datetime, timezone
@@ -182,12 +182,7 @@ def get_step_context() -> StepContext:
     return found
 
 
-def within_pipeline(context: PipelineContext) -> Any:
-    """Let a pipeline be the one that goes on inside."""
-    return _within(_pipeline, context)
-
-
-def within_step(context: StepContext) -> Any:
+def within_step(context: StepContext) -> AbstractContextManager[StepContext | None]:
     """Let a step be the one that goes on inside."""
     return _within(_step, context)
 
@@ -214,7 +209,7 @@ def pipeline_run(
         context = PipelineContext(name, run, **options)
         if title:
             run.ended["title"] = _free(title, context)
-        with within_pipeline(context):
+        with _within(_pipeline, context):
             yield context
 
 
