@@ -221,7 +221,7 @@ def command(
     _check_push(repo, key, remote, push=push)
     if key is not None:
         key = repo.expand_key(key, names)
-    tags = told.pop("tags", ()) if sign else ()  # a move that is signed is a move of its own
+    tags = told.pop("tags", []) if sign else []  # a move that is signed is a move of its own
     if sign:
         repo.check_can_sign(key, tags)
     told = {word: given for word, given in told.items() if given}
@@ -229,18 +229,29 @@ def command(
         told["preview"] = False
     if kind is None:
         made = _from_paths(repo, key, words, name, told)
-    elif content.from_python is not None:
-        made = _from_python(output, repo, key, content.from_python, told)
     else:
-        made = _MAKERS[kind](repo, key, getattr(content, kind), told)
+        made = _from_option(output, repo, key, kind, getattr(content, kind), told)
     if sign:
-        repo.sign(made.version.ref)
-        for tag in tags:
-            repo.tag(made.version.ref, tag, sign=True)
+        _sign(repo, made, tags)
     if push:
         _push(output, repo, made, remote, error_on_noop=error_on_noop)
     else:
         show_published(output, made, error_on_noop=error_on_noop)
+
+
+def _from_option(
+    output: Output, repo: "Repo", key: str | None, kind: str, word: str, told: dict[str, Any]
+) -> "Published":
+    if kind == "from_python":
+        return _from_python(output, repo, key, word, told)
+    return _MAKERS[kind](repo, key, word, told)
+
+
+def _sign(repo: "Repo", made: "Published", tags: list[str]) -> None:
+    """Sign a version, and set these tags on it with signatures, too."""
+    repo.sign(made.version.ref)
+    for tag in tags:
+        repo.tag(made.version.ref, tag, sign=True)
 
 
 def _check_push(repo: "Repo", key: str | None, remote: str | None, *, push: bool) -> None:

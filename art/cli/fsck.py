@@ -34,34 +34,39 @@ _VERBS = {
     "quarantine": ("put into quarantine", "put into quarantine"),
 }
 
+Remote = Annotated[
+    str | None,
+    option(
+        "--remote",
+        metavar="NAME",
+        help="Remote to check, in place of the repository here",
+        autocompletion=complete_remote,
+    ),
+]
+Data = Annotated[bool, option("--data", help="Every byte, too")]
+Sample = Annotated[
+    str | None, option("--sample", metavar="P%", help="Part of the bytes: what comes next")
+]
+MaxDuration = Annotated[
+    str | None, option("--max-duration", metavar="TIME", help="Time for bytes: 90s, 10m, 2h")
+]
+Repair = Annotated[bool, option("--repair", help="Heal what is found from what is whole")]
+Source = Annotated[
+    Path | None,
+    option("--from", metavar="PATH", help="Files that a repair may take what is missing from"),
+]
+
 
 @shared
 def command(
     output: Output,
     keys: transfers.Keys = None,
-    remote: Annotated[
-        str | None,
-        option(
-            "--remote",
-            metavar="NAME",
-            help="Remote to check, in place of the repository here",
-            autocompletion=complete_remote,
-        ),
-    ] = None,
-    data: Annotated[bool, option("--data", help="Every byte, too")] = False,
-    sample: Annotated[
-        str | None, option("--sample", metavar="P%", help="Part of the bytes: what comes next")
-    ] = None,
-    max_duration: Annotated[
-        str | None, option("--max-duration", metavar="TIME", help="Time for bytes: 90s, 10m, 2h")
-    ] = None,
-    repair: Annotated[
-        bool, option("--repair", help="Heal what is found from what is whole")
-    ] = False,
-    source: Annotated[
-        Path | None,
-        option("--from", metavar="PATH", help="Files that a repair may take what is missing from"),
-    ] = None,
+    remote: Remote = None,
+    data: Data = False,
+    sample: Sample = None,
+    max_duration: MaxDuration = None,
+    repair: Repair = False,
+    source: Source = None,
     dry_run: DryRun = False,
     jobs: Jobs = None,
 ) -> None:

@@ -1,6 +1,7 @@
 """`art get`: take content out to the disk."""
 
 import sys
+from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, BinaryIO, cast
@@ -46,21 +47,23 @@ class Form(str, Enum):
     XLSX = "xlsx"
 
 
-@shared
-def command(
-    output: Output,
-    ref: Ref,
-    destination: Annotated[
-        str | None,
-        typer.Argument(help="File or folder to write to", metavar="[DEST]", show_default=False),
-    ] = None,
-    force: Annotated[bool, option("-f", "--force", help="Changed files are overwritten")] = False,
+Destination = Annotated[
+    str | None,
+    typer.Argument(help="File or folder to write to", metavar="[DEST]", show_default=False),
+]
+
+
+@dataclass(frozen=True)
+class Way:
+    """How content is taken out."""
+
+    force: Annotated[bool, option("-f", "--force", help="Changed files are overwritten")] = False
     exact: Annotated[
         bool, option("--exact", help="Files that the version does not have are removed from DEST")
-    ] = False,
-    yes: Yes = False,
-    as_zip: Annotated[bool, option("--zip", help="One zip file")] = False,
-    as_tar: Annotated[bool, option("--tar", help="One tar file")] = False,
+    ] = False
+    yes: Yes = False
+    as_zip: Annotated[bool, option("--zip", help="One zip file")] = False
+    as_tar: Annotated[bool, option("--tar", help="One tar file")] = False
     as_form: Annotated[
         Form | None,
         option(
@@ -68,7 +71,34 @@ def command(
             metavar="csv|json|parquet|md|html|xlsx",
             help="Form to convert it into; with DEST -, to standard output",
         ),
-    ] = None,
+    ] = None
+
+    @property
+    def archive(self) -> str | None:
+        return "zip" if self.as_zip else "tar" if self.as_tar else None
+
+    def check(self, ref: str, destination: str | None) -> None:
+        """Raise UsageError for what does not go together."""
+        if self.as_zip and self.as_tar:
+            raise UsageError("--zip and --tar exclude each other")
+        if self.as_form and (self.archive or self.exact):
+            raise UsageError("--as makes one file: it excludes --zip, --tar and --exact")
+        if self.exact and self.archive:
+            raise UsageError("--exact goes with a folder, not with an archive")
+        if destination == "":
+            hint = "leave it out, or name a file or folder; here is ."
+            raise UsageError("DEST is empty", hint=hint)
+        if destination == "-" and not self.as_form:
+            raise UsageError("DEST - is no file", hint=f"art cat {ref}; a file of that name is ./-")
+
+
+@shared
+def command(
+    output: Output,
+    ref: Ref,
+    destination: Destination = None,
+    *,
+    way: Way,
     partition: Partition = None,
     by: By = None,
     locked: Locked = False,
@@ -101,40 +131,36 @@ def command(
       art get sales/data@prod data/ --remote s3://bucket/repo
       art get sales/data@prod data/ --locked
     """
-    if as_zip and as_tar:
-        raise UsageError("--zip and --tar exclude each other")
-    if as_form and (as_zip or as_tar or exact):
-        raise UsageError("--as makes one file: it excludes --zip, --tar and --exact")
+    way.check(ref, destination)
     where = parse_ref(ref, partition, by)
-    if destination == "":
-        raise UsageError("DEST is empty", hint="leave it out, or name a file or folder; here is .")
-    if destination == "-" and not as_form:
-        raise UsageError("DEST - is no file", hint=f"art cat {ref}; a file of that name is ./-")
     repo = open_place(output, remote, remote_option, where.key or None)
     version = find_version(repo, where, locked, lock_file)
-    if as_form:
-        _convert(output, version, as_form.value, destination, where.path, force, error_on_noop)
-        return
-    archive = "zip" if as_zip else "tar" if as_tar else None
-    if destination and not archive:
-        _refuse_unmeant_archive(version, destination, where.path)
+    if way.as_form:
+        is_noop = _convert(output, version, way, destination, where.path)
+        said = f"{version.ref} is there as {way.as_form.value} already"
+    else:
+        is_noop = _take_out(output, version, way, destination, where.path)
+        said = f"all of {version.ref} is there already"
+    check_noop(is_noop, said, is_error=error_on_noop)
+
+
+def _take_out(
+    output: Output, version: "Version", way: Way, destination: str | None, path: str
+) -> bool:
+    """Take a version out as it is; return whether all of it was there already."""
+    if destination and not way.archive:
+        _refuse_unmeant_archive(version, destination, path)
     surplus = None
-    if exact:
-        if archive:
-            raise UsageError("--exact goes with a folder, not with an archive")
-        surplus = version.surplus(destination, path=where.path)
-        _confirm(output, surplus, yes=yes)
-    got = version.get(destination, path=where.path, force=force, archive=archive)
+    if way.exact:
+        surplus = version.surplus(destination, path=path)
+        _confirm(output, surplus, yes=way.yes)
+    got = version.get(destination, path=path, force=way.force, archive=way.archive)
     _say(output, version, got)
     removed = surplus.remove() if surplus else 0
     if removed:
         output.say(f"{count_text(removed, 'file')} removed")
     _show(output, version, got, surplus.paths if surplus else [])
-    check_noop(
-        not got.written and not removed,
-        f"all of {version.ref} is there already",
-        is_error=error_on_noop,
-    )
+    return not got.written and not removed
 
 
 def _say(output: Output, version: "Version", got: "Got") -> None:
@@ -161,24 +187,19 @@ def _show(output: Output, version: "Version", got: "Got", removed: list[str]) ->
 
 
 def _convert(
-    output: Output,
-    version: "Version",
-    form: str,
-    destination: str | None,
-    path: str,
-    force: bool,
-    error_on_noop: bool,
-) -> None:
-    """Take a version out in another form, into a file or to standard output."""
+    output: Output, version: "Version", way: Way, destination: str | None, path: str
+) -> bool:
+    """Take a version out in another form, into a file or to standard output; return whether it was there
+    already."""
     from art import convert
 
+    assert way.as_form
+    form = way.as_form.value
     if destination != "-":
-        got = convert.get(version, form, destination, path=path, force=force)
+        got = convert.get(version, form, destination, path=path, force=way.force)
         _say(output, version, got)
         _show(output, version, got, [])
-        said = f"{version.ref} is there as {form} already"
-        check_noop(not got.written, said, is_error=error_on_noop)
-        return
+        return not got.written
     if output.is_json:
         raise UsageError("--json describes a file, and DEST - is none", hint="name a file")
     if form in ("parquet", "xlsx") and sys.stdout.isatty():
@@ -187,6 +208,7 @@ def _convert(
 
     with StandardOutput() as stream:
         convert.write(version, form, cast("BinaryIO", stream), path=path)
+    return False
 
 
 def _confirm(output: Output, surplus: "Surplus", *, yes: bool) -> None:

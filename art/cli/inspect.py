@@ -26,6 +26,23 @@ if TYPE_CHECKING:
 
 _USERS = 5  # versions made from it that are named
 
+Raw = Annotated[bool, option("--raw", help="Only the manifest, as it is stored")]
+Rows = Annotated[
+    int, option("--rows", metavar="N", min=1, help="Number of rows of a table to show")
+]
+FirstRow = Annotated[
+    int, option("--first-row", metavar="N", min=1, help="Row of a table to begin with")
+]
+Entries = Annotated[
+    int, option("--entries", metavar="N", min=1, help="Number of files of a folder to show")
+]
+Stats = Annotated[
+    bool, option("--stats", help="Only the statistics of the preview, in full, with plots")
+]
+Fetch = Annotated[
+    bool, option("--fetch", help="Content brought here first, where it is only at a remote")
+]
+
 
 @shared
 def command(
@@ -33,22 +50,12 @@ def command(
     ref: Ref,
     partition: Partition = None,
     by: By = None,
-    raw: Annotated[bool, option("--raw", help="Only the manifest, as it is stored")] = False,
-    rows: Annotated[
-        int, option("--rows", metavar="N", min=1, help="Number of rows of a table to show")
-    ] = 20,
-    first_row: Annotated[
-        int, option("--first-row", metavar="N", min=1, help="Row of a table to begin with")
-    ] = 1,
-    entries: Annotated[
-        int, option("--entries", metavar="N", min=1, help="Number of files of a folder to show")
-    ] = 200,
-    stats: Annotated[
-        bool, option("--stats", help="Only the statistics of the preview, in full, with plots")
-    ] = False,
-    fetch: Annotated[
-        bool, option("--fetch", help="Content brought here first, where it is only at a remote")
-    ] = False,
+    raw: Raw = False,
+    rows: Rows = 20,
+    first_row: FirstRow = 1,
+    entries: Entries = 200,
+    stats: Stats = False,
+    fetch: Fetch = False,
     remote: Place = None,
     remote_option: PlaceOptions = None,
 ) -> None:

@@ -25,54 +25,64 @@ from art.render.plain import count_text, escape
 if TYPE_CHECKING:
     from art.repo.running import Ran
 
+Words = Annotated[
+    list[str] | None,
+    typer.Argument(help="Command and its words, after --", metavar="-- CMD…", show_default=False),
+]
+Name = Annotated[
+    str | None, option("--name", metavar="NAME", help="Name of the run, else of the command")
+]
+Input = Annotated[
+    list[str] | None,
+    option("--in", metavar="NAME=REF", help="Version to read, or ./PATH; may be repeated"),
+]
+Out = Annotated[
+    list[str] | None,
+    option("--out", metavar="KEY=PATH", help="File or folder it writes; may be repeated"),
+]
+Param = Annotated[
+    list[str] | None,
+    option("--param", metavar="K=V", help="Parameter to note; K:=JSON for other than texts"),
+]
+Partition = Annotated[
+    list[str] | None,
+    option("-p", "--partition", metavar="K=V", help="Partition the outputs are, {PARAM} in it"),
+]
+Depends = Annotated[
+    list[str] | None,
+    option("--depends", metavar="PATH", help="File or folder that the outputs depend on"),
+]
+Env = Annotated[
+    list[str] | None,
+    option("--env", metavar="NAME", help="Environment variable that they depend on"),
+]
+Expires = Annotated[
+    str | None,
+    option("--expires", metavar="SPAN", help="Age at which outputs are made again: 12h, 7d"),
+]
+Push = Annotated[
+    bool,
+    option("--push", help="Outputs are looked for at the authority first, and published there"),
+]
+NoCache = Annotated[
+    bool, option("--no-cache", help="The command is run also where nothing has changed")
+]
+
 
 @shared
 def command(
     output: Output,
-    words: Annotated[
-        list[str] | None,
-        typer.Argument(
-            help="Command and its words, after --", metavar="-- CMD…", show_default=False
-        ),
-    ] = None,
-    name: Annotated[
-        str | None, option("--name", metavar="NAME", help="Name of the run, else of the command")
-    ] = None,
-    input: Annotated[
-        list[str] | None,
-        option("--in", metavar="NAME=REF", help="Version to read, or ./PATH; may be repeated"),
-    ] = None,
-    out: Annotated[
-        list[str] | None,
-        option("--out", metavar="KEY=PATH", help="File or folder it writes; may be repeated"),
-    ] = None,
-    param: Annotated[
-        list[str] | None,
-        option("--param", metavar="K=V", help="Parameter to note; K:=JSON for other than texts"),
-    ] = None,
-    partition: Annotated[
-        list[str] | None,
-        option("-p", "--partition", metavar="K=V", help="Partition the outputs are, {PARAM} in it"),
-    ] = None,
-    depends: Annotated[
-        list[str] | None,
-        option("--depends", metavar="PATH", help="File or folder that the outputs depend on"),
-    ] = None,
-    env: Annotated[
-        list[str] | None,
-        option("--env", metavar="NAME", help="Environment variable that they depend on"),
-    ] = None,
-    expires: Annotated[
-        str | None,
-        option("--expires", metavar="SPAN", help="Age at which outputs are made again: 12h, 7d"),
-    ] = None,
-    push: Annotated[
-        bool,
-        option("--push", help="Outputs are looked for at the authority first, and published there"),
-    ] = False,
-    no_cache: Annotated[
-        bool, option("--no-cache", help="The command is run also where nothing has changed")
-    ] = False,
+    words: Words = None,
+    name: Name = None,
+    input: Input = None,
+    out: Out = None,
+    param: Param = None,
+    partition: Partition = None,
+    depends: Depends = None,
+    env: Env = None,
+    expires: Expires = None,
+    push: Push = False,
+    no_cache: NoCache = False,
     jobs: Jobs = None,
     no_hooks: NoHooks = False,
 ) -> None:
