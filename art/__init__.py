@@ -18,6 +18,7 @@ artifacts   `Artifact`: a key with partitions, to name in a program
 repo        `Repo`, the facade: puts the parts below together, does nothing itself
 assembly    parts of several jobs become one version; drafts: the log that they are in; joining: payloads
             of others, as one
+publish     versions are made (about: of what is said of them; edit: of the files of earlier ones)
 version     `Version`: one version of an artifact, to look at and to take out
 worktree    files on disk → trees (globs: which; ignore: which not); checkout, with folder, staging and
             surplus: the way back; diff, tables: what differs
@@ -28,14 +29,18 @@ saving      Python objects as versions, by the materializers of `materialize`; l
             what to show of them; tracking: saved in the background, and whenever they changed;
             convert: taken out in other forms
 fsck        documents and bytes checked, here and at remotes; repair: healed from what is whole
+gc          what goes; needed: what stays; whole: whether anything may go
+remotes     by name (addresses: where they are; opening: what is there)
 store       one place with the layout of FORMAT.md; index: a cache of it that answers fast, from rows that
             intake takes from the files
-writer      payloads into packs; objects: bytes by digest, out of packs; catalog: manifests and logs
+writer      payloads into packs; objects: payloads by digest (stored: one of them; reading: out of packs);
+            catalog: manifests and logs
 config      settings of the place; place: where the nearest repository lies
-backend     bytes at names, durable and created exclusively; pack, layout, tree, document: formats
+backend     bytes at names, durable and created exclusively (disk: how); pack, layout, tree, document:
+            formats
 matching    which versions are of the partitions that are asked for (partitions: what is declared and asked)
-model       what a key, a manifest and an entry are: pure values; ref: references to versions; periods:
-            minutes, days, weeks … of UTC
+model       what a manifest and an entry are, keys: what a key is: pure values; ref: references to versions;
+            periods: minutes, days, weeks … of UTC
 errors      every way things go wrong; reporter: how long jobs say how far they are
 
 `FORMAT.md`, beside this file, says what lies on disk.
