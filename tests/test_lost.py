@@ -228,14 +228,19 @@ def test_the_history_of_many_versions_shows_which_are_missing(
 # -- what is not there and not lost ----------------------------------------------------------------
 
 
-def test_an_archive_has_the_files_of_deleted_versions_that_a_remote_keeps(
-    world: World, a: Repo
-) -> None:
+def collect_one_of_two(a: Repo) -> None:
+    """Publish two versions, and let gc take here what the first of them has, which is deleted."""
     put(a, "a/b", 1)
     put(a, "a/b", 2)
     a.push()
     a.delete("a/b@v1")
     a.gc(grace="0d")
+
+
+def test_an_archive_has_the_files_of_deleted_versions_that_a_remote_keeps(
+    world: World, a: Repo
+) -> None:
+    collect_one_of_two(a)
     a.export(world.root / "j.tar", all=True)
     with art.init(world.root / "new") as new:
         new.import_archive(world.root / "j.tar")
@@ -247,11 +252,7 @@ def test_an_archive_has_the_files_of_deleted_versions_that_a_remote_keeps(
 def test_deleted_versions_whose_files_are_nowhere_are_told_and_come_without(
     world: World, a: Repo
 ) -> None:
-    put(a, "a/b", 1)
-    put(a, "a/b", 2)
-    a.push()
-    a.delete("a/b@v1")
-    a.gc(grace="0d")
+    collect_one_of_two(a)
     a.remove_remote("origin")
     assert "the files of a/b@v1 are at" in world.warnings("a")[-1]
     a.export(world.root / "j.tar", all=True)

@@ -18,7 +18,7 @@ from art.cli.common import (
 from art.render.plain import count_text, size_text
 
 if TYPE_CHECKING:
-    from art.gc import GcPlan
+    from art.gc import Collected, GcPlan
 
 _NOTHING = "nothing to free: every pack is needed"
 
@@ -67,8 +67,7 @@ def command(
             output.say(line)
         check_noop(True, "nothing to free", is_error=error_on_noop)
         return
-    what = size_text(max(0, plan.freed_bytes))
-    what += f" in {count_text(len(plan.ripe), 'pack')}" if plan.ripe else ""
+    what = _what(plan)
     for line in idle:
         output.say(line)
     if dry_run:
@@ -79,6 +78,17 @@ def command(
         output.confirm(f"free {what}, so that {count} cannot be restored?", yes=yes)
     done = repo.gc(remote=remote, grace=grace)
     output.finish()
+    _show(output, plan, done)
+
+
+def _what(plan: "GcPlan") -> str:
+    """Return such as "1.2 MiB in 3 packs"."""
+    what = size_text(max(0, plan.freed_bytes))
+    return what + (f" in {count_text(len(plan.ripe), 'pack')}" if plan.ripe else "")
+
+
+def _show(output: Output, plan: "GcPlan", done: "Collected") -> None:
+    """Print what was freed."""
     document = asdict(done)
     del document["where"]
     text = f"freed {size_text(max(0, done.freed_bytes))}: {count_text(done.packs, 'pack')} deleted"
