@@ -171,6 +171,10 @@ class Content:
                 raise UsageError(f"--{name.replace('remove', 'rm')} goes with {owner}")
         return {name: value for name, value in extras.items() if value}
 
+    def shown(self, kind: str | None) -> dict[str, Any]:
+        """Return what is said of previews, where one would be made."""
+        return {"preview": False} if self.no_preview and kind in _SHOWN else {}
+
 
 @shared
 def command(
@@ -224,13 +228,11 @@ def command(
     tags = told.pop("tags", []) if sign else []  # a move that is signed is a move of its own
     if sign:
         repo.check_can_sign(key, tags)
-    told = {word: given for word, given in told.items() if given}
-    if content.no_preview and kind in _SHOWN:
-        told["preview"] = False
+    told = {word: given for word, given in told.items() if given} | content.shown(kind)
     if kind is None:
         made = _from_paths(repo, key, words, name, told)
     else:
-        made = _from_option(output, repo, key, kind, getattr(content, kind), told)
+        made = _from_option(output, repo, key, kind, content, told)
     if sign:
         _sign(repo, made, tags)
     if push:
@@ -240,11 +242,11 @@ def command(
 
 
 def _from_option(
-    output: Output, repo: "Repo", key: str | None, kind: str, word: str, told: dict[str, Any]
+    output: Output, repo: "Repo", key: str | None, kind: str, content: Content, told: dict[str, Any]
 ) -> "Published":
-    if kind == "from_python":
-        return _from_python(output, repo, key, word, told)
-    return _MAKERS[kind](repo, key, word, told)
+    if content.from_python is not None:
+        return _from_python(output, repo, key, content.from_python, told)
+    return _MAKERS[kind](repo, key, getattr(content, kind), told)
 
 
 def _sign(repo: "Repo", made: "Published", tags: list[str]) -> None:
