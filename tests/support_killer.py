@@ -49,10 +49,11 @@ class Killer:
             if name == "write":
                 function(arguments[0], arguments[1][: len(arguments[1]) // 2])
             self._die(name)
-        result = function(*arguments, **named)
-        if is_hit:
-            self._die(name)
-        return result
+        try:
+            return function(*arguments, **named)
+        finally:  # a call that fails, as there is something already, is a point like others
+            if is_hit:
+                self._die(name)
 
     def _die(self, name: str) -> None:
         os.write(self._report, name.encode())
