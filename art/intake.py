@@ -7,17 +7,28 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from dataclasses import dataclass, field
 
 from art import catalog as catalogs
 from art.catalog import NOTES, SETTINGS, STATE, Catalog
 from art.database import Database
-from art.errors import REPAIR, ArtError, BusyError, CorruptError, NewerFormatError, NotFoundError
+from art.errors import REPAIR, ArtError, BusyError, CorruptError, NewerFormatError
 from art.keys import ANONYMOUS, unescape
 from art.model import Entry
-from art.rows import KEYLESS, Tables
+from art.rows import KEYLESS, Tables, Taken, Wanted, read_all, read_rows
 
 _SETTLED_NS = 2_000_000_000
+_MANY = 2000  # where fewer manifests are new, starting processes takes longer than they save
+
+
+@dataclass
+class _News:
+    """What a look at the directories found: keys whose logs are to be applied anew, and versions that are
+    not known yet."""
+
+    keys: set[str | None] = field(default_factory=set)
+    versions: list[Wanted] = field(default_factory=list)
 
 
 class Intake:
@@ -145,15 +156,25 @@ class Intake:
 
     def _scan_all(self, pending: list[str]) -> None:
         """Take in these directories, and those in them that are not known yet."""
-        keys: set[str | None] = set()
+        news = _News()
         now = self._catalog.backend.clock()  # that of the files: this machine's may differ or jump
         while pending:
             name = pending.pop()
-            children = self._scan(name, now, keys)
+            children = self._scan(name, now, news)
             known = set(self._known_below(name + "/")) if children else set()
             pending += [child for child in children if child not in known]
-        for key in keys:
+        with contextlib.closing(self._taken(news.versions)) as taken:
+            self._tables.put_all(taken)
+        for key in news.keys:
             self._tables.apply_logs(key)
+
+    def _taken(self, wanted: list[Wanted]) -> Generator[Taken, None, None]:
+        if len(wanted) < _MANY:
+            yield from read_all(self._catalog, wanted)
+        else:
+            from art.taking import take_all
+
+            yield from take_all(self._catalog, wanted)
 
     def _known_below(self, prefix: str) -> list[str]:
         rows = self._db.execute(
@@ -161,16 +182,16 @@ class Intake:
         )
         return [name for (name,) in rows]
 
-    def _scan(self, name: str, now: int, keys: set[str | None]) -> list[str]:
-        """Take in one directory; return the directories in it. Adds to `keys` whose logs changed."""
+    def _scan(self, name: str, now: int, news: _News) -> list[str]:
+        """Take in one directory, but for what is added to `news`; return the directories in it."""
         modified = _modified(str(self._catalog.backend.path(name)))
         if modified is None:
-            self._take(name, [], keys)
+            self._take(name, [], news)
             self._db.execute("DELETE FROM directories WHERE name = ?", (name,))
             return []
         names = self._catalog.backend.names(name)
         problems = len(self.problems)
-        self._take(name, names, keys)
+        self._take(name, names, news)
         is_settled = now - modified > _SETTLED_NS and len(self.problems) == problems
         self._db.execute(
             "INSERT OR REPLACE INTO directories VALUES (?, ?)",
@@ -178,26 +199,26 @@ class Intake:
         )
         return [f"{name}/{child[:-1]}" for child in names if child[-1] == "/" and child.isascii()]
 
-    def _take(self, name: str, names: list[str], keys: set[str | None]) -> None:
+    def _take(self, name: str, names: list[str], news: _News) -> None:
         if name == "anonymous":
             self._take_anonymous(names)
-            keys.add(None)
+            news.keys.add(None)
         elif name.startswith("manifests/"):
-            self._take_manifests(name, names, keys)
+            self._take_manifests(name, names, news)
         elif name.startswith("refs/"):
-            self._take_entries(name, names, keys)
+            self._take_entries(name, names, news.keys)
 
-    def _take_manifests(self, name: str, names: list[str], keys: set[str | None]) -> None:
+    def _take_manifests(self, name: str, names: list[str], news: _News) -> None:
         key = unescape(name.removeprefix("manifests/"))
         numbers = {number for child in names if (number := catalogs.parse_number(child))}
         if key is None or (not numbers and self._tables.known_key_id(key) < 0):
             return
-        known = self._tables.numbers(self._tables.key_id(key))
-        for number in sorted(numbers - known):
-            self._take_version(key, number)
-        self._tables.drop_versions(self._tables.key_id(key), numbers)
+        key_id = self._tables.key_id(key)
+        known = self._tables.numbers(key_id)
+        news.versions += [(key, number, key_id) for number in sorted(numbers - known)]
+        self._tables.drop_versions(key_id, numbers)
         if numbers != known:
-            keys.add(key)
+            news.keys.add(key)
 
     def _take_anonymous(self, names: list[str]) -> None:
         rows = self._db.execute("SELECT uid, state FROM versions WHERE key_id = 0")
@@ -210,7 +231,7 @@ class Intake:
             try:
                 self._tables.put(self._catalog.anonymous(uid), None)
             except (CorruptError, NewerFormatError) as error:
-                self._tables.put_damaged(None, -1, uid, error)
+                self._tables.put_damaged_keyless(uid, error)
 
     def take_again(self, key: str, number: int) -> None:
         """Take in a manifest once more, which is not what is known of it."""
@@ -221,12 +242,9 @@ class Intake:
     def _take_version(self, key: str, number: int) -> None:
         """Take in one manifest, also in place of what was damaged before."""
         self._tables.drop_version(self._tables.known_key_id(key), number)
-        try:
-            self._tables.put(self._catalog.manifest(key, number), number)
-        except NotFoundError:
-            pass  # gone since it was seen
-        except (CorruptError, NewerFormatError) as error:
-            self._tables.put_damaged(key, number, "", error)
+        taken = read_rows(self._catalog, (key, number, self._tables.key_id(key)))
+        if taken is not None:  # else gone since it was seen
+            self._tables.put_all([taken])
 
     def _take_entries(self, name: str, names: list[str], keys: set[str | None]) -> None:
         owner, log = _split_log(name)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from art import model
-from art.catalog import NOTES, STATE
+from art.catalog import NOTES, STATE, Catalog
 from art.database import APART, DamagedError, Database, row_checksum
-from art.errors import ArtError
+from art.errors import ArtError, CorruptError, NewerFormatError, NotFoundError
 from art.model import Document, Entry, Manifest, apply_notes, heads, preview_of
 
 LIVE = "live"
@@ -23,6 +23,7 @@ _NAMES = (  # `base` and `exact` are empty where they are what `about` and what 
 )
 _COLUMNS = ", ".join(_NAMES)
 _MARKS = ", ".join("?" * (len(_NAMES) + 2))
+_PUT = f"INSERT OR REPLACE INTO versions (key_id, {_COLUMNS}, crc) VALUES ({_MARKS})"
 _ABOUT, _TAGS = (
     _NAMES.index(name) + 1 for name in ("about", "tags")
 )  # in rows that begin with keys
@@ -91,6 +92,72 @@ class Record:
         return "run" in self.about
 
 
+Row = tuple[Any, ...]
+Wanted = tuple[str, int, int]  # key and number of a version, and the id that its key has here
+Taken = tuple[Row, list[Row]]  # that of a version, and those of what it was made from
+
+
+def rows_of(manifest: Manifest, number: int | None, key_id: int) -> Taken:
+    """Return the rows of a version whose key has this id."""
+    payload = manifest.payload
+    about, exact = _json(_about(manifest.document))
+    values = (
+        -1 if number is None else number,
+        manifest.id,
+        manifest.uid,
+        manifest.type,
+        manifest.created,
+        manifest.author,
+        payload.size if payload else None,
+        payload.files if payload else None,
+        payload.tree if payload else None,
+        manifest.title,
+        *about,
+        _NO_TAGS,
+        "purged" if manifest.is_stub else LIVE,
+        "",
+        exact,
+    )
+    inputs = []
+    for entry in manifest.inputs:
+        row = (entry["id"], key_id, values[0], manifest.uid, _named(entry))
+        inputs.append((*row, row_checksum(row)))
+    return _version_row(manifest.key, values, key_id), inputs
+
+
+def damaged_rows(key: str | None, number: int, uid: str, error: ArtError, key_id: int) -> Taken:
+    """Return the rows of a version whose manifest is damaged, with what is wrong as its title."""
+    nothing = dict.fromkeys(("size", "files", "payload", *APART))
+    known = {"number": number, "uid": uid, "type": "damaged", "title": error.message}
+    row = dict.fromkeys(_NAMES, "") | nothing | known
+    row |= {"about": _NOTHING, "tags": _NO_TAGS, "state": "damaged"}
+    return _version_row(key, tuple(row.values()), key_id), []
+
+
+def read_rows(catalog: Catalog, wanted: Wanted) -> Taken | None:
+    """Return the rows of a version from its manifest, None where that is gone. One that is damaged has
+    rows, too."""
+    key, number, key_id = wanted
+    try:
+        return rows_of(catalog.manifest(key, number), number, key_id)
+    except NotFoundError:
+        return None
+    except (CorruptError, NewerFormatError) as error:
+        return damaged_rows(key, number, "", error, key_id)
+
+
+def read_all(catalog: Catalog, wanted: Iterable[Wanted]) -> Iterator[Taken]:
+    """Yield the rows of versions, in their order, without those whose manifest is gone."""
+    for each in wanted:
+        if rows := read_rows(catalog, each):
+            yield rows
+
+
+def _version_row(key: str | None, values: Row, key_id: int) -> Row:
+    """Return the row of a version; its checksum covers the key too."""
+    return (key_id, *values, row_checksum((key, *values)))
+
+
 class Tables:
     """The tables of the index, row by row."""
 
@@ -155,48 +222,19 @@ class Tables:
 
     def put(self, manifest: Manifest, number: int | None) -> None:
         """Put a version, and what it was made from."""
-        payload = manifest.payload
-        about, exact = _json(_about(manifest.document))
-        values = (
-            -1 if number is None else number,
-            manifest.id,
-            manifest.uid,
-            manifest.type,
-            manifest.created,
-            manifest.author,
-            payload.size if payload else None,
-            payload.files if payload else None,
-            payload.tree if payload else None,
-            manifest.title,
-            *about,
-            _NO_TAGS,
-            "purged" if manifest.is_stub else LIVE,
-            "",
-            exact,
-        )
-        key_id = self._put_row(manifest.key, values)
-        for entry in manifest.inputs:
-            row = (entry["id"], key_id, values[0], manifest.uid, _named(entry))
-            self._db.execute(
-                "INSERT INTO inputs VALUES (?, ?, ?, ?, ?, ?)", (*row, row_checksum(row))
-            )
+        key_id = KEYLESS if manifest.key is None else self.key_id(manifest.key)
+        self.put_all([rows_of(manifest, number, key_id)])
 
-    def put_damaged(self, key: str | None, number: int, uid: str, error: ArtError) -> None:
-        """Put a version whose manifest is damaged, with what is wrong as its title."""
-        nothing = dict.fromkeys(("size", "files", "payload", *APART))
-        known = {"number": number, "uid": uid, "type": "damaged", "title": error.message}
-        row = dict.fromkeys(_NAMES, "") | nothing | known
-        row |= {"about": _NOTHING, "tags": _NO_TAGS, "state": "damaged"}
-        self._put_row(key, tuple(row.values()))
+    def put_damaged_keyless(self, uid: str, error: ArtError) -> None:
+        """Put a keyless version whose manifest is damaged."""
+        self.put_all([damaged_rows(None, -1, uid, error, KEYLESS)])
 
-    def _put_row(self, key: str | None, values: tuple[Any, ...]) -> int:
-        """Put a version; its checksum covers the key too. Return the key's id."""
-        key_id = KEYLESS if key is None else self.key_id(key)
-        self._db.execute(
-            f"INSERT OR REPLACE INTO versions (key_id, {_COLUMNS}, crc) VALUES ({_MARKS})",
-            (key_id, *values, row_checksum((key, *values))),
-        )
-        return key_id
+    def put_all(self, taken: Iterable[Taken]) -> None:
+        """Put versions, each with what it was made from."""
+        for version, inputs in taken:
+            self._db.execute(_PUT, version)
+            for row in inputs:
+                self._db.execute("INSERT INTO inputs VALUES (?, ?, ?, ?, ?, ?)", row)
 
     def put_entries(self, key_id: int, log: str, entries: list[Entry]) -> None:
         """Put the entries that follow the last one known; another process may have put some."""
@@ -250,7 +288,7 @@ class Tables:
             row["tags"] = json.dumps(sorted(tags.get(id, [])))
             if row["state"] != "purged":
                 row["state"] = states.get(id, LIVE)
-            self._put_row(key, tuple(row.values()))
+            self._db.execute(_PUT, _version_row(key, tuple(row.values()), key_id))
 
     def logs(self, key_id: int, log: str | None = None) -> dict[str, list[Entry]]:
         """Return a key's entries by log, or those of one log."""

@@ -295,6 +295,68 @@ def test_a_repository_that_may_only_be_read_answers(filled: Repo) -> None:
             Path(folder).chmod(0o755)
 
 
+# -- many manifests ------------------------------------------------------------------------------
+
+
+def rows_of(repo: Repo) -> dict[str, list[tuple[object, ...]]]:
+    """Return all rows that the index has of versions, once it is built anew."""
+    repo.close()
+    index_path(repo).unlink()
+    with art.open(repo.root) as again:
+        again.listing()
+    with sqlite3.connect(index_path(repo)) as database:
+        found = {
+            table: database.execute(f"SELECT * FROM {table}").fetchall()
+            for table in ("keys", "versions", "inputs", "entries", "named")
+        }
+    database.close()
+    return found
+
+
+@pytest.fixture
+def several(filled: Repo, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """Return what makes several processes read the manifests, however few there are. One of these is
+    damaged, one has numbers that JSON does not know."""
+    for number in range(20):
+        filled.markdown(f"many/{number % 5}", f"{number} ü", inputs=["a@v1", "b/c@v1"])
+    filled.markdown("odd", "text", metadata={"nan": float("nan"), "inf": [float("inf")]})
+    spoil(filled.root / ".art/manifests/many/1/v00000002.yaml")
+    settle(filled.root)
+
+    def switch() -> None:
+        monkeypatch.setattr("art.intake._MANY", 1)
+        monkeypatch.setattr("art.taking._SHARE", 4)
+        monkeypatch.setattr("art.taking._cores", lambda: 3)
+
+    return switch
+
+
+def test_several_processes_take_in_what_one_does(
+    filled: Repo, several: Callable[[], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alone = rows_of(filled)
+    several()
+    read: list[str] = []
+    monkeypatch.setattr("art.catalog.Catalog.manifest", lambda self, *which: read.append(which))
+    assert rows_of(filled) == alone
+    assert read == [], "this process reads no manifest"
+    assert len(alone["versions"]) == 29
+
+
+@pytest.mark.parametrize("broken", ["no program", "ends at once", "says nonsense"])
+def test_what_other_processes_cannot_read_is_read_here(
+    filled: Repo, several: Callable[[], None], monkeypatch: pytest.MonkeyPatch, broken: str
+) -> None:
+    alone = rows_of(filled)
+    several()
+    if broken == "no program":
+        monkeypatch.setattr("sys.executable", str(filled.root / "python"))
+    else:
+        said = {"ends at once": "", "says nonsense": "print('nonsense' * 9)"}
+        monkeypatch.setattr("art.taking._COMMAND", said[broken])
+    assert rows_of(filled) == alone
+
+
 # -- damaged files -------------------------------------------------------------------------------
 
 
