@@ -59,7 +59,7 @@ class Question:
     order: str = "start_time DESC"
 
 
-_NOV = 1788220800000  # 2026-09-01 in milliseconds
+_JUNE = 1780272000000  # 2026-06-01 in milliseconds
 QUESTIONS = {
     "few": Question(
         "one number, 1 % of the versions", "metadata.acc >= 0.99", "metrics.acc >= 0.99"
@@ -72,10 +72,10 @@ QUESTIONS = {
     "several": Question(
         "seven conditions",
         "type = table and size > 1M and metadata.acc >= 0.5 and label = prod and "
-        "region in (eu, us) and metadata.loss < 0.5 and created >= 2026-09-01",
+        "region in (eu, us) and metadata.loss < 0.5 and created >= 2026-06-01",
         "tags.type = 'table' and metrics.size > 1000000 and metrics.acc >= 0.5 and "
         "tags.`label.prod` = '1' and tags.region != 'asia' and metrics.loss < 0.5 and "
-        f"attributes.start_time >= {_NOV}",
+        f"attributes.start_time >= {_JUNE}",
     ),
     "sorted": Question(
         "half of the versions, sorted by a number",
