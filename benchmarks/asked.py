@@ -1,7 +1,8 @@
 """Ask one repository, or one MLflow store, many questions in one process, and tell how long each takes.
 
 `art ROOT` or `mlflow URI`; then a line of JSON for each question on standard input: `query`, `sort`, and
-`count` for how many there are. Answers with a line of JSON each: `seconds` of wall time, `cpu`, `found`.
+`count` for how many there are; or `watch`, keys at which art looks for what is new. Answers with a line of
+JSON each: `seconds` of wall time, `cpu`, `found`.
 The first line is written when it is ready to be asked. Imports nothing but what it asks.
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 
 import json
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,12 +19,22 @@ _LIMIT = 20
 Ask = Callable[[dict[str, Any]], int]
 
 
+class _Look(threading.Event):
+    """Ends waiting after one look."""
+
+    def wait(self, timeout: float | None = None) -> bool:
+        self.set()
+        return True
+
+
 def art_asker(root: str) -> Ask:
     import art
 
     repo = art.open(root)
 
     def ask(question: dict[str, Any]) -> int:
+        if watched := question.get("watch"):
+            return len(list(repo.events(watched, stop=_Look())))
         if question.get("count"):
             return repo.count(question["query"])
         found = repo.query(question["query"], sort=question["sort"], limit=_LIMIT)

@@ -42,7 +42,7 @@ CONDITIONS = (
     " nothing else is said",
     "ls-… and count-…: the whole command, whose start is in it; start: the process up to where it can be"
     " asked, which for MLflow is not in where-…",
-    "run-…, watch: the whole command in the repository with all these versions; DVC: one stage with one"
+    "run-…: the whole command in the repository with all these versions; DVC: one stage with one"
     " dependency and one output, without git",
 )
 
@@ -173,14 +173,7 @@ class Asking:
         """Ask a process that was started before; return what it says."""
         if name not in self.processes:
             self.processes[name] = self.stack.enter_context(_talking(self.asker(name), self.env))
-        process = self.processes[name]
-        assert process.stdin is not None
-        assert process.stdout is not None
-        process.stdin.write(json.dumps(question) + "\n")
-        process.stdin.flush()
-        if not (line := process.stdout.readline()):
-            raise ToolError(f"{name} does not answer {question['query']}")
-        return json.loads(line)  # type: ignore[no-any-return]
+        return _answer(self.processes[name], question)
 
     def stage(self, name: str) -> Path:
         """Return a folder with a command whose output was made: for `art` in the large repository."""
@@ -213,6 +206,16 @@ class Asking:
 
     def _new_folder(self) -> Path:
         return Path(tempfile.mkdtemp(dir=self.bench.place))
+
+
+def _answer(process: subprocess.Popen[str], question: Mapping[str, Any]) -> Mapping[str, Any]:
+    assert process.stdin is not None
+    assert process.stdout is not None
+    process.stdin.write(json.dumps(question) + "\n")
+    process.stdin.flush()
+    if not (line := process.stdout.readline()):
+        raise ToolError(f"no answer to {question}")
+    return json.loads(line)  # type: ignore[no-any-return]
 
 
 def _children(times: os.times_result) -> float:
@@ -268,6 +271,22 @@ def start(asking: Asking) -> Samples:
     return asking.bench.alternate(asking.bench.here(("art", "mlflow")), step)
 
 
+def whole(asking: Asking, question: Question) -> Samples:
+    """Measure one question from the start of a process, or command, to its answer."""
+    listed = ("ls", "-a", "--where", question.query, "--sort", question.sort, "--limit", "20")
+
+    def step(name: str) -> float:
+        if name == "art":
+            return asking.art(*listed)
+        before, began = os.times(), time.perf_counter()
+        with _talking(asking.asker(name), asking.env) as process:
+            _answer(process, {"query": question.filter, "sort": question.order})
+            seconds = time.perf_counter() - began
+        return _children(os.times()) - _children(before) if asking.is_cpu else seconds
+
+    return asking.bench.alternate(asking.bench.here(("art", "mlflow")), step)
+
+
 def where(asking: Asking, question: Question) -> Samples:
     """Measure a query in processes that have started."""
     asked = {
@@ -316,8 +335,14 @@ def repeat(asking: Asking) -> Samples:
 
 
 def watch(asking: Asking) -> Samples:
-    words = ("watch", "sales/**", "--exec", "true", "--once", "--cursor", "cursor.json")
-    return command(asking, *words)
+    """Measure one look for what is new, in a process that has started."""
+
+    def step(_: str) -> float:
+        answer = asking.ask("art", {"watch": "sales/**"})
+        return float(answer["cpu" if asking.is_cpu else "seconds"])
+
+    asking.bench.alternate(["art"], step, rounds=1)
+    return asking.bench.alternate(["art"], step)
 
 
 def _rows() -> list[Row]:
@@ -325,6 +350,11 @@ def _rows() -> list[Row]:
     for name, one in QUESTIONS.items():
         aims: tuple[Aim, ...] = (Within(0.3), *([Faster(3, "mlflow")] if one.filter else []))
         rows.append(Row(f"where-{name}", one.what, partial(where, question=one), aims))
+    for name in ("few", "sorted"):
+        one = QUESTIONS[name]
+        work = f"the same from start to end, {one.what}"
+        measure = partial(whole, question=one)
+        rows.append(Row(f"whole-{name}", work, measure, (Within(0.3), Faster(3, "mlflow"))))
     for name, one in QUESTIONS.items():
         words = ("ls", "-a", "--where", one.query)
         listed = _command(*words, "--sort", one.sort, "--limit", "20")
@@ -344,7 +374,7 @@ def _rows() -> list[Row]:
     rows.append(
         Row("run-again", "`run` and nothing to do", repeat, (Within(0.3), Faster(3, "dvc")))
     )
-    rows.append(Row("watch", "`watch --once` of 500 keys and nothing new", watch))
+    rows.append(Row("watch", "`watch`: one look at 500 keys, nothing new", watch))
     return rows
 
 
