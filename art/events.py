@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
@@ -50,12 +50,13 @@ class Watched:
 @dataclass(frozen=True)
 class Event:
     """A new version, or the move of a tag to one. `uid` names it for ever: the version's id, or the uid
-    of the entry that moved the tag; `created` is when that was made, in UTC."""
+    of the entry that moved the tag, number `entry` of its log; `created` is when that was made, in UTC."""
 
     uid: str
     record: Record
     created: str
     tag: str | None = None
+    entry: int = 0
 
     def to_document(self) -> Document:
         """Return what is told of it."""
@@ -129,7 +130,7 @@ class Finder:
         for entry in entries:
             record = records.get(entry.version_id or "")
             if record and entry.uid not in superseded:
-                yield Event(entry.uid, record, entry.created, tag)
+                yield Event(entry.uid, record, entry.created, tag, entry.number)
 
 
 def _ends(index: Index, key: str) -> object:
@@ -147,11 +148,16 @@ def _is_glob(text: str) -> bool:
 
 
 def reactions(
-    found: Mapping[Watched, list[Event]], seen: Container[str], *, all_of: bool
+    found: Mapping[Watched, list[Event]],
+    seen: Container[str],
+    is_meant: Callable[[Event], bool],
+    *,
+    all_of: bool,
 ) -> list[Reaction]:
     """Return what is to be reacted to of what is not `seen`, the oldest first; with `all_of` at most one,
-    when there is something new of each that is watched."""
-    new = [[event for event in events if event.uid not in seen] for events in found.values()]
+    when there is something new of each that is watched. Of what is new, only that counts which
+    `is_meant`."""
+    new = [[e for e in events if e.uid not in seen and is_meant(e)] for events in found.values()]
     if all_of:
         if not all(new):
             return []

@@ -184,6 +184,11 @@ class Exchange:
         version = record.key, record.number, record.uid
         return any(Ledger(self._backend, id).has_version(*version) for id in ids)
 
+    def known_at(self, name: str) -> Ledger | None:
+        """Return what is known to be at a remote, None where that was never asked."""
+        id = self._remotes.get(name).repository
+        return Ledger(self._backend, id) if id else None
+
     def only_at(self, name: str) -> list[Sent]:
         """Return the versions, live or restorable, whose payload is not here, and which one remote is
         known to have and no other."""

@@ -29,6 +29,7 @@ from art.errors import CorruptError, UsageError
 from art.events import Reaction
 from art.model import now
 
+NAMES = ("event", "key", "ref", "number", "id", "tag", "uri", "refs")
 _POLL_SECONDS = 0.05
 _STOPPED = {128 + 2, 128 + 15}  # by SIGINT or SIGTERM, which end this process, too
 
@@ -44,21 +45,22 @@ class Done:
 
 @dataclass(frozen=True)
 class Task:
-    """A command with what it is told, and the events that are done with it."""
+    """What a command is told, as variables, and the events that are done with it."""
 
-    command: str
     environment: dict[str, str]
     uids: tuple[str, ...]
 
     @classmethod
-    def of(cls, reaction: Reaction, command: str) -> Task:
-        """Return what is to be run: `{ref}`, `{key}`, `{id}`, `{number}`, `{tag}`, `{uri}` and `{refs}` in
-        the command stand for what is new."""
-        words = _words(reaction)
-        for name, text in words.items():
-            command = command.replace(f"{{{name}}}", " ".join(map(shlex.quote, text.split())))
-        environment = {f"ART_{name.upper()}": text for name, text in words.items()}
-        return cls(command, environment, tuple(sorted(reaction.uids)))
+    def of(cls, reaction: Reaction) -> Task:
+        """Return what is told of something new; of several events, `ref` and so on are of the newest."""
+        newest = max(reaction.events, key=lambda event: event.created)
+        about = {
+            name: str(value) for name, value in newest.to_document().items() if value is not None
+        }
+        about["uri"] = f"art://{newest.record.ref}"
+        about["refs"] = " ".join(event.record.ref for event in reaction.events)
+        environment = {f"ART_{name.upper()}": about.get(name, "") for name in NAMES}
+        return cls(environment, tuple(sorted(reaction.uids)))
 
     @property
     def name(self) -> str:
@@ -68,24 +70,21 @@ class Task:
     def refs(self) -> str:
         return self.environment["ART_REFS"]
 
-
-def _words(reaction: Reaction) -> dict[str, str]:
-    """Return what a command is told, by name; of several events, `ref` and so on are of the newest."""
-    newest = max(reaction.events, key=lambda event: event.created)
-    about = {name: str(value) for name, value in newest.to_document().items() if value is not None}
-    return {
-        **{name: about.get(name, "") for name in ("event", "key", "ref", "number", "id", "tag")},
-        "uri": f"art://{newest.record.ref}",
-        "refs": " ".join(event.record.ref for event in reaction.events),
-    }
+    def filled(self, command: str) -> str:
+        """Return a command with what is new in the place of `{ref}` and the other names."""
+        for name in NAMES:
+            text = self.environment.get(f"ART_{name.upper()}", "")
+            command = command.replace(f"{{{name}}}", " ".join(map(shlex.quote, text.split())))
+        return command
 
 
 class Runner:
-    """Runs commands, at most `jobs` at a time. Used by one thread."""
+    """Runs a command for each task, at most `jobs` at a time. Used by one thread."""
 
-    def __init__(self, cursor: Cursor, jobs: int) -> None:
+    def __init__(self, command: str, cursor: Cursor, jobs: int) -> None:
         if jobs < 1:
             raise UsageError(f"jobs is {jobs}, expected at least 1")
+        self._command = command
         self._cursor = cursor
         self._jobs = jobs
         self._stack = contextlib.ExitStack()
@@ -108,11 +107,12 @@ class Runner:
         return len(self._running) < self._jobs
 
     def resume(self) -> None:
-        """Go on with what an earlier process had begun, and did not note as done."""
+        """Go on with what an earlier process had begun, and did not note as done. What is run again is
+        the command of this one."""
         for path in sorted(self._folder.glob("*.task")):
             try:
                 fields = json.loads(path.read_bytes())
-                task = Task(fields["command"], fields["environment"], tuple(fields["uids"]))
+                task = Task(fields["environment"], tuple(fields["uids"]))
             except (ValueError, KeyError, TypeError):
                 raise CorruptError(
                     f"{path} is not what art wrote", hint="remove it: its command is run again then"
@@ -124,7 +124,7 @@ class Runner:
 
     def start(self, task: Task) -> None:
         """Begin one. It counts as begun from now on, also for a process that comes later."""
-        fields = {"command": task.command, "environment": task.environment, "uids": task.uids}
+        fields = {"environment": task.environment, "uids": task.uids}
         LocalBackend(self._folder).replace(f"{task.name}.task", json.dumps(fields).encode())
         self._begin(task)
 
@@ -170,7 +170,7 @@ class Runner:
                 str(supervise.__file__),
                 result,
                 str(handle),
-                task.command,
+                task.filled(self._command),
             ]
             environment = {**os.environ, **task.environment}
             handles = [] if sys.platform == "win32" else [handle]

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -13,6 +15,7 @@ from art.place import DIRECTORY
 
 T = TypeVar("T")
 _STEP = 50  # milliseconds without a change after which changes count as done
+_GONE_SECONDS = 0.2  # between two looks whether what was removed is there again
 _RETRIES = 5  # times that a file which changes while it is read is looked at again at once
 
 
@@ -30,41 +33,66 @@ def watch(
     not installed or there is nothing to watch.
     """
     try:
-        import watchfiles
+        import watchfiles  # noqa: F401 - whether it is there is said before anything else
     except ImportError:
         raise UsageError("watching needs watchfiles", hint="pip install 'art-vcs[watch]'") from None
     if not 0 < debounce < 86400:
         raise UsageError(f"debounce {debounce!r} is not a number of seconds above 0")
     target = os.path.abspath(path)
+    if not os.path.lexists(target):
+        raise UsageError(f"there is nothing to watch at {target}")
+    ended = stop or threading.Event()
+    yield _saved(save, ended)
+    while not ended.is_set():
+        is_first = True  # what changed between the look before and the beginning is found
+        for is_change in _changes(target, debounce, ended):
+            if is_change or is_first:
+                yield _saved(save, ended)
+            is_first = False
+        while not os.path.exists(_watched(target)) and not ended.wait(_GONE_SECONDS):
+            pass
+
+
+def _changes(target: str, debounce: float, ended: threading.Event) -> Iterator[bool]:
+    """Yield whether something changed, now and then, until there is another folder in the place of the
+    one that is watched, or none."""
+    import watchfiles
+
     places = {_watched(target)}
     targets = {target}
     if os.path.exists(target):  # of a link, what it leads to as well
         targets.add(os.path.realpath(target))
         places = set(map(_watched, targets))
-    ended = stop or threading.Event()
-    changes = watchfiles.watch(
-        *places,
-        watch_filter=lambda _, name: any(_concerns(name, each) for each in targets),
-        debounce=max(_STEP, int(debounce * 1000)),
-        step=max(1, min(_STEP, int(debounce * 1000))),
-        stop_event=ended,
-        yield_on_timeout=True,  # what changed between the first look and the beginning is found
-        rust_timeout=max(200, int(debounce * 1000)),
-        recursive=os.path.isdir(target),
-        raise_interrupt=True,
-    )
-    yield _saved(save, ended)
-    is_first = True
-    for found in changes:
-        if found or is_first:
-            yield _saved(save, ended)
-        is_first = False
+    looked = {target, *places}
+    before = {place: _folder(place) for place in looked}
+    with contextlib.suppress(FileNotFoundError):  # it was removed at this very moment
+        for found in watchfiles.watch(
+            *places,
+            watch_filter=lambda _, name: any(_concerns(name, each) for each in targets),
+            debounce=max(_STEP, int(debounce * 1000)),
+            step=max(1, min(_STEP, int(debounce * 1000))),
+            stop_event=ended,
+            yield_on_timeout=True,
+            rust_timeout=max(200, int(debounce * 1000)),
+            recursive=os.path.isdir(target),
+            raise_interrupt=True,
+        ):
+            yield bool(found)
+            if {place: _folder(place) for place in looked} != before:
+                return
+
+
+def _folder(path: str) -> tuple[int, int] | None:
+    """Return which folder this is now, None where it is none."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return (status.st_dev, status.st_ino) if stat.S_ISDIR(status.st_mode) else None
 
 
 def _watched(target: str) -> str:
     """Return what to watch: a file's folder, because programs put new files in the place of old ones."""
-    if not os.path.lexists(target):
-        raise UsageError(f"there is nothing to watch at {target}")
     return target if os.path.isdir(target) else os.path.dirname(target)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import subprocess
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 
 import art
-from art.errors import ArtError, BusyError, UsageError
+from art.errors import ArtError, BusyError, NotFoundError, UsageError
 from art.events import Reaction
 from art.listing import Filter
 from art.reacting import Done
@@ -148,6 +149,24 @@ def test_a_remote_is_asked_and_may_be_away(repo: Repo, tmp_path: Path) -> None:
         timer.join()
 
 
+def test_at_a_remote_only_what_is_there_counts(repo: Repo, tmp_path: Path) -> None:
+    (tmp_path / "shared").mkdir()
+    repo.remotes.add("origin", str(tmp_path / "shared"))
+    make(repo, "k", "1")
+    repo.push()
+    make(repo, "k", "2")
+
+    def act() -> None:
+        repo.tag("k@v1", tag="prod")
+        time.sleep(0.2)
+        repo.push()
+
+    found = take(repo, "k", "k@prod", count=2, act=act, remote="origin")
+    assert sorted(found) == [["k@v1"], ["k@v2"]]
+    with pytest.raises(NotFoundError, match="no remote 'orign'"):
+        repo.events("k", waiting=Waiting(remote="orign"))
+
+
 @pytest.mark.parametrize(
     ("keys", "waiting", "said"),
     [
@@ -235,6 +254,25 @@ def test_one_that_is_stopped_is_run_again(repo: Repo, tmp_path: Path) -> None:
     ]
     assert run(repo, f"echo again >> {log}", "k", count=1, cursor=tmp_path / "c")
     assert log.read_text().split() == ["begun", "again"]
+
+
+def test_what_is_run_again_is_the_command_of_now(repo: Repo, workplace: Path) -> None:
+    make(repo, "k", "1")
+    words = [*_WATCH, "--cursor", "cursor", "--exec"]
+    old = "echo old >> log; echo $$ > pid; exec sleep 100"
+    first = subprocess.Popen([*words, old], cwd=workplace)
+    while not (workplace / "pid").exists() or not (workplace / "pid").read_text().strip():
+        time.sleep(0.02)
+    first.kill()
+    first.wait()
+    supervisor = int(
+        Path(f"/proc/{int((workplace / 'pid').read_text())}/stat").read_text().split()[3]
+    )
+    os.kill(supervisor, signal.SIGKILL)  # the machine went down, say
+    os.kill(int((workplace / "pid").read_text()), signal.SIGKILL)
+    second = subprocess.Popen([*words, "echo new $ART_REF {ref} >> log", "--once"], cwd=workplace)
+    assert second.wait() == 0
+    assert (workplace / "log").read_text().splitlines() == ["old", "new k@v1 k@v1"]
 
 
 _WATCH = [sys.executable, "-m", "art", "watch", "k", "--since", "1d", "--interval", "0.02"]

@@ -127,6 +127,28 @@ def test_an_error_is_survived(repo: Repo, workplace: Path, watch: list[Watching]
     watching.wait_for("k@v1", "k@v2")
 
 
+def test_a_folder_that_is_made_anew_is_watched_on(
+    repo: Repo, workplace: Path, watch: list[Watching]
+) -> None:
+    folder = workplace / "data"
+    folder.mkdir()
+    (folder / "a").write_text("1")
+    watching = Watching(repo, folder)
+    watch.append(watching)
+    watching.wait_for("k@v1")
+    for number, versions in ((2, ["k@v2", "k@v3"]), (4, ["k@v4", "k@v5"])):
+        (folder / "a").unlink()
+        folder.rmdir()
+        if number == 2:
+            assert isinstance(watching.wait_for_error(), ArtError)
+        folder.mkdir()
+        (folder / "a").write_text(f"{number}")
+        known = [f"k@v{each}" for each in range(1, number)]
+        watching.wait_for(*known, versions[0])
+        (folder / "a").write_text(f"{number + 1}")
+        watching.wait_for(*known, *versions)
+
+
 def test_what_cannot_be_watched_is_told(repo: Repo, workplace: Path) -> None:
     with pytest.raises(UsageError, match="nothing to watch"):
         next(repo.watch(workplace / "nothing", "k"))

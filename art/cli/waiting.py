@@ -1,6 +1,7 @@
 """`art watch KEY`: what is new, told or reacted to."""
 
 import contextlib
+import re
 import signal
 import sys
 from collections.abc import Iterator
@@ -33,7 +34,7 @@ class Wish:
     cursor: str | None
     since: str | None
     interval: float | None
-    jobs: int | None
+    jobs: int
     all_of: bool
 
     @property
@@ -61,10 +62,23 @@ def wait(output: Output, keys: list[str], wish: Wish, *, once: bool) -> None:
             _say_begun(output, repo, keys)
             _tell_all(output, events, stop, once=once)
         else:
-            jobs = 1 if once else wish.jobs or 1
+            jobs = 1 if once else wish.jobs
             done = repo.react(wish.exec, *keys, waiting=waiting, jobs=jobs, stop=stop)
             _say_begun(output, repo, keys)
+            _warn_of_words(output, wish.exec)
             _run_all(output, done, once=once)
+
+
+def _warn_of_words(output: Output, command: str) -> None:
+    """Tell of what looks like a word that stands for what is new, and is none."""
+    from difflib import get_close_matches
+
+    from art.reacting import NAMES
+
+    for word in re.findall(r"(?<!\$)\{([a-z]+)\}", command):
+        near = [] if word in NAMES else get_close_matches(word, NAMES, 1, 0.6)
+        if near:
+            output.say(f"warning: {{{word}}} stands for nothing; did you mean {{{near[0]}}}?")
 
 
 def _say_begun(output: Output, repo: "Repo", keys: list[str]) -> None:

@@ -7,7 +7,6 @@ import typer
 
 from art.cli.about import About
 from art.cli.common import (
-    Jobs,
     NoHooks,
     Output,
     complete_key,
@@ -65,7 +64,9 @@ def command(
         float | None,
         option("--interval", metavar="SECONDS", help="Between two looks at the keys, else 5"),
     ] = None,
-    jobs: Jobs = None,
+    jobs: Annotated[
+        int, option("-j", "--jobs", metavar="N", min=1, help="Commands that run at a time")
+    ] = 1,
     all_of: Annotated[
         bool, option("--all-of", help="Wait for something new of each of the keys")
     ] = False,

@@ -6,11 +6,12 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from art import listing
+from art.catalog import Log, tag_log
 from art.errors import ArtError, NotFoundError, UsageError
 from art.listing import Filter
 from art.repo.drafting import Drafting
@@ -18,7 +19,7 @@ from art.repo.drafting import Drafting
 # What only some operations need is imported where they begin: starting is most of what `art ls` takes.
 if TYPE_CHECKING:
     from art.cursor import Cursor
-    from art.events import Finder, Reaction
+    from art.events import Event, Finder, Reaction
     from art.reacting import Done, Runner
 
 _STEP_SECONDS = 0.05  # after which it is looked whether a command has ended
@@ -59,12 +60,10 @@ class Reacting(Drafting):
     def _events(
         self, cursor: Cursor, finder: Finder, wanted: Waiting, ended: threading.Event
     ) -> Iterator[Reaction | ArtError]:
-        from art.events import reactions
-
         try:
             while not ended.is_set():
                 yield from self._fetched(finder, wanted)
-                for reaction in reactions(finder.look(), cursor.seen, all_of=wanted.all_of):
+                for reaction in self._new(finder, cursor.seen, wanted):
                     yield reaction
                     cursor.note_done(reaction.uids)
                     if ended.is_set():
@@ -91,19 +90,17 @@ class Reacting(Drafting):
 
         wanted = waiting or Waiting()
         cursor, finder = self._begin(watched, wanted)
-        runner = Runner(cursor, jobs)
-        return self._reacted(command, runner, cursor, finder, wanted, stop or threading.Event())
+        runner = Runner(command, cursor, jobs)
+        return self._reacted(runner, cursor, finder, wanted, stop or threading.Event())
 
     def _reacted(
         self,
-        command: str,
         runner: Runner,
         cursor: Cursor,
         finder: Finder,
         wanted: Waiting,
         ended: threading.Event,
     ) -> Iterator[Done | ArtError]:
-        from art.events import reactions
         from art.reacting import Task
 
         try:
@@ -113,13 +110,10 @@ class Reacting(Drafting):
             while not ended.is_set():
                 if time.monotonic() >= look:
                     yield from self._fetched(finder, wanted)
-                    found = reactions(
-                        finder.look(), cursor.seen | runner.uids, all_of=wanted.all_of
-                    )
-                    pending = deque(found)
+                    pending = deque(self._new(finder, cursor.seen | runner.uids, wanted))
                     look = time.monotonic() + wanted.interval
                 while pending and runner.is_free:
-                    runner.start(Task.of(pending.popleft(), command))
+                    runner.start(Task.of(pending.popleft()))
                 yield from runner.ended()
                 rest = max(0.0, look - time.monotonic())
                 ended.wait(min(rest, _STEP_SECONDS) if runner.uids or pending else rest)
@@ -139,6 +133,8 @@ class Reacting(Drafting):
         if not 0 < wanted.interval < 86400:
             raise UsageError(f"interval {wanted.interval!r} is not a number of seconds above 0")
         since = listing.moment(wanted.filter.since)
+        if wanted.remote is not None:
+            self.remotes.get(wanted.remote)
         finder = Finder(
             self._index,
             dict.fromkeys(map(Watched.parse, watched)),
@@ -147,14 +143,39 @@ class Reacting(Drafting):
         )
         cursor = Cursor(wanted.cursor)
         try:
-            for each, events in finder.look().items():
-                if each.name not in cursor.watched:
-                    old = [e.uid for e in events if since is None or e.created < since]
+            unknown = [each for each in finder.watched if each.name not in cursor.watched]
+            if unknown and wanted.remote is not None:
+                self.fetch(*(each.key for each in unknown), remote=wanted.remote)
+            is_meant = self._is_meant(wanted)
+            for each, events in finder.look().items() if unknown else ():
+                if each in unknown:
+                    there = [event for event in events if is_meant(event)]
+                    old = [e.uid for e in there if since is None or e.created < since]
                     cursor.begin(each.name, old)
         except BaseException:
             cursor.close()
             raise
         return cursor, finder
+
+    def _new(self, finder: Finder, seen: Container[str], wanted: Waiting) -> list[Reaction]:
+        from art.events import reactions
+
+        is_meant = self._is_meant(wanted)
+        return reactions(finder.look(), seen, is_meant, all_of=wanted.all_of)
+
+    def _is_meant(self, wanted: Waiting) -> Callable[[Event], bool]:
+        """Return what tells whether an event counts: of a remote, one that the remote knows."""
+        if wanted.remote is None:
+            return lambda event: True
+        ledger = self._exchange.known_at(wanted.remote)
+
+        def knows(event: Event) -> bool:
+            record, tag = event.record, event.tag
+            if ledger is None or not ledger.has_version(record.key, record.number, record.uid):
+                return False
+            return tag is None or event.entry <= ledger.end(Log(record.key, tag_log(tag)))
+
+        return knows
 
     def _fetched(self, finder: Finder, wanted: Waiting) -> Iterator[ArtError]:
         """Take in what is new at the remote, if one is watched; yield what went wrong."""

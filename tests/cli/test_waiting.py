@@ -87,6 +87,29 @@ def test_the_exit_code_of_one_command_is_that_of_the_command(
     assert "the command for k@v1 ended with 7" in err
 
 
+def test_as_many_commands_run_at_a_time_as_jobs_says(
+    repo: Repo, waiting: Callable[..., Process], workplace: Path
+) -> None:
+    for number in range(3):
+        repo.markdown("k", f"{number}")
+    # Each goes on when all three have begun.
+    command = "touch begun-{number}; while [ $(ls | grep -c begun) -lt 3 ]; do sleep 0.01; done; echo {ref}"
+    process = waiting("k", "--since", "1d", "--jobs", "3", "--exec", command)
+    assert process.stdout
+    assert sorted(process.stdout.readline() for _ in range(3)) == ["k@v1\n", "k@v2\n", "k@v3\n"]
+
+
+def test_a_word_that_stands_for_nothing_is_told(
+    repo: Repo, waiting: Callable[..., Process]
+) -> None:
+    repo.markdown("k", "1")
+    process = waiting("k", "--since", "1d", "--once", "--exec", "echo {rev} ${ref} {print}")
+    out, err = process.communicate()
+    assert "warning: {rev} stands for nothing; did you mean {ref}?" in err
+    assert err.count("warning") == 1
+    assert out.startswith("{rev}")
+
+
 def test_ctrl_c_ends_it_and_what_it_runs(
     repo: Repo, waiting: Callable[..., Process], workplace: Path
 ) -> None:
