@@ -79,7 +79,7 @@ def test_an_unknown_keyword_or_a_text_for_a_list_is_refused(repo: Repo) -> None:
         repo.markdown("m", "x", labels="abc")
     with pytest.raises(UsageError, match="expected a text"):
         repo.markdown("m", "x", title=5)  # type: ignore[typeddict-item]
-    with pytest.raises(UsageError, match="not a text"):
+    with pytest.raises(UsageError, match="the key is of type int, expected a text"):
         repo.create(5, "d")  # type: ignore[arg-type]
 
 

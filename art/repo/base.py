@@ -216,7 +216,7 @@ class Base:
     def _draft(self, key: str | None, about: About) -> tuple[Draft, Publisher]:
         """Check what is said of a new version first: nothing is stored for one that cannot be."""
         if key is not None and not isinstance(key, str):
-            raise UsageError(f"the key is a {type(key).__name__}, expected a text")
+            raise UsageError(f"the key is of type {type(key).__name__}, expected a text")
         publisher = self._publisher()
         return publisher.draft(key, about), publisher
 
