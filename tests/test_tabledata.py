@@ -103,7 +103,7 @@ def test_what_nearly_is_a_table_is_refused_with_what_makes_it_one(repo: Repo) ->
             repo.table("k", data)
         assert hint in str(caught.value.hint)
         assert "\n" not in caught.value.message
-    with pytest.raises(UsageError, match="the key is a DataFrame, expected a text"):
+    with pytest.raises(UsageError, match="the key is of type DataFrame, expected a text"):
         repo.save("k", pd.DataFrame({"a": [1]}))  # the wrong way round
     assert repo.keys() == []
 
