@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -125,17 +125,29 @@ class Tags:
             hint=f"art tag history {key} {tag}",
         )
 
+    def _numbers(self, key: str, entries: list[Entry]) -> dict[str, int | None]:
+        """Return the numbers that versions have now: when a tag moved, they may have had other ones."""
+        ids = [entry.version_id for entry in entries if entry.version_id]
+
+        def ask(index: Index) -> list[Record]:
+            index.refresh(key)
+            return index.by_ids(ids)
+
+        return {record.id: record.number for record in self._index.ask(ask) if record.key == key}
+
     def history(self, key: str, tag: str) -> list[TagMove]:
         """Return all moves of a tag, newest first."""
         entries = self._store.catalog.entries(key, tag_log(tag))
         if not entries:
             self._tag_head(key, tag)
         _, superseded = heads(entries)
+        numbers = self._numbers(key, entries)
         moves: list[TagMove] = []
         previous: str | None = None
         for entry in entries:
             is_superseded = entry.uid in superseded
-            moves.append(_move(key, tag, entry, previous, superseded=is_superseded))
+            move = _move(key, tag, entry, previous, superseded=is_superseded)
+            moves.append(replace(move, number=numbers.get(move.id or "", move.number)))
             previous = previous if is_superseded else entry.version_id
         return moves[::-1]
 

@@ -290,6 +290,17 @@ def test_of_two_moves_of_a_tag_the_first_that_is_published_counts(world: World) 
     assert [move.superseded for move in a.tag_history("k", "prod")] == [True, False, False]
 
 
+def test_the_history_of_a_tag_says_the_numbers_of_now(world: World) -> None:
+    a, b = world.repos["a"], world.repos["b"]
+    a.markdown("k", "# one")
+    a.push()
+    b.markdown("k", "# two", tags=["best"])
+    b.push()
+    a.fetch()
+    for repo in (a, b):
+        assert [move.number for move in repo.tag_history("k", "best")] == [2]
+
+
 def test_a_fetch_says_which_of_our_moves_has_no_effect_any_more(world: World) -> None:
     a, b = world.repos["a"], world.repos["b"]
     a.markdown("k", "# one")

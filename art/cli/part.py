@@ -68,6 +68,8 @@ def command(
     )
     output.finish()
     where = f" at {added.where}" if added.where else ""
+    if not (added.where or local):
+        output.say("warning: there is no remote, so the part is seen in this repository alone")
     what = f"{count_text(added.files, 'file')}, {size_text(added.size)}"
     state = "" if added.created else "  unchanged"
     output.show(

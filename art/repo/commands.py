@@ -6,7 +6,7 @@ import os
 import re
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -95,6 +95,7 @@ class Command:
         """Run it. Return what it wrote; raise NotFoundError where something of it is not there."""
         with ExitStack() as stack:
             places = self._inputs(stack)
+            before = {path: _stamps(path) for path in self.outputs.values()}
             variables = {_VARIABLE + name: place for name, place in places.items()}
             try:
                 call(_filled(self.words, places), {**environment(run), **variables})
@@ -106,6 +107,10 @@ class Command:
             if not os.path.lexists(path):
                 raise NotFoundError(
                     f"the command ended well, and did not write {path!r}, which is to be {key}"
+                )
+            if before[path] == _stamps(path):
+                self.repo.reporter.warn(
+                    f"{path!r}, which is to be {key}, was there before, and the command did not write it"
                 )
         about: About = {"partitions": self.partitions} if self.partitions else {}
         return {
@@ -135,6 +140,19 @@ class Command:
         """Put outputs from earlier where the command would have written them."""
         for key, path in self.outputs.items():
             outputs[key].get(path, force=True)
+
+
+def _stamps(path: str) -> list[tuple[str, int, int, int]]:
+    """Return what is different when a file, or anything in a folder, was written."""
+    names = [path]
+    for place, folders, files in os.walk(path):
+        names += [os.path.join(place, name) for name in [*folders, *files]]
+    found = []
+    for name in names:
+        with suppress(FileNotFoundError):
+            status = os.lstat(name)
+            found.append((name, status.st_mtime_ns, status.st_size, status.st_ino))
+    return sorted(found)
 
 
 def _is_path(text: str) -> bool:

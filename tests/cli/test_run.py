@@ -159,6 +159,22 @@ def test_the_exit_status_of_the_command_is_that_of_art(repo: Repo, raw: Path, ru
     assert record(repo)["exit_status"] == 127
 
 
+def test_an_output_that_the_command_did_not_write_is_told(
+    repo: Repo, workplace: Path, run: Runner
+) -> None:
+    (workplace / "old.csv").write_text("stale")
+    (workplace / "out").mkdir()
+    (workplace / "out/old").write_text("stale")
+    outputs = ("--out", "s/old=old.csv", "--out", "s/folder=out")
+    told = run("run", *outputs, "--", "true").err
+    assert "'old.csv', which is to be s/old, was there before" in told
+    assert "'out', which is to be s/folder, was there before" in told
+    again = run(
+        "run", "--no-cache", *outputs, "--", "sh", "-c", "echo 1 > old.csv; echo 2 > out/old"
+    )
+    assert "was there before" not in again.err
+
+
 def test_an_output_that_is_not_there_is_an_error_that_names_it(
     repo: Repo, raw: Path, run: Runner
 ) -> None:
