@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import subprocess
-from datetime import date, datetime, timedelta, timezone
+from datetime import date, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import art
+import art.matching
 from art.errors import ConflictError, NotFoundError, QueryError, UsageError
 from art.listing import Filter
 from art.partitions import Declared, condition
@@ -302,7 +303,15 @@ def test_of_one_partition_the_newest_version_is_meant(rides: Repo) -> None:
     assert rides.version("rides@latest-1", day="latest").load() == DAYS[9]
 
 
-def test_relative_days_are_those_of_utc(repo: Repo) -> None:
+def test_relative_days_are_those_of_utc(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Noon(datetime):
+        """A day does not end while this is asked."""
+
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> Noon:
+            return cls(TODAY.year, TODAY.month, TODAY.day, 12, tzinfo=tz)
+
+    monkeypatch.setattr(art.matching, "datetime", Noon)
     repo.declare("k", time_partition="day")
     for back in range(5):
         repo.value("k", back, partitions={"day": TODAY - timedelta(days=back)})
