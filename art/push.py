@@ -13,7 +13,7 @@ from art.delivery import Delivery
 from art.errors import ArtError, CorruptError, NotFoundError
 from art.index import Index
 from art.merge import finish
-from art.model import Entry, Manifest
+from art.model import Entry, Manifest, states
 from art.outgoing import GONE, Authority, Outgoing, Work
 from art.place import GC_LOCK
 from art.reliance import Reliance
@@ -365,10 +365,18 @@ class Pusher:
         )
 
     def _is_to_be_told(self, manifest: Manifest, work: Work) -> bool:
-        """Whether an entry that comes with this push says that a version is gone."""
-        entries = self._outgoing.unpublished(Log(manifest.key, STATE))
-        about = manifest.key, manifest.id
-        return any(entry.uid in work.ready and about in _named(entry) for entry in entries)
+        """Whether an entry that comes with this push says that a version is gone: it, and all before it,
+        are about versions that are there or come, too."""
+        coming = {(m.key, m.id) for m in work.manifests if m.uid in work.ready}
+        for entry in self._outgoing.unpublished(Log(manifest.key, STATE)):
+            named = _named(entry)
+            missing = [each for each in named if each not in coming]
+            is_known = all(self._outgoing.is_published(*each) for each in missing)
+            if entry.uid not in work.ready or not is_known:
+                return False
+            if (manifest.key, manifest.id) in named and entry.document.get("state") in GONE:
+                return True
+        return False
 
     def _untold(self, work: Work) -> set[str]:
         """Return the uids of versions to come whose payload nobody has any more, where the remote has no
@@ -378,8 +386,18 @@ class Pusher:
         return {
             uid
             for uid, manifest in self._gone.items()
-            if uid in work.ready and manifest.id in untold[manifest.key] - sent
+            if uid in work.ready
+            and manifest.id not in sent
+            and (manifest.id in untold[manifest.key] or self._is_unsaid(manifest))
         }
+
+    def _is_unsaid(self, manifest: Manifest) -> bool:
+        """Whether a mirror would get a stub of which nothing here says that it was purged, as the entry
+        came to the authority after what was fetched from there."""
+        if not (self._authority and manifest.is_stub):
+            return False
+        entries = self._pair.index.ask(lambda index: index.fresh_log(manifest.key, STATE))
+        return states(entries).get(manifest.id) != "purged"
 
     def _publish_early(self, work: Work) -> None:
         """Publish of these keys' states what can be before their versions come, up to the last entry
