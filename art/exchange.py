@@ -119,7 +119,8 @@ class Exchange:
             authority = self._remotes.get().repository
             if authority not in (None, store.id) and (pushed.versions or pushed.entries):
                 note_mirror(store.backend, str(authority))
-            self._put_stubs(Selection())
+            if pushed.versions or pushed.entries or pushed.left or pushed.renumbered:
+                self._put_stubs(Selection())  # it may have taken in what others purged
             return pushed
 
     def plan_fetch(self, patterns: Iterable[str], remote: str | None) -> Fetched:
@@ -333,8 +334,9 @@ def _moved_and_purged(index: Index) -> list[tuple[Record, Record]]:
     """Return versions that were purged by somebody who did not know that they had been moved, and what
     they are now."""
     index.refresh_all()
-    moves = index.moves()
-    was = {_end(moves, r.id): r for r in index.of_state("purged") if r.id in moves}
+    purged = index.of_state("purged")
+    moves = index.moves() if purged else {}
+    was = {_end(moves, r.id): r for r in purged if r.id in moves}
     found = index.by_ids(was)
     return [(was[r.id], r) for r in found if r.state in ("live", "deleted", "swept")]
 

@@ -114,10 +114,20 @@ class Outgoing:
         """Return the ids of a key's versions whose payload nobody has any more, as entries say that the
         remote is not known to have."""
         end = self._pair.ledger.end(Log(key, STATE))
-        entries = self._pair.index.ask(lambda index: index.fresh_log(key, STATE))
+        entries = self._state_entries(key)
         there = states(entry for entry in entries if entry.number <= end)
         known = states(entries).items()
         return {id for id, state in known if state in GONE and there.get(id) != state}
+
+    def is_unsaid(self, manifest: Manifest) -> bool:
+        """Whether a mirror would get a stub of which nothing here says that it was purged, as the entry
+        came to the authority after what was fetched from there."""
+        if not (self._authority and manifest.is_stub):
+            return False
+        return states(self._state_entries(manifest.key)).get(manifest.id) != "purged"
+
+    def _state_entries(self, key: str | None) -> list[Entry]:
+        return self._pair.index.ask(lambda index: index.fresh_log(key, STATE))
 
     def is_published(self, key: str | None, id: str) -> bool:
         """Whether the remote has a version with this id, by what is known."""

@@ -13,7 +13,7 @@ from art.delivery import Delivery
 from art.errors import ArtError, CorruptError, NotFoundError
 from art.index import Index
 from art.merge import finish
-from art.model import Entry, Manifest, states
+from art.model import Entry, Manifest
 from art.outgoing import GONE, Authority, Outgoing, Work
 from art.place import GC_LOCK
 from art.reliance import Reliance
@@ -354,14 +354,17 @@ class Pusher:
         """Take out the versions of which it is not for this push to say that they are gone: at a mirror the
         authority says so first."""
         where = self._authority.name if self._authority else self._pair.name
-        reason, hint = (
-            f"it is gone, and {where} does not know that yet",
-            f"art push --remote {where}",
-        )
+
+        def left(manifest: Manifest) -> Left:
+            if self._outgoing.is_unsaid(manifest):
+                return Left(
+                    self._ref_of(manifest), "it is gone, and what says so is not here", "art fetch"
+                )
+            reason = f"it is gone, and {where} does not know that yet"
+            return Left(self._ref_of(manifest), reason, f"art push --remote {where}")
+
         self._take_out(
-            work,
-            lambda m: m.uid in work.waiting and not self._is_to_be_told(m, work),
-            lambda m: Left(self._ref_of(m), reason, hint),
+            work, lambda m: m.uid in work.waiting and not self._is_to_be_told(m, work), left
         )
 
     def _is_to_be_told(self, manifest: Manifest, work: Work) -> bool:
@@ -388,20 +391,14 @@ class Pusher:
             for uid, manifest in self._gone.items()
             if uid in work.ready
             and manifest.id not in sent
-            and (manifest.id in untold[manifest.key] or self._is_unsaid(manifest))
+            and (manifest.id in untold[manifest.key] or self._outgoing.is_unsaid(manifest))
         }
-
-    def _is_unsaid(self, manifest: Manifest) -> bool:
-        """Whether a mirror would get a stub of which nothing here says that it was purged, as the entry
-        came to the authority after what was fetched from there."""
-        if not (self._authority and manifest.is_stub):
-            return False
-        entries = self._pair.index.ask(lambda index: index.fresh_log(manifest.key, STATE))
-        return states(entries).get(manifest.id) != "purged"
 
     def _publish_early(self, work: Work) -> None:
         """Publish of these keys' states what can be before their versions come, up to the last entry
         that is about one whose payload nobody has any more."""
+        if not self._gone:
+            return
         keys = {manifest.key for manifest in self._gone.values()}
         self._pair.index.ask(lambda index: index.refresh_all())  # numbers may have changed
         coming = {(m.key, m.id) for m in work.manifests if m.uid in work.ready}

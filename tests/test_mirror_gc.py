@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from art.backend import Backend
+from art.backend import Backend, Item
 from art.errors import ConflictError, UnavailableError
 from tests.support_gc import put, read_all
 from tests.support_state import random_bytes
@@ -188,6 +188,40 @@ def test_what_the_authority_does_not_know_to_be_purged_does_not_come_to_a_mirror
         repo.push()
         assert len(repo.push(remote="mirror").versions) == 3
     assert documents_of(world.mirror) == documents_of(world.inner)
+
+
+def test_a_stub_without_the_entry_that_says_so_does_not_come_to_a_mirror(world: World) -> None:
+    """The authority got the entry after a fetch from there had looked at entries, and before it looked
+    at versions."""
+    with world.by("a") as repo:
+        put(repo, "k", 1)
+        repo.push()
+        repo.purge("k@v1", force=True)
+        repo.push()
+    line = world.lines["b", world.url]
+    line.inner = Unsaid(world.inner)
+    with world.by("b") as repo:
+        repo.fetch()
+        world.lines["b", world.mirror_url].inner = Checked(world.mirror)
+        (left,) = repo.push(remote="mirror").left
+        assert (left.ref, left.hint) == ("k@v1", "art fetch")
+        line.inner = world.inner
+        repo.fetch()
+        assert not repo.push(remote="mirror").left
+    assert documents_of(world.mirror) == documents_of(world.inner)
+
+
+class Unsaid:
+    """A remote whose entries are not seen yet."""
+
+    def __init__(self, inner: Backend) -> None:
+        self.inner = inner
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self.inner, name)
+
+    def walk(self, prefix: str) -> list[Item]:
+        return [item for item in self.inner.walk(prefix) if not item.name.startswith("refs/")]
 
 
 # -- progress --------------------------------------------------------------------------------------
