@@ -10,7 +10,7 @@ from functools import partial
 from art.catalog import tag_log
 from art.errors import UsageError
 from art.index import Index
-from art.keys import check_key, check_tag, glob_pattern
+from art.keys import check_key, check_tag, glob_pattern, is_glob
 from art.listing import Filter, Resolve, select, understand
 from art.model import Document, heads
 from art.ref import Ref
@@ -28,7 +28,7 @@ class Watched:
     def parse(cls, text: str) -> Watched:
         """Return what `KEY`, `GLOB` or `KEY@TAG` means. Raise UsageError."""
         if "@" not in text:
-            return cls(text.rstrip("/") if _is_glob(text) else check_key(text))
+            return cls(text.rstrip("/") if is_glob(text) else check_key(text))
         ref = Ref.parse(text)
         if (
             not ref.key
@@ -135,16 +135,12 @@ class Finder:
 
 def _ends(index: Index, key: str) -> object:
     """Return what is different when anything was added to the logs of a key, or of those that match."""
-    if not _is_glob(key):
+    if not is_glob(key):
         index.refresh(key)
         return index.key_ends(key)
     index.refresh_all()
     glob = re.compile(glob_pattern(key))
     return {log: end for log, end in index.ends().items() if log.key and glob.fullmatch(log.key)}
-
-
-def _is_glob(text: str) -> bool:
-    return any(letter in text for letter in "*?[")
 
 
 def reactions(

@@ -14,6 +14,7 @@ _TYPE = re.compile(r"[a-z][a-z0-9._+-]{0,62}")
 _GLOB_PART = re.compile(
     r"(?P<any>\*\*/?|\*|\?)|\[!(?P<none_of>[^/][^]/]*)\]|\[(?P<one_of>[^!/][^]/]*)\]|.", re.DOTALL
 )
+GLOB_START = re.compile(r"[*?\[]")
 _GLOB_WORDS = {"**/": "(?:.*/)?", "**": ".*", "*": "[^/]*", "?": "[^/]"}
 
 
@@ -93,6 +94,11 @@ def _unescape_segment(segment: str) -> str:
     if segment.endswith(".!"):
         segment = segment[:-1]
     return re.sub("!([a-z])", lambda match: match.group(1).upper(), segment)
+
+
+def is_glob(text: str) -> bool:
+    """Whether a text looks like a glob."""
+    return bool(GLOB_START.search(text))
 
 
 def glob_pattern(text: str) -> str:

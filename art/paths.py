@@ -8,16 +8,9 @@ import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from art.keys import glob_pattern
+from art.keys import GLOB_START, glob_pattern, is_glob
 from art.stored import StoredPayload
 from art.tree import Node
-
-_GLOB = re.compile(r"[*?\[]")
-
-
-def is_glob(path: str) -> bool:
-    """Whether a path looks like a glob."""
-    return bool(_GLOB.search(path))
 
 
 def named_nodes(payload: StoredPayload, path: str) -> Iterator[Node]:
@@ -53,7 +46,7 @@ def at_or_below(path: str) -> Callable[[str], bool]:
 
 def _fixed_folder(glob: str) -> str:
     """Return the folder that a glob begins with."""
-    match = _GLOB.search(glob)
+    match = GLOB_START.search(glob)
     return glob[: match.start() if match else None].rpartition("/")[0]
 
 

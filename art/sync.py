@@ -18,7 +18,7 @@ from art.checkpoint import LogReader
 from art.errors import ArtError
 from art.evidence import coming_name, read_coming
 from art.index import Index
-from art.keys import check_key, glob_pattern
+from art.keys import check_key, glob_pattern, is_glob
 from art.merge import Ledger, Merger
 from art.model import Entry, heads
 from art.reporter import Reporter
@@ -28,7 +28,6 @@ from art.store import Store
 _LOCK = "sync"
 _JOBS = 8  # threads that move payloads
 REQUESTS_AT_ONCE = 32  # threads that ask for small things
-_GLOB = re.compile(r"[*?\[]")
 
 
 @dataclass(frozen=True)
@@ -194,7 +193,7 @@ class Selection:
     @property
     def exact(self) -> list[str] | None:
         """The keys, where each is named as it is, else None."""
-        is_exact = self.patterns and not any(_GLOB.search(pattern) for pattern in self.patterns)
+        is_exact = self.patterns and not any(map(is_glob, self.patterns))
         return [check_key(pattern) for pattern in self.patterns] if is_exact else None
 
 

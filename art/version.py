@@ -24,8 +24,9 @@ from art.errors import (
     UsageError,
 )
 from art.index import Index
+from art.keys import is_glob
 from art.model import Document, Entry, Manifest, Payload, is_uid, preview_of
-from art.paths import at_or_below, file_target, is_glob, named_nodes, relative
+from art.paths import at_or_below, file_target, named_nodes, relative
 from art.place import GC_LOCK
 from art.referred import Referred
 from art.reporter import Reporter

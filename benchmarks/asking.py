@@ -10,8 +10,6 @@ import argparse
 import contextlib
 import json
 import os
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -25,9 +23,9 @@ from typing import Any
 import described
 import report
 import tools
-from bench import SETTLING_SECONDS, Bench, Samples, say
-from local import append, names_from
-from report import Aim, Faster, Outcome, Within
+from bench import SETTLING_SECONDS, Bench, Samples
+from local import names_from, told
+from report import Aim, Faster, Within
 from tools import ToolError
 
 VERSIONS = 100_000
@@ -386,19 +384,7 @@ ROWS = {row.name: row for row in _rows()}
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    options = _parser().parse_args(words)
-    place = Path(tempfile.mkdtemp(prefix="art-benchmark-", dir=options.dir))
-    try:
-        text = _run(options, place)
-    except KeyboardInterrupt:
-        return 130
-    finally:
-        shutil.rmtree(place, ignore_errors=True)
-    sys.stdout.write(text)
-    if options.output:
-        append(options.output, text)
-    return 0
+    return told(_parser().parse_args(words), _run)
 
 
 def _run(options: argparse.Namespace, place: Path) -> str:
@@ -415,7 +401,10 @@ def _run(options: argparse.Namespace, place: Path) -> str:
     }
     with contextlib.ExitStack() as stack:
         asking = Asking(bench, stack, options.cpu)
-        outcomes = [_outcome(asking, ROWS[name]) for name in options.only]
+        outcomes = [
+            bench.measured(row.name, row.work, "s", row.aims, partial(row.measure, asking))
+            for row in map(ROWS.__getitem__, options.only)
+        ]
     facts["load at the end"] = f"{os.getloadavg()[0]:.2f} (1 minute)"
     notes = [*CONDITIONS, *bench.notes]
     return report.section(outcomes, facts, notes, full_size=options.scale == 1)
@@ -433,22 +422,6 @@ def _versions(binaries: Mapping[str, str], place: Path) -> dict[str, str]:
         else:
             said[name] = tools.version(tools.TOOLS[name], binary, home)
     return said
-
-
-def _outcome(asking: Asking, row: Row) -> Outcome:
-    say(f"{row.name}: {row.work} (load {os.getloadavg()[0]:.2f})")
-    bench = asking.bench
-    bench.failed.clear()
-    samples: Samples = {"art": []}
-    try:
-        samples = row.measure(asking)
-    except ToolError as error:
-        bench.notes.append(f"{row.name}: not measured: {error}")
-        say(bench.notes[-1])
-    all_samples = {name: samples.get(name, []) for name in [*bench.failed, *samples]}
-    outcome = Outcome(row.name, row.work, "s", row.aims, all_samples)
-    say("  " + ", ".join(f"{k} {report.shown(v, 's')}" for k, v in outcome.medians.items()))
-    return outcome
 
 
 def _parser() -> argparse.ArgumentParser:

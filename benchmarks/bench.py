@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import data
+import report
 from tools import TOOLS, Tool, ToolError
 
 Samples = dict[str, list[float]]
@@ -31,6 +32,29 @@ class Bench:
     scale: float
     notes: list[str] = field(default_factory=list)
     failed: set[str] = field(default_factory=set)
+
+    def measured(
+        self,
+        name: str,
+        work: str,
+        unit: report.Unit,
+        aims: tuple[report.Aim, ...],
+        measure: Callable[[], Samples],
+    ) -> report.Outcome:
+        """Measure a row and tell of it; what cannot be measured is noted."""
+        say(f"{name}: {work} (load {os.getloadavg()[0]:.2f})")
+        self.failed.clear()
+        samples: Samples = {"art": []}
+        try:
+            samples = measure()
+        except ToolError as error:
+            self.notes.append(f"{name}: not measured: {error}")
+            say(self.notes[-1])
+        found = {tool: samples.get(tool, []) for tool in [*self.failed, *samples]}
+        outcome = report.Outcome(name, work, unit, aims, found)
+        shown = (f"{tool} {report.shown(value, unit)}" for tool, value in outcome.medians.items())
+        say("  " + ", ".join(shown))
+        return outcome
 
     def scaled(self, full: int) -> int:
         return max(100, round(full * self.scale))

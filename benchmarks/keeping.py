@@ -14,16 +14,17 @@ import time
 import urllib.request
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import data
 import report
 import server
 import tools
-from bench import SETTLING_SECONDS, Bench, Samples, say
+from bench import SETTLING_SECONDS, Bench, Samples
 from local import names_from, told
 from remote_tools import Place, RemoteArt, RemoteRestic
-from report import Aim, Faster, Outcome, Times, Within
+from report import Aim, Faster, Times, Within
 from tools import TOOLS, Tool, ToolError
 
 FILES = 20_000
@@ -275,26 +276,13 @@ def _run(options: argparse.Namespace, place: Path) -> str:
     facts["server"] = Path(program).name if program else "none"
     with contextlib.ExitStack() as stack:
         keeping = Keeping(bench, program, stack)
-        outcomes = [_outcome(keeping, ROWS[name]) for name in options.only]
+        outcomes = [
+            bench.measured(row.name, row.work, "s", row.aims, partial(row.measure, keeping))
+            for row in map(ROWS.__getitem__, options.only)
+        ]
     facts["load at the end"] = f"{os.getloadavg()[0]:.2f} (1 minute)"
     notes = [*CONDITIONS, *bench.notes]
     return report.section(outcomes, facts, notes, full_size=options.scale == 1)
-
-
-def _outcome(keeping: Keeping, row: Row) -> Outcome:
-    say(f"{row.name}: {row.work} (load {os.getloadavg()[0]:.2f})")
-    bench = keeping.bench
-    bench.failed.clear()
-    samples: Samples = {"art": []}
-    try:
-        samples = row.measure(keeping)
-    except ToolError as error:
-        bench.notes.append(f"{row.name}: not measured: {error}")
-        say(bench.notes[-1])
-    all_samples = {name: samples.get(name, []) for name in [*bench.failed, *samples]}
-    outcome = Outcome(row.name, row.work, "s", row.aims, all_samples)
-    say("  " + ", ".join(f"{k} {report.shown(v, 's')}" for k, v in outcome.medians.items()))
-    return outcome
 
 
 def _upload(folder: Path, url: str) -> None:

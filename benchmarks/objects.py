@@ -15,16 +15,16 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
 import report
 import tools
-from bench import Bench, Samples, say
+from bench import Bench, Samples
 from local import names_from, told
-from report import Aim, Below, Medians, Outcome, Times, Unit
-from tools import ToolError
+from report import Aim, Below, Medians, Times, Unit
 
 ELEMENTS = 125_000_000  # of 8 bytes each: 1 GB
 COLUMNS = 10
@@ -221,7 +221,10 @@ def _run(options: argparse.Namespace, place: Path) -> str:
     rounds = f"{bench.rounds} rounds, {bench.repeats} of `import art`, scale {bench.scale:g}"
     facts = {"run": rounds, **report.machine(place), **{name: _version(name) for name in PACKAGES}}
     objects = Objects(bench)
-    outcomes = [_outcome(objects, ROWS[name]) for name in options.only]
+    outcomes = [
+        bench.measured(row.name, row.work, row.unit, row.aims, partial(row.measure, objects))
+        for row in map(ROWS.__getitem__, options.only)
+    ]
     facts["load at the end"] = f"{os.getloadavg()[0]:.2f} (1 minute)"
     notes = [*CONDITIONS, *bench.notes]
     return report.section(outcomes, facts, notes, full_size=options.scale == 1)
@@ -232,19 +235,6 @@ def _version(package: str) -> str:
         return version(package)
     except PackageNotFoundError:
         return "missing"
-
-
-def _outcome(objects: Objects, row: Row) -> Outcome:
-    say(f"{row.name}: {row.work}")
-    try:
-        samples = row.measure(objects)
-    except ToolError as error:
-        objects.bench.notes.append(f"{row.name}: not measured: {error}")
-        say(objects.bench.notes[-1])
-        samples = {"art": []}
-    outcome = Outcome(row.name, row.work, row.unit, row.aims, samples)
-    say("  " + ", ".join(f"{k} {report.shown(v, row.unit)}" for k, v in outcome.medians.items()))
-    return outcome
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from art.cli.common import EndedError, Output, open_repo, parse_pairs
 from art.errors import ArtError
+from art.keys import is_glob
 from art.listing import Filter
 from art.processes import CommandError
 from art.render.plain import escape, json_text
@@ -89,7 +90,7 @@ def _say_begun(output: Output, repo: "Repo", keys: list[str]) -> None:
 def _known(repo: "Repo", key: str) -> str:
     """Return a key with what there is of it, so that nobody waits for a word that was mistyped."""
     name, at, _ = key.partition("@")
-    if any(letter in name for letter in "*?["):
+    if is_glob(name):
         return key
     with contextlib.suppress(ArtError):
         return f"{key} (now {repo.version(key if at else name).record.ref.rpartition('@')[2]})"
@@ -108,15 +109,7 @@ def _tell_all(
         # Whatever --json says: who waits without a command is a program.
         print(json_text({"events": documents} if len(documents) > 1 else documents[0]), flush=True)
         if once:
-            next(_after(found, stop), None)
-            return
-
-
-def _after(found: "Iterator[Reaction | ArtError]", stop: Event) -> "Iterator[Reaction | ArtError]":
-    """Let the last one count as told, and end."""
-    stop.set()
-    yield from found
-    stop.clear()
+            stop.set()  # and the next one is asked for, so that this one counts as told
 
 
 def _run_all(output: Output, found: "Iterator[Done | ArtError]", *, once: bool) -> None:

@@ -20,6 +20,7 @@ from art.cli.common import (
 from art.cli.rows import Where
 from art.cli.waiting import Wish, ending, tell, wait
 from art.errors import ArtError, UsageError
+from art.keys import is_glob
 from art.render.plain import json_text
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def _is_path(output: Output, words: list[str]) -> bool:
     if not os.path.lexists(words[0]):
         keys = set(open_repo(output).keys())
         unknown = [word for word in words if word.partition("@")[0] not in keys]
-        if not unknown or any(letter in unknown[0] for letter in "*?["):
+        if not unknown or is_glob(unknown[0]):
             return False
         raise UsageError(
             f"there is nothing to watch at {words[0]}, and no key {unknown[0]!r}",

@@ -13,7 +13,7 @@ from art import listing
 from art.catalog import STATE
 from art.errors import NotFoundError, UsageError
 from art.index import Group, Index
-from art.keys import check_key
+from art.keys import check_key, is_glob
 from art.listing import Filter
 from art.model import Document
 from art.ref import Ref, asked, names_key
@@ -360,7 +360,7 @@ class Looking(Base):
         """Raise NotFoundError where a pattern without wildcards is the name of no key."""
         keys = self._index.ask(lambda index: index.keys())
         for pattern in patterns:
-            if not any(character in pattern for character in "*?[") and pattern not in keys:
+            if not is_glob(pattern) and pattern not in keys:
                 below = [key for key in keys if key.startswith(pattern.rstrip("/") + "/")]
                 if below:
                     hint = f"keys below it: art ls '{pattern.rstrip('/')}/**'"
