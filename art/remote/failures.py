@@ -158,6 +158,7 @@ _BY_CLASS = {
     "TooManyRedirectsError": Trouble.UNREACHABLE,
     "SilentError": Trouble.UNREACHABLE,
     "BrokenAnswerError": Trouble.AGAIN,
+    "HttpProcessingError": Trouble.AGAIN,
     "TakenError": Trouble.TAKEN,
     "HTTPClientError": Trouble.AGAIN,
     "FlexibleChecksumError": Trouble.AGAIN,
@@ -201,8 +202,8 @@ def answer(error: BaseException) -> tuple[int, str] | None:
     if isinstance(status, int):
         code = getattr(error, "error_code", None)
         return status, str(getattr(code, "value", code) or "")
-    if isinstance(error, OSError):
-        return None
+    if isinstance(error, OSError) or _is_by_name(error, "HttpProcessingError"):
+        return None  # aiohttp gives its own complaints of a broken answer the code 400
     status = getattr(error, "status", None)  # aiohttp
     if status is None:
         status = getattr(error, "code", None)  # gcsfs
@@ -231,6 +232,10 @@ def _judge_class(error: BaseException) -> Trouble | None:
         if kind.__name__ in _BY_CLASS:
             return _BY_CLASS[kind.__name__]
     return None
+
+
+def _is_by_name(error: BaseException, name: str) -> bool:
+    return any(kind.__name__ == name for kind in type(error).__mro__)
 
 
 def _causes(error: BaseException, handled: BaseException | None) -> Iterator[BaseException]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -444,7 +445,7 @@ def test_an_id_stands_for_one_call() -> None:
 def test_what_a_command_in_a_step_makes_is_of_the_run(there: Repo, workplace: Path) -> None:
     @step
     def outside() -> Annotated[int, "code"]:
-        return os.system("art create made program.py > out 2>&1")
+        return os.system(f"{sys.executable} -m art create made program.py > out 2>&1")
 
     (workplace / "program.py").write_text("pass")
     assert outside() == 0

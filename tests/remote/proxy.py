@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 RUN = b"x" * 64  # where a content holds this, a byte of it is flipped
 _REQUEST = re.compile(rb"(GET|HEAD|PUT|POST|DELETE|PATCH) (\S+) HTTP/1\.[01]\r\n")
 
+_HAS_BODY = re.compile(rb"^HTTP/1\.1 [^3](?s:.*)\r\ncontent-length: *[1-9]", re.IGNORECASE)
+
 
 @dataclass
 class Proxy:
@@ -21,6 +23,7 @@ class Proxy:
     port: int = 0
     loss: float = 0.0  # of answers, 0 to 1
     losses_left: int = 0  # the next so many answers are lost, whatever `loss` is
+    cuts_left: int = 0  # of the next so many answers that have a body, the body is lost
     flips_up: int = 0  # how many uploads are still to be damaged
     flips_down: int = 0
     requests: list[str] = field(default_factory=list)
@@ -59,6 +62,16 @@ class Proxy:
             is_lost = self.losses_left > 0 or self._chance.random() < self.loss
             self.losses_left -= self.losses_left > 0
             return is_lost
+
+    def cut(self, data: bytes) -> bytes | None:
+        """Return what is left of an answer that is to lose its body, None where it is to come whole."""
+        head, end, _ = data.partition(b"\r\n\r\n")
+        with self._lock:
+            if self.cuts_left <= 0 or not end or not _HAS_BODY.search(head):
+                return None
+            self.cuts_left -= 1
+        self.lost += 1
+        return head + end
 
     def _flip(self, data: bytes, *, is_up: bool) -> bytes:
         with self._lock:
@@ -120,6 +133,10 @@ class _Connection:
             while data := self._server.recv(1 << 16):
                 if self._is_lost and not data.startswith(b"HTTP/1.1 100"):
                     self._proxy.lost += 1
+                    break
+                left = self._proxy.cut(data)
+                if left is not None:
+                    self._client.sendall(left)
                     break
                 self._client.sendall(self._proxy._flip(data, is_up=False))
         _close(self._client)

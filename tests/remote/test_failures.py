@@ -404,6 +404,24 @@ def test_a_creation_whose_answer_was_lost_is_known_as_ones_own(
 
 
 @pytest.mark.parametrize("kind", HTTP_KINDS)
+def test_an_answer_that_loses_its_body_is_asked_for_again(
+    services: Services, connect: Opener, proxied: Proxied, kind: str
+) -> None:
+    service = services(kind)
+    proxy = proxied(service)
+    backend = connect(service.at(proxy.port), "cut")
+    assert backend.create("a", b"mine")
+    proxy.cuts_left = 1
+    assert not backend.create("a", b"another's")
+    proxy.cuts_left = 1
+    assert backend.read("a") == b"mine"
+    proxy.cuts_left = 1
+    assert [item.name for item in backend.walk("")] == ["a"]
+
+    assert proxy.lost > 1
+
+
+@pytest.mark.parametrize("kind", HTTP_KINDS)
 def test_where_a_third_of_all_answers_is_lost_all_is_stored_once(
     services: Services, connect: Opener, proxied: Proxied, kind: str
 ) -> None:
