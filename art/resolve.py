@@ -8,7 +8,7 @@ from dataclasses import replace
 from blake3 import blake3
 
 from art.backend import LocalBackend
-from art.catalog import NOTES, STATE, manifest_name, tag_log
+from art.catalog import NOTES, STATE, Catalog, manifest_name, tag_log
 from art.database import DamagedError
 from art.document import READ_LIMIT
 from art.errors import REPAIR, ArtError, CorruptError, NotFoundError, UsageError
@@ -172,15 +172,7 @@ class Resolver:
 
     def damage(self, record: Record) -> ArtError:
         """Return what is wrong with a damaged version: corrupt, or of a newer format."""
-        catalog = self._store.catalog
-        try:
-            if record.key is None:
-                catalog.anonymous(record.uid)
-            else:
-                catalog.manifest(record.key, record.number or 0)
-        except ArtError as error:
-            return error
-        return CorruptError(record.title or f"{record.ref} is damaged", hint=REPAIR)
+        return damage(self._store.catalog, record)
 
     def _present(self, key: str, number: int) -> Manifest:
         try:
@@ -427,3 +419,15 @@ def suggest(word: str, known: list[str]) -> list[str]:
     from difflib import get_close_matches
 
     return get_close_matches(word, known, _SUGGESTIONS)
+
+
+def damage(catalog: Catalog, record: Record) -> ArtError:
+    """Return what is wrong with a damaged version: corrupt, or of a newer format."""
+    try:
+        if record.key is None:
+            catalog.anonymous(record.uid)
+        else:
+            catalog.manifest(record.key, record.number or 0)
+    except ArtError as error:
+        return error
+    return CorruptError(record.title or f"{record.ref} is damaged", hint=REPAIR)

@@ -6,10 +6,12 @@ from collections.abc import Mapping
 from functools import partial
 
 from art.backend import Backend
-from art.catalog import VERSIONS, Log, first_missing
+from art.catalog import VERSIONS, Catalog, Log, first_missing
 from art.errors import REPAIR, CorruptError
 from art.evidence import Evidence
 from art.index import Index
+from art.resolve import damage
+from art.rows import Record
 
 _ROUNDS = 3
 
@@ -39,16 +41,18 @@ def _numbers(backend: Backend) -> dict[Log, set[int]]:
 def _checked_numbers(backend: Backend, index: Index) -> dict[Log, set[int]]:
     """Return the numbers of all logs. Raise what is wrong with any document."""
     numbers = _numbers(backend)
-    index.ask(_refresh)
+    for record in index.ask(_refreshed):
+        error = damage(Catalog(backend), record)
+        raise type(error)(f"{error.message}; nothing was removed", hint=error.hint)
     return numbers
 
 
-def _refresh(index: Index) -> None:
+def _refreshed(index: Index) -> list[Record]:
+    """Return the versions whose manifest is damaged, or of a newer format."""
     index.refresh_all()
     for problem in index.problems:
         raise problem
-    for record in index.of_state("damaged"):
-        raise CorruptError(f"{record.title}; nothing was removed", hint=REPAIR)
+    return index.of_state("damaged")
 
 
 def _known_numbers(backend: Backend, index: Index) -> dict[Log, set[int]]:
