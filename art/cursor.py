@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 from collections.abc import Collection
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from art.disk import explain, lock
 from art.errors import BusyError, CorruptError
 
 _HEADER = {"cursor": 1}
+_FIRST_LINE = json.dumps(_HEADER).encode() + b"\n"
 _FLAGS = (
     os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
 )
@@ -30,7 +32,8 @@ class Cursor:
         """Open it, or begin it. Raise BusyError where another process has it, CorruptError where it is no
         cursor or damaged."""
         self._handle = -1
-        self.path = Path(path).absolute() if path is not None else None
+        # By all names of it, what was begun lies beside the same one.
+        self.path = Path(os.path.realpath(path)) if path is not None else None
         self.seen: set[str] = set()
         self.watched: set[str] = set()
         if self.path is None:
@@ -78,6 +81,10 @@ class Cursor:
             explain(error, str(self.path))
 
     def _read(self, path: Path) -> None:
+        # Before anything is cut off: it may be a file of something else.
+        is_file = stat.S_ISREG(os.fstat(self._handle).st_mode)
+        if not is_file or not _FIRST_LINE.startswith(os.read(self._handle, len(_FIRST_LINE))):
+            raise _foreign(path, 1)
         data = path.read_bytes()
         whole = data.rfind(b"\n") + 1
         if whole < len(data):
@@ -89,10 +96,7 @@ class Cursor:
             try:
                 self._take(json.loads(line), is_first=number == 1)
             except (ValueError, TypeError, AttributeError):
-                raise CorruptError(
-                    f"line {number} of {path} is not what art wrote",
-                    hint="give another --cursor, with --since for what was missed",
-                ) from None
+                raise _foreign(path, number) from None
 
     def _take(self, document: dict[str, Any], *, is_first: bool) -> None:
         if is_first != (document == _HEADER):
@@ -101,3 +105,10 @@ class Cursor:
             self.watched.add(str(document["watched"]))
         for uid in [*document.get("seen", ()), *document.get("done", ())]:
             self.seen.add(str(uid))
+
+
+def _foreign(path: Path, number: int) -> CorruptError:
+    return CorruptError(
+        f"line {number} of {path} is not what art wrote",
+        hint="give another --cursor, with --since for what was missed",
+    )

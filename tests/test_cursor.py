@@ -62,3 +62,30 @@ def test_what_is_no_cursor_is_not_taken_for_one(tmp_path: Path, text: str) -> No
     with pytest.raises(CorruptError, match=r"line \d of .* is not what art wrote"):
         Cursor(tmp_path / "c")
     assert (tmp_path / "c").read_text(encoding="latin-1") == text
+
+
+@pytest.mark.parametrize(
+    "text", ["precious", "one\ntwo", '{"cursor": 12', "\0" * 9, '{"cursor": 1}x\n']
+)
+def test_a_file_of_something_else_is_left_as_it_is(tmp_path: Path, text: str) -> None:
+    """Also where its last line does not end, which in a cursor was never acknowledged."""
+    (tmp_path / "c").write_text(text)
+    with pytest.raises(CorruptError, match="line 1 of .* is not what art wrote"):
+        Cursor(tmp_path / "c")
+    assert (tmp_path / "c").read_text() == text
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs pipes with names")
+def test_a_pipe_is_no_cursor(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "c")
+    with pytest.raises(CorruptError):
+        Cursor(tmp_path / "c")
+
+
+def test_a_cursor_by_another_name_is_the_same(tmp_path: Path) -> None:
+    (tmp_path / "other").symlink_to("c")
+    cursor = Cursor(tmp_path / "other")
+    assert cursor.path == tmp_path.resolve() / "c"
+    with pytest.raises(BusyError):
+        Cursor(tmp_path / "c")
+    cursor.close()
