@@ -44,7 +44,8 @@ _CREATE_FLAGS = (
 
 @dataclass(frozen=True)
 class Got:
-    """What taking out came to: where, how many files were written, how many were right already."""
+    """What taking out came to: where, as an absolute path, how many files were written, how many were
+    right already, and the `size` of all of them in bytes."""
 
     path: Path
     written: int
@@ -108,7 +109,7 @@ class Checkout:
                 if found and _is_right(folder, name, found, node):
                     if _has_other_mode(found, node):
                         folder.set_mode(name, node.mode)
-                    return Got(self._target, 0, 1, 0)
+                    return Got(self._target, 0, 1, node.size)
                 if found and not force:
                     self._refuse_lost([(str(self._target), folder.digest(name))])
                 seen = stamp(found) if found else None
@@ -122,17 +123,17 @@ class Checkout:
     def _fill(self, nodes: Iterator[Node], temporary: str, new: str, *, force: bool) -> Got:
         """Take out into a folder that is there: look at everything, write what is missing, place it."""
         with _Findings(os.path.join(temporary, "found")) as findings:
-            right = self._look(nodes, findings, force=force)
+            right, kept = self._look(nodes, findings, force=force)
             missing = (node for seen, node in findings if seen != _MODE_ONLY)
             written, size, _ = self._write(missing, new)
             self._place(findings, new, force=force)
-        return Got(self._target, written, right, size)
+        return Got(self._target, written, right, kept + size)
 
-    def _look(self, nodes: Iterator[Node], findings: _Findings, *, force: bool) -> int:
-        """Note what is not right on disk already; return how many files are.
+    def _look(self, nodes: Iterator[Node], findings: _Findings, *, force: bool) -> tuple[int, int]:
+        """Note what is not right on disk already; return how many files are, and their bytes.
 
         Raise ConflictError before anything changes."""
-        right = 0
+        right = size = 0
         changed = _Changed(self._refuse_lost)
         with Folder(str(self._target)) as folder:
             for node in nodes:
@@ -141,6 +142,7 @@ class Checkout:
                     findings.add(None, node)
                 elif _is_right(folder, node.path, found, node):
                     right += node.is_file
+                    size += node.size
                     if _has_other_mode(found, node):
                         findings.add(_MODE_ONLY, node)
                 else:
@@ -150,7 +152,7 @@ class Checkout:
                         path = os.path.join(self._target, node.path)
                         changed.add(path, folder.digest(node.path))
         changed.finish()
-        return right
+        return right, size
 
     def _place(self, findings: _Findings, new: str, *, force: bool) -> None:
         """Move what was written into the target, one name after the other."""
@@ -450,10 +452,11 @@ def place(source: str, target: str, *, replace: bool) -> None:
 
 
 def write_file(target: Path, data: bytes, *, force: bool) -> Got:
-    """Write a file that is no part of a tree. Raise ConflictError where another is there, unless `force`."""
+    """Write a file that is no part of a tree to an absolute path. Raise ConflictError where another is
+    there, unless `force`."""
     if os.path.lexists(target):
         if target.is_file() and target.read_bytes() == data:
-            return Got(target, 0, 1, 0)
+            return Got(target, 0, 1, len(data))
         if not force:
             raise ConflictError(f"{target} is there and differs", hint="--force overwrites it")
     with beside(target) as temporary:

@@ -51,10 +51,10 @@ def _fixed_folder(glob: str) -> str:
 
 
 def file_target(to: str | os.PathLike[str] | None, name: str) -> Path:
-    """Return where a file of this name goes that is taken out to `to`: into it where that is a folder."""
+    """Return where a file of this name goes that is taken out to `to`, as an absolute path: into it where
+    that is a folder."""
     name = os.path.basename(name)
     if to is None:
-        return Path(name)
-    if os.path.isdir(to) or os.fspath(to).endswith(("/", os.sep)):
-        return Path(to) / name
-    return Path(to)
+        return Path(os.path.abspath(name))
+    is_folder = os.path.isdir(to) or os.fspath(to).endswith(("/", os.sep))
+    return Path(os.path.abspath(os.path.join(to, name) if is_folder else to))

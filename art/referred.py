@@ -37,11 +37,11 @@ class Referred:
         """Take it out to `to`, a folder to one of this `name` by default."""
         source = reference.local_path(self._url)
         if source is not None and source.is_dir():
-            return self._get_folder(source, Path(to) if to is not None else Path(name))
+            return self._get_folder(source, Path(os.path.abspath(name if to is None else to)))
         target = file_target(to, reference.base_name(self._url))
         if os.path.lexists(target):
             if self._payload.checksum == f"b3:{checkout.file_digest(target)}":
-                return Got(target, 0, 1, 0)
+                return Got(target, 0, 1, target.stat().st_size)
             if not force:
                 raise ConflictError(f"{target} is there and differs", hint="--force overwrites it")
         with beside(target) as temporary:

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 
@@ -44,6 +45,7 @@ class Output:
     is_json: bool = False
     is_quiet: bool = False
     is_verbose: bool = False
+    is_elsewhere: bool = False  # whether -C led away from where the user is
     reporter: "Reporter | None" = None
     started: float = field(default_factory=time.monotonic)
     closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
@@ -59,6 +61,14 @@ class Output:
         """Tell something beside the result."""
         if not self.is_quiet:
             print(text, file=sys.stderr)
+
+    def path_text(self, path: Path) -> str:
+        """Return an absolute path as the user would type it: relative where it lies below where they are."""
+        here = Path.cwd()
+        if self.is_elsewhere or not path.is_relative_to(here):
+            return str(path)
+        text = str(path.relative_to(here))
+        return f"./{text}" if text.startswith("-") else text
 
     def finish(self) -> None:
         """Give the terminal back after a job, and take away what was only for this command."""
@@ -213,7 +223,7 @@ def root(
     ] = False,
 ) -> None:
     """git for artifacts: version what data, ML and CI jobs produce"""
-    context.obj = Output(json, quiet, verbose)
+    context.obj = Output(json, quiet, verbose, directory is not None)
 
 
 def shared(command: Callable[Concatenate[Output, P], None]) -> Callable[..., None]:
@@ -228,11 +238,11 @@ def shared(command: Callable[Concatenate[Output, P], None]) -> Callable[..., Non
 
     def call(context: typer.Context, **words: Any) -> None:
         before: Output = context.obj
-        del words["directory"]  # has been gone to
         output = Output(
             words.pop("json") or before.is_json,
             words.pop("quiet") or before.is_quiet,
             words.pop("verbose") or before.is_verbose,
+            words.pop("directory") is not None or before.is_elsewhere,  # it has been gone to
         )
         for name, bundle in bundles.items():
             words[name] = bundle(**{each.name: words.pop(each.name) for each in fields(bundle)})

@@ -52,5 +52,5 @@ def command(
     done = repo.export(target, *refs, all=all)
     output.finish()
     output.say(f"{count_text(done.files, 'file')}, {size_text(done.size)}")
-    document = {"path": str(done.path), "files": done.files, "size": done.size}
-    output.show(escape(str(done.path)), document)
+    path = output.path_text(done.path)
+    output.show(escape(path), {"path": path, "files": done.files, "size": done.size})

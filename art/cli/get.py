@@ -170,7 +170,7 @@ def _say(output: Output, version: "Version", got: "Got") -> None:
 
 
 def _show(output: Output, version: "Version", got: "Got", removed: list[str]) -> None:
-    path = str(got.path)
+    path = output.path_text(got.path)
     output.show(
         escape(path) if sys.stdout.isatty() else path,  # elsewhere it is read by programs
         {

@@ -23,6 +23,7 @@ from art.checkout import Got
 from art.convert import documents, sources, writers
 from art.convert.sources import FORMS
 from art.errors import ConflictError, UsageError
+from art.paths import file_target
 from art.staging import beside
 
 if TYPE_CHECKING:
@@ -64,28 +65,19 @@ def get(
 ) -> Got:
     """Take a version out in another form: into the file `to`, or into it where it is a folder. Otherwise
     as `Version.get`: the file is there whole or not at all, and another one stays unless `force`."""
-    target = _target(version, form, to, path).absolute()
+    target = file_target(to, f"{_stem(version, path)}.{form}")
     with beside(target) as temporary:
         made = Path(temporary) / "file"
         with made.open("xb") as stream:
             write(version, form, stream, path=path)
+        size = made.stat().st_size
         if os.path.lexists(target):
             if target.is_file() and checkout.file_digest(target) == checkout.file_digest(made):
-                return Got(target, 0, 1, 0)
+                return Got(target, 0, 1, size)
             if not force:
                 raise ConflictError(f"{target} is there and differs", hint="--force overwrites it")
-        size = made.stat().st_size
         checkout.place(str(made), str(target), replace=force)
     return Got(target, 1, 0, size)
-
-
-def _target(version: Version, form: str, to: str | os.PathLike[str] | None, path: str) -> Path:
-    name = f"{_stem(version, path)}.{form}"
-    if to is None:
-        return Path(name)
-    if Path(to).is_dir() or os.fspath(to).endswith(("/", os.sep)):
-        return Path(to) / name
-    return Path(to)
 
 
 def _stem(version: Version, path: str) -> str:

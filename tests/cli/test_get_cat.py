@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import sys
 import tarfile
 import zipfile
@@ -23,9 +24,51 @@ def _made(repo: Repo, files: Path) -> None:
 def test_get_takes_a_folder_out(run: Runner, workplace: Path) -> None:
     result = run("get", "sales/data", "out")
 
-    assert result.out == f"{workplace / 'out'}\n"
+    assert result.out == "out\n"
     assert result.err == "sales/data@v1: 3 files written, 0 unchanged\n"
     assert (workplace / "out" / "eu" / "part-0.csv").read_text() == "day,price\n1,2.50\n2,3.00\n"
+
+
+ONE_OF_EACH = {
+    "file": "t.csv",
+    "folder": "folder",
+    "value": "value.txt",
+    "markdown": "markdown.md",
+    "link": "link.url",
+    "json": "json.json",
+    "table": "t.csv",
+    "reference": "t.csv",
+}
+
+
+@pytest.fixture
+def one_of_each(repo: Repo, files: Path) -> None:
+    """Make a version of every kind of content."""
+    (files / "t.csv").write_text("a\n1\n")
+    repo.create("file", files / "t.csv")
+    repo.create("folder", files)
+    repo.value("value", 1234)
+    repo.markdown("markdown", "# hi")
+    repo.link("link", "https://example.org")
+    repo.json("json", [12])
+    repo.table("table", files / "t.csv")
+    repo.reference("reference", files / "t.csv")
+
+
+@pytest.mark.parametrize(("kind", "name"), ONE_OF_EACH.items())
+def test_get_tells_paths_and_sizes_in_one_way_whatever_it_is(
+    one_of_each: None, run: Runner, workplace: Path, tmp_path: Path, kind: str, name: str
+) -> None:
+    (workplace / "sub").mkdir()
+    size = run("ls", kind, "--json").json[0]["size"]
+    for _ in ("written", "there already"):
+        document = run("get", kind, "sub/out", "--json").json
+        assert (document["path"], document["size"]) == (os.path.join("sub", "out"), size)
+
+    assert run("get", kind).out == f"{name}\n"
+    assert run("get", kind, str(tmp_path / "far")).out == f"{tmp_path / 'far'}\n"
+    assert run("get", kind, "../near").out == f"{tmp_path / 'near'}\n"
+    assert run("-C", "sub", "get", kind, "x").out == f"{workplace / 'sub' / 'x'}\n"
 
 
 def test_get_leaves_right_files_alone_and_says_so(run: Runner, workplace: Path) -> None:
@@ -113,7 +156,7 @@ def test_cat_shows_escapes_on_a_terminal(
 def test_get_as_another_form(repo: Repo, run: Runner, workplace: Path) -> None:
     repo.table("prices", workplace / "data" / "eu" / "part-0.csv")
 
-    assert run("get", "prices", "--as", "json").out == f"{workplace / 'part-0.json'}\n"
+    assert run("get", "prices", "--as", "json").out == "part-0.json\n"
     assert '"price": 2.5' in (workplace / "part-0.json").read_text()
     assert run("get", "prices", "--as", "json", "--json").json["unchanged"] == 1
     run("get", "prices", "--as", "json", "--error-on-noop", code=9)
