@@ -17,6 +17,7 @@ from art.keys import check_key, check_type
 
 FORMAT = 1
 INLINE_LIMIT = 4096
+_SHOWN = 100  # characters of a value, or of its place, that an error shows
 _DEPTH_LIMIT = 48  # of metadata; documents as a whole may be 64 deep
 
 _ID = re.compile(r"b3:[0-9a-f]{64}")
@@ -445,7 +446,7 @@ def check_metadata(value: object, where: str = "metadata", depth: int = 0) -> An
 
 def _name(name: object, where: str) -> Any:
     if not isinstance(name, str):
-        raise UsageError(f"{where}: key {name!r} must be a text")
+        raise UsageError(f"{_shown(where)}: key {_shown(repr(name))} must be a text")
     return _scalar(name, where)
 
 
@@ -455,18 +456,24 @@ def _scalar(value: object, where: str) -> Any:
         return value
     if isinstance(value, str):
         if any("\ud800" <= character <= "\udfff" for character in value):
-            raise UsageError(f"{where}: {value!r} is not valid Unicode")
+            raise UsageError(f"{_shown(where)}: {_shown(repr(value))} is not valid Unicode")
         return str.__str__(value)
     if isinstance(value, int):
         if not -(2**63) <= value < 2**63:
-            raise UsageError(f"{where}: {value!r} does not fit into 64 bits")
+            raise UsageError(f"{_shown(where)}: {_shown(hex(value))} does not fit into 64 bits")
         return int.__int__(value)
     if isinstance(value, float):
         return float.__float__(value)
     kind = type(value).__name__
     raise UsageError(
-        f"{where}: {value!r} is a {kind}, expected text, number, boolean, null, list or mapping"
+        f"{_shown(where)}: {_shown(repr(value))} is of type {kind}, expected text, number, boolean, "
+        "null, list or mapping"
     )
+
+
+def _shown(text: str) -> str:
+    """Return as much of a text as an error shows."""
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
 
 
 def parse_progress(value: object, *, clamp: bool = False) -> float:

@@ -63,6 +63,8 @@ def _plain(what: Any) -> Any:
 
 def _text(what: Any) -> str:
     try:
+        if what.__name__ == "<lambda>":  # its lines may hold several
+            raise OSError
         return textwrap.dedent(inspect.getsource(what))
     except (OSError, TypeError):  # typed into an interpreter
         return "".join(repr(_compiled(function.__code__)) for function in _functions(what))

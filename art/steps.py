@@ -12,15 +12,16 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
-import types
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, overload
+from types import FunctionType, GenericAlias, MethodType
+from typing import Annotated, Any, get_args, get_origin, overload
 
 from art import runs, sources
 from art.about import About
+from art.annotations import check_type, kind_text
 from art.artifacts import Artifact
 from art.caching import Reuse, fingerprint
 from art.config import span_seconds
@@ -33,7 +34,6 @@ from art.saving import Saving
 from art.version import Version
 
 _log = logging.getLogger("art")
-_NUMBERS: dict[type, tuple[type, ...]] = {float: (int,), complex: (float, int)}
 
 
 @contextmanager
@@ -79,8 +79,21 @@ class Step:
 
         Arguments that are versions are loaded, and are its inputs, also in lists, tuples and dicts; what
         JSON has is a parameter. Raise UsageError for anything else, and where a value is not of the type
-        that is annotated.
+        that is annotated. Of an asynchronous function this is to be awaited.
         """
+        if inspect.iscoroutinefunction(self.function):
+            return self._awaited(args, kwargs)
+        return self._performed(args, kwargs, lambda returned: returned)
+
+    async def _awaited(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        from art.awaiting import in_thread
+
+        return await in_thread(lambda awaited: self._performed(args, kwargs, awaited))
+
+    def _performed(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], finished: Callable[[Any], Any]
+    ) -> Any:
+        """Call it, where that is needed; `finished` gives what comes of what the function returns."""
         current = runs.current()
         repo = _repo(current)
         call = Call.of(self, args, kwargs)
@@ -92,7 +105,9 @@ class Step:
         if not outputs:  # it is called for something else
             job = replace(job, fingerprint=None)
         with runs.within(current):
-            ran = repo.perform(job, lambda _: self._work(repo, call, outputs, names))
+            ran = repo.perform(
+                job, lambda _: self._offers(repo, finished(call.run()), names, outputs)
+            )
         if ran.cached:
             _log.info("step %s: nothing has changed since run %s", self.name, ran.cached)
         found = tuple(ran.outputs[name] for name, _ in names if name in ran.outputs)
@@ -136,10 +151,10 @@ class Step:
             }
         )
 
-    def _work(
-        self, repo: Repo, call: Call, outputs: list[_Output], names: list[tuple[str, str]]
+    def _offers(
+        self, repo: Repo, returned: Any, names: list[tuple[str, str]], outputs: list[_Output]
     ) -> dict[str, Offer]:
-        returned = call.run()
+        """Return what is to become versions of what the function returned."""
         if not outputs:
             check_type(returned, None, f"step {self.name} returns")
             return {}
@@ -156,7 +171,7 @@ class Step:
         if count == 1:
             return (returned,)
         if not isinstance(returned, tuple) or len(returned) != count:
-            what = f"{len(returned)} values" if isinstance(returned, tuple) else _kind(returned)
+            what = f"{len(returned)} values" if isinstance(returned, tuple) else kind_text(returned)
             raise UsageError(f"step {self.name} returns {what}, expected a tuple of {count}")
         return returned
 
@@ -198,10 +213,48 @@ def step(
     """
     reuse = Reuse(cache, _seconds(expires), tuple(depends), tuple(env))
 
-    def decorate(plain: Callable[..., Any]) -> Step:
+    def decorate(decorated: Callable[..., Any]) -> Step:
+        plain = plain_function(decorated, name)
         return Step(plain, name or plain.__name__, reuse, key)
 
     return decorate if function is None else decorate(function)
+
+
+def plain_function(function: Any, name: str | None = None) -> Callable[..., Any]:
+    """Return the function that a step calls. Raise UsageError for what can be none."""
+    if isinstance(function, staticmethod):
+        function = function.__func__
+    called = name or getattr(function, "__name__", None) or type(function).__name__
+    if isinstance(function, Step):
+        raise UsageError(f"{called} is a step already", hint="its .function is the plain function")
+    if _is_method(function) or not isinstance(inspect.unwrap(function), FunctionType):
+        raise UsageError(
+            f"{called} cannot be a step: it is {_kind_of(function)}, expected a function",
+            hint="what it needs of an object is to be an argument of a function",
+        )
+    if inspect.isgeneratorfunction(function) or inspect.isasyncgenfunction(function):
+        raise UsageError(
+            f"{called} cannot be a step: it is a generator, of which nothing can be kept",
+            hint="return a list",
+        )
+    if called == "<lambda>":
+        raise UsageError("a lambda needs a name to be a step", hint="art.step(name=…)(lambda …)")
+    return function  # type: ignore[no-any-return]
+
+
+def _is_method(function: Any) -> bool:
+    """Whether a function is given an object of the class that it stands in, or that class."""
+    if not isinstance(function, FunctionType):
+        return isinstance(function, (MethodType, classmethod))
+    around = function.__qualname__.rpartition(".")[0]
+    names = list(inspect.signature(function).parameters)
+    return bool(around) and not around.endswith("<locals>") and names[:1] in (["self"], ["cls"])
+
+
+def _kind_of(function: Any) -> str:
+    if isinstance(function, type):
+        return "a class"
+    return "a method" if _is_method(function) else f"a {type(function).__name__}"
 
 
 @dataclass(frozen=True)
@@ -222,14 +275,12 @@ class Call:
         params, inputs = {}, {}
         for name, value in bound.arguments.items():
             bound.arguments[name] = value = _unwrapped(value)
-            where = f"argument {name} of step {step.name}"
             if next(_versions(value), None):
                 inputs[name] = value
-                _parameter(_replaced(value, lambda version: version.id), where)
+                _parameter(step, name, _replaced(value, lambda version: version.id))
                 continue
-            if not _is_variadic(step, name):
-                check_type(value, hints.get(name, Any), f"{where} is")
-            params[name] = _parameter(value, where)
+            check_type(value, hints.get(name, Any), f"argument {name} of step {step.name} is")
+            params[name] = _parameter(step, name, value)
         return cls(step, bound, params, inputs)
 
     @property
@@ -251,11 +302,10 @@ class Call:
         hints = _hints(self.step)
         for name, value in self.inputs.items():
             annotation = hints.get(name, Any)
-            if annotation is Version:
+            if _asks_for_versions(annotation):
                 continue
             loaded = _replaced(value, lambda version: version.load())
-            if not _is_variadic(self.step, name):
-                check_type(loaded, annotation, f"argument {name} of step {self.step.name} is")
+            check_type(loaded, annotation, f"argument {name} of step {self.step.name} is")
             self.bound.arguments[name] = loaded
         return self.step.function(*self.bound.args, **self.bound.kwargs)
 
@@ -268,15 +318,23 @@ def _repo(current: runs.Run | None) -> Repo:
 
 
 def _hints(step: Step) -> dict[str, Any]:
+    """Return the annotations of a function by name: of `*args` and `**kwargs` as what these are in it."""
+    hints: dict[str, Any]
     try:
-        return typing.get_type_hints(step.function, include_extras=True)
+        hints = typing.get_type_hints(step.function, include_extras=True)
     except NameError as error:
         raise UsageError(f"an annotation of step {step.name} has no meaning: {error}") from None
+    for name, parameter in inspect.signature(step.function).parameters.items():
+        if name in hints and parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            hints[name] = GenericAlias(tuple, (hints[name], ...))
+        elif name in hints and parameter.kind is inspect.Parameter.VAR_KEYWORD:
+            hints[name] = GenericAlias(dict, (str, hints[name]))
+    return hints
 
 
-def _is_variadic(step: Step, name: str) -> bool:
-    kind = inspect.signature(step.function).parameters[name].kind
-    return kind in (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+def _asks_for_versions(annotation: Any) -> bool:
+    """Whether an argument is to be given versions, rather than what they hold."""
+    return annotation is Version or any(map(_asks_for_versions, get_args(annotation)))
 
 
 def _outputs(annotation: Any) -> list[_Output]:
@@ -371,47 +429,14 @@ def is_parameter(value: Any) -> bool:
     return True
 
 
-def _parameter(value: Any, where: str) -> Any:
+def _parameter(step: Step, name: str, value: Any) -> Any:
     try:
-        return check_metadata(value, where)
+        return check_metadata(value, name)
     except UsageError as error:
         raise UsageError(
-            f"{where} is neither a parameter nor a version: {error.message}",
+            f"argument {name} of step {step.name} is neither a parameter nor a version: {error.message}",
             hint="repo.save(value, key).version makes it one",
         ) from None
-
-
-def check_type(value: Any, annotation: Any, where: str) -> None:
-    """Raise UsageError where a value is not of a type, as far as that can be told without its items."""
-    if not _is_of(value, annotation):
-        if get_origin(annotation) is Annotated:
-            annotation = get_args(annotation)[0]
-        expected = annotation.__name__ if isinstance(annotation, type) else str(annotation)
-        raise UsageError(f"{where} {_kind(value)}, expected {expected}")
-
-
-def _is_of(value: Any, annotation: Any) -> bool:
-    origin = get_origin(annotation)
-    if origin is Annotated:
-        return _is_of(value, get_args(annotation)[0])
-    if origin in (Union, types.UnionType):
-        return any(_is_of(value, each) for each in get_args(annotation))
-    if origin is Literal:
-        return any(value == each and type(value) is type(each) for each in get_args(annotation))
-    if annotation is None:
-        return value is None
-    kind = origin or annotation
-    if not isinstance(kind, type) or isinstance(annotation, TypeVar) or kind is Any:
-        return True
-    try:
-        is_number = isinstance(value, _NUMBERS.get(kind, ())) and not isinstance(value, bool)
-        return isinstance(value, kind) or is_number
-    except TypeError:  # a protocol that cannot tell
-        return True
-
-
-def _kind(value: Any) -> str:
-    return "None" if value is None else f"a value of type {type(value).__name__}"
 
 
 def _seconds(expires: float | str | None) -> float | None:

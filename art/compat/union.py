@@ -456,6 +456,10 @@ class _Job:
                 f"art.compat has no {refused[0]!r} for tasks, and does not do as if it had",
                 hint="docs/porting.md lists what is accepted",
             )
+        is_generator = inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn)
+        if is_generator or inspect.iscoroutinefunction(fn):
+            kind = "a generator" if is_generator else "asynchronous"
+            raise UsageError(f"{fn.__name__} is {kind}, as tasks and workflows of art are not")
         functools.update_wrapper(self, fn)
         self.fn = fn
         self.name = fn.__name__

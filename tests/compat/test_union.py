@@ -398,3 +398,16 @@ def test_partitions_can_be_given_as_objects(there: Repo) -> None:
     assert "region" in repr(given)
     with pytest.raises(AttributeError):
         given.nope  # noqa: B018
+
+
+def test_asynchronous_functions_and_generators_are_refused_at_once() -> None:
+    async def later() -> int:
+        return 1
+
+    def items() -> Any:
+        yield 1
+
+    for function, message in ((later, "asynchronous"), (items, "generator")):
+        for decorator in (task, workflow):
+            with pytest.raises(UsageError, match=message):
+                decorator(function)

@@ -468,3 +468,15 @@ def test_a_pickle_that_was_tampered_with_is_not_loaded(there: Repo) -> None:
     path.write_bytes(data)
     with pytest.raises(CorruptError):
         there.version("pickled").load(pickle=True)
+
+
+def test_functions_that_are_no_steps_are_refused_at_once() -> None:
+    async def later() -> int:
+        return 1
+
+    def items() -> Any:
+        yield 1
+
+    for function, message in ((later, "asynchronous"), (items, "generator"), (print, "builtin")):
+        with pytest.raises(UsageError, match=message):
+            step(function)

@@ -12,6 +12,7 @@ from typing import Any, overload
 
 from art import Repo, UsageError, Version
 from art import step as art_step
+from art.annotations import check_type
 from art.caching import Reuse
 from art.compat import key_of, repository
 from art.compat.zenml.artifacts import ArtifactVersion, about_of, named
@@ -27,7 +28,7 @@ from art.compat.zenml.context import (
 from art.compat.zenml.outputs import Output, outputs_of
 from art.repo.running import Offer
 from art.saving import Saving
-from art.steps import Call, check_type, is_parameter
+from art.steps import Call, is_parameter, plain_function
 
 ACCEPTED = {
     "enable_artifact_metadata", "enable_heartbeat", "enable_step_logs", "experiment_tracker", "extra",
@@ -310,6 +311,13 @@ def step(
 ) -> Step | Callable[[Callable[..., Any]], Step]:
     """Make a function a step: `@step`, or with options. Raise UsageError for one that means nothing here."""
     told = Options().told(**options)
-    if entrypoint is not None:
-        return Step(entrypoint, told)
-    return lambda entrypoint: Step(entrypoint, told)
+
+    def decorate(decorated: Callable[..., Any]) -> Step:
+        plain = plain_function(decorated, told.name)
+        if inspect.iscoroutinefunction(plain):
+            raise UsageError(
+                f"step {told.name or plain.__name__} is asynchronous, as steps are not"
+            )
+        return Step(plain, told)
+
+    return decorate if entrypoint is None else decorate(entrypoint)
