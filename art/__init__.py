@@ -41,7 +41,8 @@ backend     bytes at names, durable and created exclusively (disk: how); pack, l
 matching    which versions are of the partitions that are asked for (partitions: what is declared and asked)
 model       what a manifest and an entry are, keys: what a key is: pure values; ref: references to versions;
             periods: minutes, days, weeks … of UTC
-errors      every way things go wrong; reporter: how long jobs say how far they are
+errors      every way things go wrong (nearest: what was probably meant); reporter: how long jobs say how far they
+            are
 
 `FORMAT.md`, beside this file, says what lies on disk.
 """

@@ -18,6 +18,7 @@ from art.errors import (
 )
 from art.keys import check_tag
 from art.model import Document, is_uid
+from art.nearest import did_you_mean
 from art.remote import check_url, is_remote, redact
 from art.remote.url import local_path
 
@@ -28,7 +29,6 @@ _OWN_FIELDS = ("url", "single_writer", "probed", "repository", "mirror_of")
 _SECRET_OPTION = re.compile(
     r"(?i)pass(?:word|wd|phrase)?$|pwd|secret|token|credential|(?:api|access|account)_?key$|^key$"
 )
-_SUGGESTIONS = 3
 
 
 @dataclass(frozen=True)
@@ -190,9 +190,6 @@ def unknown(name: str | None, settings: list[RemoteSetting]) -> NotFoundError:
     named = "" if name is None else f" {name!r}"
     if not settings:
         return NotFoundError(f"there is no remote{named}", hint="art remote add origin URL")
-    from difflib import get_close_matches
-
     names = [setting.name for setting in settings]
-    near = get_close_matches(str(name), names, _SUGGESTIONS)
-    hint = f"did you mean {', '.join(near)}?" if near else f"there are {', '.join(names)}"
+    hint = did_you_mean(str(name), names) or f"there are {', '.join(names)}"
     return NotFoundError(f"there is no remote{named}", hint=hint)

@@ -60,6 +60,13 @@ def check_tag(tag: str) -> str:
     return tag
 
 
+TYPES = (
+    "file", "folder", "markdown", "link", "table", "image", "json", "value", "progress", "reference",
+    "object", "array", "figure", "model",
+)  # fmt: skip
+"""The types that versions get where nobody says another one."""
+
+
 def check_type(word: str) -> str:
     """Return `word`; raise UsageError where it cannot be the type of a version."""
     if not _TYPE.fullmatch(word):

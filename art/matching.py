@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
 from art.errors import UsageError
 from art.index import Index
+from art.keys import TYPES
+from art.nearest import did_you_mean
 from art.partitions import ALL, Declared, condition, field_of
 from art.periods import Granularity
 from art.query.tree import EQUAL, FIELDS, And, Field, IsNull, Node, Not, Or, Test
@@ -56,6 +58,13 @@ def count_unfit(index: Index, key: str) -> int:
     names = Declared.of(index.settings(key).get(key, {})).names
     lacks = Or(tuple(IsNull(field_of(name)) for name in names))
     return index.count(Selection(And((_test("key", key), _test("state", "live"), lacks))))
+
+
+def warn_of_type(index: Index, word: str, warn: Callable[[str], None]) -> None:
+    """Tell of a type that no version has, and that is spelled nearly like one that art gives."""
+    hint = None if word in TYPES else did_you_mean(word, TYPES)
+    if hint and not index.ask(lambda index: index.count(Selection(_test("type", word)))):
+        warn(f"no version is of type {word!r}; {hint}")
 
 
 def among(

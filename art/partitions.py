@@ -53,6 +53,28 @@ class Declared:
         """The names, time first: what decides which version is of the greatest partition."""
         return (*self.times, *(name for name in self.names if name not in self.times))
 
+    def without(self, other: Declared) -> list[str]:
+        """Return the partitions that the other does not declare, or not to be time."""
+        return [
+            name
+            for name in self.names
+            if name not in other.names or (name in self.times and name not in other.times)
+        ]
+
+    def with_all(self, other: Declared) -> Declared:
+        """Return these partitions, and the others."""
+        names = dict.fromkeys([*self.names, *other.names])
+        return Declared(tuple(names), {**other.times, **self.times})
+
+    def command(self, key: str) -> str:
+        """Return the command that declares them."""
+        words = ["art declare", key]
+        words += [f"--partition {name}" for name in self.names if name not in self.times]
+        for name, length in self.times.items():
+            is_short = name == length.value
+            words.append(f"--time-partition {name if is_short else f'{name}:{length.value}'}")
+        return " ".join(words)
+
     def check(self, key: str | None, names: Iterable[str]) -> None:
         """Raise UsageError where a partition is missing, or is not declared."""
         if not self.names:

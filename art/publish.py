@@ -247,6 +247,10 @@ class Publisher:
         }
         encode(fields)  # says where it is too much for a manifest
         settings.check_type(type)
+        if type and type != settings.type:
+            from art import matching
+
+            matching.warn_of_type(self._index, type, self._reporter.warn)
         self._check_tags(settings, tags)
         return Draft(
             key,

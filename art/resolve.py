@@ -15,6 +15,7 @@ from art.errors import REPAIR, ArtError, CorruptError, NotFoundError, UsageError
 from art.evidence import published_number
 from art.index import Index
 from art.model import Entry, Manifest
+from art.nearest import nearest
 from art.place import RENUMBERED
 from art.ref import Ref, likely_selector, names_key
 from art.rows import LIVE, Record
@@ -335,7 +336,7 @@ class Resolver:
 
     def _tag_hint(self, key: str, tag: str) -> str:
         tags = list(self._index.tags(key))
-        near = suggest(tag, tags)
+        near = nearest(tag, tags)
         if not near and (likely := likely_selector(tag)):
             return f"did you mean {key}@{likely}?"
         near = near or tags[:_SUGGESTIONS]
@@ -393,7 +394,7 @@ class Resolver:
                 return NotFoundError(
                     f"there is no key {key!r}", hint=f"a path in a version: {known}@latest/{rest}"
                 )
-        near = suggest(key, keys)
+        near = nearest(key, keys)
         near += [known for known in keys if known.endswith("/" + key)][:_SUGGESTIONS]
         hint = (
             f"did you mean {', '.join(dict.fromkeys(near))}?"
@@ -412,13 +413,6 @@ def _of(ref: Ref, of: str = " of") -> str:
     """Return such as " of region=eu", nothing where any partition will do."""
     words = ", ".join(f"{name}={value}" for name, value in ref.partitions)
     return f"{of} {words}" if words else ""
-
-
-def suggest(word: str, known: list[str]) -> list[str]:
-    """Return the known words that are nearest to a mistyped one."""
-    from difflib import get_close_matches
-
-    return get_close_matches(word, known, _SUGGESTIONS)
 
 
 def damage(catalog: Catalog, record: Record) -> ArtError:

@@ -181,7 +181,26 @@ class Changing(Objects):
             changes = {"require_signature": True} | changes
             if not sign:
                 self._check_required_stays(key, changes["require_signature"])
-        return settings.change(key, changes, message)
+        before = self._index.ask(lambda index: _declared(index, key))
+        made = settings.change(key, changes, message)
+        self._warn_of_mistakes(key, changes, before, made)
+        return made
+
+    def _warn_of_mistakes(
+        self, key: str, changes: Mapping[str, object], before: Declared, made: SettingsChange
+    ) -> None:
+        """Tell what was probably not meant: a type that is mistyped, partitions that were left out."""
+        from art import matching
+        from art.partitions import Declared
+
+        if type := changes.get("type"):
+            matching.warn_of_type(self._index, str(type), self._warn)
+        now = Declared.of(made.settings)
+        if changes.get("partitions") and (dropped := before.without(now)):
+            self._warn(
+                f"{', '.join(dropped)} of {key} is not declared any more as it was, because what is given "
+                f"replaces all partitions; to keep it: {now.with_all(before).command(key)}"
+            )
 
     def _check_required_stays(self, key: str, value: object) -> None:
         from art.retention import check_flag
@@ -342,3 +361,11 @@ class Changing(Objects):
         from art.moving import Mover
 
         return Mover(self._store, self._index, self._resolver, self._author(), self._publisher())
+
+
+def _declared(index: Index, key: str) -> Declared:
+    """Return what is declared of a key's partitions, as far as it is no damage."""
+    from art.partitions import Declared
+
+    index.refresh(key)
+    return Declared.of(index.settings(key).get(key, {}))

@@ -90,6 +90,31 @@ def test_mistakes(run: Runner, repo: Repo, words: tuple[str, ...], message: str)
     run("settings", "k", code=4)
 
 
+def test_partitions_that_are_left_out_are_named_with_the_command_that_keeps_them(
+    repo: Repo, run: Runner
+) -> None:
+    run("declare", "k", "--partition", "a", "--time-partition", "day")
+    said = run("declare", "k", "--partition", "b", "--partition", "day").err
+    assert "a, day of k is not declared any more as it was" in said
+    command = re.search(r"to keep it: art (.*)", said)
+    assert command
+    assert run(*command[1].split()).err == ""
+    assert run("declare", "k", "--json").json["settings"] == {
+        "partitions": ["a", "b", "day"],
+        "time_partitions": {"day": "day"},
+    }
+    assert "b, day of k is not declared any more" in run("settings", "k", "partitions=a").err
+    assert run("settings", "k", "--unset", "partitions").err == "k has no settings\n"
+
+
+def test_a_type_that_is_probably_mistyped_is_told_once(repo: Repo, run: Runner) -> None:
+    warning = "warning: no version is of type 'tabel'; did you mean table?"
+    assert warning in run("declare", "k", "--type", "tabel").err
+    assert warning in run("create", "other", "--value", "1", "--type", "tabel").err
+    for words in (("declare", "k", "--type", "tabel"), ("declare", "k", "--type", "dataset")):
+        assert "warning" not in run(*words).err  # there is one by now, or it is like none
+
+
 def test_settings_take_what_is_declared_away(repo: Repo, run: Runner) -> None:
     run("declare", "k", "--time-partition", "day", "-t", "newest")
     run("settings", "k", "--unset", "time_partitions", "--unset", "default_tags")
