@@ -59,7 +59,7 @@ def command(
     remote: Place = None,
     remote_option: PlaceOptions = None,
 ) -> None:
-    """Show a version as what it is, then its manifest
+    """Show a version as what it is, then its manifest; or a run
 
     Markdown as text, tables as tables, pictures in terminals that can, folders as trees. Where the
     content is not here, as in a clone, the preview is shown that was made with the version: head and
@@ -75,7 +75,12 @@ def command(
     """
     where = parse_ref(ref, partition, by)
     repo = open_place(output, remote, remote_option, where.key or None)
-    version = repo.version(where)
+    try:
+        version = repo.version(where)
+    except NotFoundError:
+        if _show_run(output, repo, ref):
+            return
+        raise
     damage = repo.damaged_versions().get(version.id)
     if damage is not None:
         output.say(f"{version.ref} is damaged, and could not be healed: {damage}")
@@ -98,6 +103,18 @@ def command(
         if users := _users(repo, version):
             more = f" and {len(users) - _USERS} more: art usage {ref}" if users[_USERS:] else ""
             print(escape(f"used by  {', '.join(users[:_USERS])}{more}"))
+
+
+def _show_run(output: Output, repo: "Repo", id: str) -> bool:
+    """Show the run of this id, if it is one of a run rather than a reference; return whether it is."""
+    from art.render import runs
+
+    try:
+        past = repo.get_run(id)
+    except NotFoundError:
+        return False
+    output.show("\n".join(runs.lines(past.document)), past.document)
+    return True
 
 
 def _users(repo: "Repo", version: "Version") -> list[str]:

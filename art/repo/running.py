@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from art.saving import Saving
     from art.version import Version
 
+_PART = re.compile("[0-9a-f-]{4,36}")  # of the id of a run
+_NAMED = 5  # runs that are named where several are meant
 _CLAIMS = "cache"  # the lock under which results become versions
 
 
@@ -113,8 +116,7 @@ class Running(Sharing):
         """Return the runs that have ended and left their record here, newest first; with `name`, those
         of it. Records that are damaged are told of and left out."""
         found: list[PastRun] = []
-        uids = [each.removesuffix(".yaml") for each in self._backend.names("runs")]
-        for uid in sorted(filter(is_uid, uids), reverse=True):  # their ids begin with the time
+        for uid in self._run_ids():
             if limit is not None and len(found) >= limit:
                 break
             try:
@@ -127,17 +129,35 @@ class Running(Sharing):
         return found
 
     def get_run(self, id: str) -> PastRun:
-        """Return a run that has ended by its id. Raise NotFoundError where it has no record, here or at
-        a remote: it goes on, or was killed."""
+        """Return a run that has ended by its id, or by how that of one that is here begins or ends. Raise
+        NotFoundError where it has no record, here or at a remote: it goes on, or was killed; UsageError where
+        several begin or end so."""
         from art.loading import run_record
         from art.records import PastRun
 
         elsewhere = self._elsewhere()
         beside = elsewhere.beside if elsewhere else lambda _: None
-        document = run_record(self._backend, id, beside) if is_uid(id) else None
+        uid = id if is_uid(id) else self._run_id(id)
+        document = run_record(self._backend, uid, beside) if uid else None
         if document is None:
             raise NotFoundError(f"there is no record of a run {id!r}", hint="art runs")
         return PastRun(document, self._noted, self.get_run)
+
+    def _run_ids(self) -> list[str]:
+        """Return the ids of the runs that left a record here, the newest first: they begin with the time."""
+        uids = (each.removesuffix(".yaml") for each in self._backend.names("runs"))
+        return sorted(filter(is_uid, uids), reverse=True)
+
+    def _run_id(self, part: str) -> str | None:
+        """Return the id that begins or ends so, None where there is none."""
+        digits = part.lower()
+        if not _PART.fullmatch(digits):
+            return None
+        found = [uid for uid in self._run_ids() if uid.startswith(digits) or uid.endswith(digits)]
+        if len(found) > 1:
+            ids = ", ".join(found[:_NAMED]) + (" …" if found[_NAMED:] else "")
+            raise UsageError(f"run {part} is ambiguous: {ids}", hint="use more digits")
+        return found[0] if found else None
 
     def _noted(self, noted: Document) -> Version:
         """Return the version that a record names, deleted or not."""

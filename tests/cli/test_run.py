@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -16,7 +17,7 @@ import pytest
 
 import art
 from art import document
-from art.errors import UnavailableError
+from art.errors import NotFoundError, UnavailableError
 from art.exchange import Shared
 from art.listing import Filter
 from art.repo import Repo
@@ -232,12 +233,43 @@ def test_runs_are_listed_and_shown(repo: Repo, raw: Path, run: Runner) -> None:
     run("run", "--name", "one", *WORDS)
     run("run", "--name", "two", "--", sys.executable, "-c", "raise SystemExit(3)", code=3)
     lines = run("runs").out.splitlines()
-    assert [line.split()[1:3] for line in lines] == [["NAME", "STATUS"], ["two", "failed"], ["one", "completed"]]  # fmt: skip
+    assert [line.split()[1:4] for line in lines] == [["NAME", "STEP", "STATUS"], ["two", "two", "failed"], ["one", "one", "completed"]]  # fmt: skip
     (found,) = run("runs", "--name", "one", "--json").json
     shown = run("runs", found["uid"]).out
     assert "result       double: double@v1" in shown
     assert run("runs", found["uid"], "--json").json == found
     run("runs", "nothing", code=4)
+
+
+def test_a_run_is_shown_with_its_steps_and_found_by_a_part_of_its_id(
+    repo: Repo, raw: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with repo.run("outer") as outer:
+        for step in ("load", "fit", "fit"):
+            with repo.run("outer", step=step):
+                repo.value(step, 1)
+    monkeypatch.setenv("COLUMNS", "200")
+    lines = [re.split("  +", line) for line in run("runs").out.splitlines()]
+    assert lines[0] == ["RUN", "NAME", "STEP", "STATUS", "ENDED", "MADE"]
+    assert [line[2] for line in lines[1:]] == ["fit", "fit", "load", "3 steps: load, fit"]
+    short = lines[4][0]
+    assert outer.id.endswith(short)
+    shown = run("runs", short).out
+    first = repo.runs("outer")[-1]
+    assert [line for line in shown.splitlines() if line.startswith("step")] == [
+        f"step         {part['step']}  {part['id']}" for part in first.document["steps"]
+    ]
+    for part in (short, short[-6:].upper(), outer.id, outer.id[:-3]):
+        assert repo.get_run(part).id == first.id
+        assert run("inspect", part).out == shown
+    assert run("inspect", short, "--json").json == first.document
+    said = run("runs", outer.id[:6], code=2)
+    assert "is ambiguous" in said.err
+    assert outer.id in said.err
+    for wrong in ("ffff0000ffff", "abc", "no-run", "x" * 36):
+        with pytest.raises(NotFoundError):
+            repo.get_run(wrong)
+        run("inspect", wrong, code=4)
 
 
 def test_words_that_make_no_sense_are_refused(repo: Repo, raw: Path, run: Runner) -> None:
