@@ -42,7 +42,7 @@ Out = Annotated[
 ]
 Param = Annotated[
     list[str] | None,
-    option("--param", metavar="K=V", help="Parameter to note; K:=JSON for other than texts"),
+    option("--param", metavar="K=V", help="Parameter, {K} in words; K:=JSON for other than texts"),
 ]
 Partition = Annotated[
     list[str] | None,
@@ -89,7 +89,8 @@ def command(
     """Run a command, and make versions of what it wrote
 
     Inputs are taken out to a temporary folder; the command finds the path as {NAME} in its words and
-    in the variable ART_IN_NAME. Where it ends with exit code 0, outputs become versions that say what
+    in the variable ART_IN_NAME. Parameters are {K} in words, references, keys and paths, and the
+    variable ART_PARAM_K. Where it ends with exit code 0, outputs become versions that say what
     they were made from; else art ends with its exit code, and the record of the run says so. What the
     command and its processes make and read with art is noted, too.
 
@@ -102,7 +103,7 @@ def command(
     Examples:
       art run --in raw=sales/raw --out sales/clean=clean.csv -- python clean.py {raw} clean.csv
       art run --in raw=rides?day=-1d -p day={date} --out sums=sums.csv -- ./sum.sh {raw}
-      art run --param rate:=0.1 --out models/churn=model/ -- ./train.sh
+      art run --param rate:=0.1 --out models/churn=model/ -- ./train.sh --rate {rate}
       art run --name nightly --no-cache --out report=report.md -- make report.md
     """
     if not words:

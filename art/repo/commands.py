@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
     from art.version import Version
 
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_VARIABLE = "ART_IN_"
+_INPUT, _PARAM = "ART_IN_", "ART_PARAM_"  # beginnings of the names of variables
 
 
 @dataclass(frozen=True)
 class Command:
     """A command in the current folder. `versions` and `paths` are its inputs by name: what is taken out
-    before, and what lies on the disk. `outputs` are paths by key, which become versions of `partitions`."""
+    before, and what lies on the disk. `outputs` are paths by key, which become versions of `partitions`.
+    `{NAME}` stands for inputs and parameters in words still."""
 
     repo: Running
     words: list[str]
@@ -54,16 +56,21 @@ class Command:
         for name in inputs:
             if not _NAME.fullmatch(name):
                 raise UsageError(f"input {name!r} is no name: letters, digits and '_'")
+            if name in params:
+                raise UsageError(f"{name} is an input and a parameter: {{{name}}} would be both")
+        texts = _texts(params)
+        inputs = {name: _filled(text, texts) for name, text in inputs.items()}
         paths = {name: text for name, text in inputs.items() if _is_path(text)}
         for name, path in paths.items():
             if not os.path.lexists(path):
                 raise NotFoundError(f"there is no file or folder {path!r} for input {name}")
         versions = {name: repo.version(ref) for name, ref in inputs.items() if not _is_path(ref)}
-        values = {name: str(value) for name, value in params.items()}
-        expanded = {repo.expand_key(key, values): path for key, path in outputs.items()}
+        expanded = {
+            repo.expand_key(key, texts): _filled(path, texts) for key, path in outputs.items()
+        }
         if len(expanded) < len(outputs):
             raise UsageError("two outputs have the same key")
-        of = repo.expand_partitions(partitions, values)
+        of = repo.expand_partitions(partitions, texts)
         return cls(repo, words, versions, paths, expanded, params, of)
 
     def fingerprint(self, reuse: Reuse) -> str:
@@ -86,7 +93,8 @@ class Command:
     def _named_files(self) -> Iterator[str]:
         """Yield the files that words name, such as scripts: what they say is part of what is done."""
         written = {os.path.abspath(path) for path in self.outputs.values()}
-        for word in self.words:
+        texts = _texts(self.params)
+        for word in (_filled(word, texts) for word in self.words):
             for text in {word, word.partition("=")[2]}:
                 if os.path.isfile(text) and os.path.abspath(text) not in written:
                     yield text
@@ -96,9 +104,12 @@ class Command:
         with ExitStack() as stack:
             places = self._inputs(stack)
             before = {path: _stamps(path) for path in self.outputs.values()}
-            variables = {_VARIABLE + name: place for name, place in places.items()}
+            variables = {_INPUT + name: place for name, place in places.items()}
+            texts = _texts(self.params)
+            variables |= {_PARAM + name: texts[name] for name in filter(_NAME.fullmatch, texts)}
+            words = [_filled(word, {**texts, **places}) for word in self.words]
             try:
-                call(_filled(self.words, places), {**environment(run), **variables})
+                call(words, {**environment(run), **variables})
             except CommandError as error:
                 run.ended["exit_status"] = error.exit_code
                 raise
@@ -159,9 +170,21 @@ def _is_path(text: str) -> bool:
     return text.startswith(("./", "../", "/")) or (os.sep != "/" and os.path.isabs(text))
 
 
-def _filled(words: Sequence[str], places: Mapping[str, str]) -> list[str]:
-    """Return the words with `{NAME}` replaced by the path of that input, and nothing else."""
-    filled = list(words)
-    for name, place in places.items():
-        filled = [word.replace("{" + name + "}", place) for word in filled]
-    return filled
+def _texts(params: Mapping[str, Any]) -> dict[str, str]:
+    """Return parameters as a command is told them: texts as they are, all else as JSON."""
+    texts = {
+        name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        for name, value in params.items()
+    }
+    for name in texts:
+        if "\0" in texts[name]:
+            raise UsageError(f"parameter {name} has a NUL, which no command can be told")
+    return texts
+
+
+def _filled(text: str, values: Mapping[str, str]) -> str:
+    """Return a text with each `{NAME}` of these replaced, and nothing else."""
+    if not values:
+        return text
+    names = "|".join(map(re.escape, values))
+    return re.sub(rf"\{{({names})\}}", lambda match: values[match[1]], text)

@@ -180,8 +180,10 @@ class Running(Sharing):
         """Run a command, and make versions of what it wrote: `outputs` maps keys to paths.
 
         `inputs` maps names to references, which are taken out before, or to paths (`./x`, `/x`), which
-        are used as they are: the command finds the path in `ART_IN_NAME`, and as `{NAME}` in its words.
-        Keys of outputs, and the `partitions` that these are of, may have placeholders, also `{PARAMETER}`.
+        are used as they are: the command finds the path in `ART_IN_NAME`, and as `{NAME}` in its words. It
+        finds parameters in `ART_PARAM_NAME`, and as `{NAME}` in words, references and paths: texts as they
+        are, all else as JSON. Keys of outputs, and the `partitions` that these are of, may have those and
+        other placeholders.
         Where the same words, files that they name, parameters, inputs and paths gave these outputs before,
         as `reuse` has it, they are put in place again and nothing is run.
 

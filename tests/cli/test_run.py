@@ -17,7 +17,7 @@ import pytest
 
 import art
 from art import document
-from art.errors import NotFoundError, UnavailableError
+from art.errors import NotFoundError, UnavailableError, UsageError
 from art.exchange import Shared
 from art.listing import Filter
 from art.repo import Repo
@@ -202,6 +202,35 @@ def test_other_braces_are_left_alone_and_variables_name_inputs(
     code = "import os,sys; open('o','w').write(sys.argv[1] + open(os.environ['ART_IN_raw']).read())"
     run("run", "--in", "raw=raw", "--out", "k=o", "--", sys.executable, "-c", code, "{print}")
     assert repo.version("k").text() == "{print}12"
+
+
+def test_parameters_reach_the_command_in_its_words_its_paths_and_variables(
+    repo: Repo, raw: Path, run: Runner
+) -> None:
+    code = "import os, sys; open(sys.argv[1], 'w').write(' '.join([*sys.argv[2:], os.environ['ART_PARAM_rate'], os.environ['ART_PARAM_on']]))"
+    words = ["--param", "rate:=0.5", "--param", "on:=true", "--param", "of=raw", "--in", "raw={of}"]
+    outputs = ["--param", "a-b={raw} {rate}", "--out", "sums/{rate}={of}-{rate}.txt"]
+    told = ["{of}-{rate}.txt", "--rate={rate}", "{on}", "{a-b}", "{other} {}"]
+    command = [sys.executable, "-c", code, *told]
+    run("run", *words, *outputs, "--", *command)
+    assert (raw / "raw-0.5.txt").read_text() == "--rate=0.5 true {raw} {rate} {other} {} 0.5 true"
+    made = repo.version("sums/0.5")
+    assert made.run is not None
+    assert made.run["params"] == {"rate": 0.5, "on": True, "a-b": "{raw} {rate}", "of": "raw"}
+    assert "cached" in run("run", *words, *outputs, "--", *command).err
+    said = run("run", "--in", "raw=raw", "--param", "raw=x", "--", "true", code=2)
+    assert "raw is an input and a parameter" in said.err
+    with pytest.raises(UsageError, match="parameter x has a NUL"):
+        repo.run_command(["true"], params={"x": "a\0b"})
+
+
+def test_a_script_that_a_parameter_names_counts(repo: Repo, raw: Path, run: Runner) -> None:
+    words = ["--param", "script=double", "--in", "raw=raw", "--out", "double=out.txt"]
+    command = [sys.executable, "{script}.py", "{raw}", "out.txt"]
+    run("run", *words, "--", *command)
+    (raw / "double.py").write_text(SCRIPT.replace("* 2", "* 3"))
+    run("run", *words, "--", *command)
+    assert (raw / "out.txt").read_text() == "121212"
 
 
 def test_what_the_command_makes_and_reads_by_itself_is_noted_and_it_runs_again(
