@@ -1,7 +1,8 @@
 """What is declared of the partitions of a key, and what is asked of them: docs/partitions.md.
 
 A value that is asked for is one text, several (`eu,us`), a range (`2026-11-01..2026-11-07`, with both its
-ends, of which one may be left out) or `latest`, the greatest that there is. In double quotes it is that text.
+ends, of which one may be left out) or `latest`, the greatest that there is. In double quotes it is that text,
+also where a version is made.
 What is declared to be time is compared as time: `-1d`, `2026-11` or `2026-11-21T14:05+01:00` will do.
 """
 
@@ -16,7 +17,7 @@ from typing import Any
 from art.errors import UsageError
 from art.periods import Granularity, Interval, Period, is_relative, parse_interval
 from art.query.tree import EQUAL, And, Field, IsNull, Kind, Node, Not, Or, Test, Value
-from art.ref import LATEST
+from art.ref import LATEST, literal
 
 ALL = "partition"  # in the place of a name: all of them together
 LIMIT = 32
@@ -99,10 +100,17 @@ class Declared:
 
 def value_text(name: str, value: object, granularity: Granularity | None = None) -> str:
     """Return the value of a new version's partition as it is stored: of time in its one form. Dates and
-    datetimes are for partitions that are declared to be time; a date is its day elsewhere. Raise UsageError.
+    datetimes are for partitions that are declared to be time; a date is its day elsewhere.
+
+    A text in double quotes is what stands in them. One that would mean something else where it is asked
+    for is refused without. Raise UsageError.
     """
     if value is None:
         raise UsageError(f"partition {name} has no value")
+    if isinstance(value, (list, tuple, set, frozenset, dict)):
+        raise UsageError(f"partition {name} is {value!r}, expected one value")
+    if isinstance(value, str):
+        value = _named(name, value, granularity)
     try:
         if granularity is not None:
             return _period(value, granularity).text
@@ -114,6 +122,25 @@ def value_text(name: str, value: object, granularity: Granularity | None = None)
             hint=f"art declare KEY --time-partition {name}:hour, or a text",
         )
     return str(value)
+
+
+def _named(name: str, text: str, granularity: Granularity | None) -> str:
+    """Return the one text that stands for itself, or in quotes. Raise UsageError for another one."""
+    items = list(_items(name, text))
+    if len(items) > 1:
+        means = "each of these values"
+    elif text == LATEST:
+        means = "the greatest value"
+    elif ".." in text and not items[0][1]:
+        means = "a range"
+    else:
+        return items[0][0]
+    raise UsageError(
+        f"partition {name} is {text!r}, which means {means} where it is asked for; a version is of one",
+        hint=f"one is written so: {granularity.example}"
+        if granularity
+        else f"in double quotes it is this text: '{name}={literal(text)}'",
+    )
 
 
 def field_of(name: str) -> Field:

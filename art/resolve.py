@@ -17,7 +17,7 @@ from art.index import Index
 from art.model import Entry, Manifest
 from art.nearest import nearest
 from art.place import RENUMBERED
-from art.ref import Ref, likely_selector, names_key
+from art.ref import Ref, likely_selector, literal, names_key
 from art.rows import LIVE, Record
 from art.store import Store
 
@@ -145,7 +145,7 @@ class Resolver:
             title = f"{manifest_name(key, number)} is missing"
             self._tell_damage(title)
             yield Record(
-                key, number, "", "", "damaged", "", "", None, None, None, title, {}, [], "damaged"
+                key, number, "", "", "damaged", "", "", None, None, None, title, "{}", [], "damaged"
             )
 
     def _tell_damage(self, title: str | None) -> None:
@@ -303,7 +303,7 @@ class Resolver:
 
         everything = matching.of_key(self._index, Ref(ref.key), live=True)
         known = [
-            f"{name}={group.value}"
+            f"{name}={literal(str(group.value))}"
             for name, _ in ref.partitions
             for group in self._index.groups(everything, partitions.field_of(name))
             if group.value is not None

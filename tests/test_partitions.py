@@ -18,9 +18,9 @@ import art
 import art.matching
 from art.errors import ConflictError, NotFoundError, QueryError, UsageError
 from art.listing import Filter
-from art.partitions import Declared, condition
+from art.partitions import Declared, condition, value_text
 from art.periods import Granularity, Period
-from art.ref import Ref, asked, literal
+from art.ref import LATEST, Ref, asked, literal
 from art.repo import Repo
 
 UTC = timezone.utc
@@ -42,6 +42,56 @@ def rides(repo: Repo) -> Repo:
 def found(repo: Repo, **partitions: Any) -> list[str]:
     """Return the days of the versions that are asked for, the newest first."""
     return [str(record.partitions["day"])[-2:] for record in repo.query("rides", **partitions)]
+
+
+# -- values ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "meaning"),
+    [
+        ("eu,us", "each of these values"),
+        (",", "each of these values"),
+        ("a..b", "a range"),
+        ("..", "a range"),
+        ("latest", "the greatest value"),
+    ],
+)
+def test_a_text_that_means_something_else_where_it_is_asked_for_is_no_value(
+    repo: Repo, text: str, meaning: str
+) -> None:
+    with pytest.raises(UsageError, match=f"partition region is .*, which means {meaning}") as error:
+        repo.save(1, "rides", partitions={"region": text})
+    assert f"'region=\"{text}\"'" in (error.value.hint or "")
+    assert repo.keys() == []
+
+    quoted = f'"{text}"'
+    repo.save(1, "rides", partitions={"region": quoted})
+    repo.save(2, "rides", partitions={"region": "other"})
+    assert repo.version("rides", region=quoted).partitions == {"region": text}
+    with pytest.raises(NotFoundError) as missing:
+        repo.version("rides", region="nowhere")
+    assert f"region={quoted}" in (missing.value.hint or "")
+
+
+def test_a_version_is_of_one_value(repo: Repo) -> None:
+    for several in (["eu", "us"], ("eu",), {"eu"}, {"eu": 1}):
+        with pytest.raises(UsageError, match="expected one value"):
+            repo.save(1, "rides", partitions={"region": several})
+    repo.declare("rides", time_partition="day")
+    with pytest.raises(UsageError, match="which means a range") as error:
+        repo.save(1, "rides", partitions={"day": "2026-11-01..2026-11-02"})
+    assert error.value.hint == "one is written so: 2026-11-21"
+
+
+@given(st.text(alphabet=st.sampled_from('a",.b') | st.characters(codec="utf-8")) | st.just(LATEST))
+def test_what_can_be_stored_is_what_asks_for_it(text: str) -> None:
+    assert value_text("p", literal(text)) == text
+    try:
+        stored = value_text("p", text)
+    except UsageError:
+        return
+    assert condition("p", text) == condition("p", literal(stored))
 
 
 # -- what is declared ------------------------------------------------------------------------------
@@ -358,7 +408,7 @@ def test_where_nothing_is_declared_texts_are_compared_and_numbers_by_size(repo: 
 
 def test_texts_that_look_like_more_stand_in_quotes_or_lists(repo: Repo) -> None:
     for text in ("a,b", "a..b", "latest", 'say "x"', '"', "", "a"):
-        repo.value("k", text, partitions={"p": text})
+        repo.value("k", text, partitions={"p": literal(text)})
         assert repo.version("k", p=[text]).load() == text
         assert repo.version(str(Ref("k").within({"p": [text]}))).load() == text
         assert repo.version("k", p=literal(text)).load() == text
