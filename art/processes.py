@@ -30,14 +30,16 @@ class CommandError(ArtError):
         self.exit_code = exit_code
 
 
-def call(words: Sequence[str], environment: Mapping[str, str]) -> None:
+def call(words: Sequence[str], environment: Mapping[str, str], *, keep: int | None = None) -> None:
     """Run a command to its end. Raise CommandError where its status is not 0, or it cannot be run.
 
-    Signals that come meanwhile are passed on, and what it does then is what counts.
+    Signals that come meanwhile are passed on, and what it does then is what counts. The command is given the
+    handle `keep`, and so what that locks, even where this process is killed.
     """
+    handles = () if keep is None else (keep,)
     with _forwarding() as children:
         try:
-            process = subprocess.Popen(words, env={**os.environ, **environment})
+            process = subprocess.Popen(words, env={**os.environ, **environment}, pass_fds=handles)
         except FileNotFoundError:
             raise CommandError(f"there is no command {words[0]!r}", NOT_FOUND) from None
         except OSError as error:

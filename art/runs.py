@@ -17,6 +17,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
+from art import staging
 from art.config import user_name
 from art.errors import UsageError
 from art.model import FORMAT, Document, check_metadata, new_uid, now
@@ -68,6 +69,7 @@ class Run:
         self.repo: object = None  # that repository, where it is open in this thread
         self.results: dict[str, Document] = {}  # what it was to make, by name
         self.ended: Document = {}  # what else the record is to say
+        self.handle: int | None = None  # what keeps its folder: for processes that need it
         self._journal = journal
         self._around: tuple[Run, list[Document], list[Document]] | None = None
 
@@ -88,6 +90,12 @@ class Run:
     def note_step(self, run: Run) -> None:
         """Note that a run that is part of this one has ended."""
         self._note("step", {"id": run.id, "step": run.about.get("step") or run.about.get("name")})
+
+    @property
+    def folder(self) -> Path:
+        """A folder of its own, which is gone when it has ended."""
+        assert self._journal is not None
+        return self._journal.parent
 
     @property
     def steps(self) -> list[Document]:
@@ -206,25 +214,21 @@ def begin(
         **(surroundings() if outer is None else _inherited(outer.about)),
     }
     about = {key: value for key, value in fields.items() if value not in (None, {}, [])}
-    import shutil
-    import tempfile
-
-    folder = Path(tempfile.mkdtemp(prefix="art-run-"))
-    journal = folder / "journal"
-    journal.write_text(json.dumps({"run": about, "root": root}) + "\n", "utf-8")
-    run = Run(about, journal)
-    run.root = root
-    if outer:
-        run.begins_in(outer)
-    token = _current.set(run)
-    try:
-        with _in_environment(run) if outer is None else contextlib.nullcontext():
-            yield run
-    finally:
-        _current.reset(token)
+    with staging.of_run() as (folder, handle):
+        journal = Path(folder, "journal")
+        journal.write_text(json.dumps({"run": about, "root": root}) + "\n", "utf-8")
+        run = Run(about, journal)
+        run.root, run.handle = root, handle
         if outer:
-            outer.note_step(run)
-        shutil.rmtree(folder, ignore_errors=True)
+            run.begins_in(outer)
+        token = _current.set(run)
+        try:
+            with _in_environment(run) if outer is None else contextlib.nullcontext():
+                yield run
+        finally:
+            _current.reset(token)
+            if outer:
+                outer.note_step(run)
 
 
 _ours: list[str] = []  # the journal that this process put into its environment

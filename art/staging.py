@@ -1,6 +1,6 @@
-"""The temporary folder that a payload is written into before it gets its name.
+"""Temporary folders: that which a payload is written into before it gets its name, and that of a run.
 
-Its process holds a lock on it, which ends with the process however that ends. So the next one can
+A process holds a lock on its own, which ends with the process however that ends. So the next one can
 tell what was left behind by one that was killed, and removes it.
 """
 
@@ -11,6 +11,7 @@ import os
 import re
 import secrets
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ if sys.platform != "win32":  # there, what is left behind stays until somebody r
     import fcntl
 
 _NAME = re.compile(r"\.[0-9a-f]{12}\.art-get")
+_OF_RUNS = re.compile(r"art-run-[0-9a-f]{12}")
 
 
 def is_temporary(name: str) -> bool:
@@ -35,7 +37,7 @@ def beside(target: Path) -> Iterator[str]:
     try:
         place.mkdir(parents=True, exist_ok=True)
         sweep(str(place))
-        path, lock = _make(str(place))
+        path, lock = _make(str(place), ".", ".art-get")
     except OSError as error:
         explain(error, str(place))
     try:
@@ -46,12 +48,31 @@ def beside(target: Path) -> Iterator[str]:
             os.close(lock)
 
 
-def sweep(place: str) -> None:
+@contextlib.contextmanager
+def of_run() -> Iterator[tuple[str, int | None]]:
+    """Give a new folder among the temporary ones, which is gone at the end, and the handle that holds its
+    lock, where there are locks: a process that has it, too, keeps the folder as long as it lives."""
+    place = tempfile.gettempdir()
+    try:
+        with contextlib.suppress(PermissionError):  # who may not look need not tidy up
+            sweep(place, _OF_RUNS)
+        path, lock = _make(place, "art-run-")
+    except OSError as error:
+        explain(error, place)
+    try:
+        yield path, lock
+    finally:
+        remove(path)
+        if lock is not None:
+            os.close(lock)
+
+
+def sweep(place: str, names: re.Pattern[str] = _NAME) -> None:
     """Remove from a folder what processes that are no more left there."""
     if sys.platform == "win32":
         return
     with os.scandir(place) as entries:
-        found = [entry.path for entry in entries if is_temporary(entry.name)]
+        found = [entry.path for entry in entries if names.fullmatch(entry.name)]
     for path in found:
         with contextlib.suppress(OSError):  # still in use, another user's, or gone by now
             handle = _locked(path)
@@ -62,10 +83,10 @@ def sweep(place: str) -> None:
                 os.close(handle)
 
 
-def _make(place: str) -> tuple[str, int | None]:
+def _make(place: str, before: str, after: str = "") -> tuple[str, int | None]:
     """Return a new folder and the handle that holds its lock, where there are locks."""
     while True:
-        path = f"{place}/.{secrets.token_hex(6)}.art-get"
+        path = f"{place}/{before}{secrets.token_hex(6)}{after}"
         if sys.platform == "win32":
             os.mkdir(path)
             return path, None

@@ -5,13 +5,12 @@ from __future__ import annotations
 import json
 import os
 import re
-import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from art import staging
 from art.caching import Reuse, fingerprint
 from art.errors import NotFoundError, UsageError
 from art.processes import CommandError, call
@@ -102,14 +101,14 @@ class Command:
     def work(self, run: Run) -> dict[str, Offer]:
         """Run it. Return what it wrote; raise NotFoundError where something of it is not there."""
         with ExitStack() as stack:
-            places = self._inputs(stack)
+            places = self._inputs(run, stack)
             before = {path: _stamps(path) for path in self.outputs.values()}
             variables = {_INPUT + name: place for name, place in places.items()}
             texts = _texts(self.params)
             variables |= {_PARAM + name: texts[name] for name in filter(_NAME.fullmatch, texts)}
             words = [_filled(word, {**texts, **places}) for word in self.words]
             try:
-                call(words, {**environment(run), **variables})
+                call(words, {**environment(run), **variables}, keep=run.handle)
             except CommandError as error:
                 run.ended["exit_status"] = error.exit_code
                 raise
@@ -128,14 +127,15 @@ class Command:
             key: Offer(key, self._reader(key, path), about) for key, path in self.outputs.items()
         }
 
-    def _inputs(self, stack: ExitStack) -> dict[str, str]:
+    def _inputs(self, run: Run, stack: ExitStack) -> dict[str, str]:
         """Take the inputs out; return their absolute paths by name."""
         places = {name: os.path.abspath(path) for name, path in self.paths.items()}
         if self.versions:
-            folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="art-in-"))
+            folder = run.folder / "in"
+            stack.callback(staging.remove, str(folder))
             for name, version in self.versions.items():
-                target = Path(folder, name)
-                target.mkdir()
+                target = folder / name
+                target.mkdir(parents=True)
                 places[name] = str(version.get(target).path)
         return places
 

@@ -411,6 +411,39 @@ def test_runs_that_are_killed_at_any_time_make_each_version_once_and_lose_none(
     assert not repo.fsck(data=True).problems
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no locks of folders")
+def test_the_next_run_removes_what_a_killed_one_left_unless_its_command_goes_on(
+    repo: Repo, raw: Path, tmp_path: Path
+) -> None:
+    place = tmp_path / "temporary"
+    place.mkdir()
+    environment = {**os.environ, "TMPDIR": str(place)}
+    words = [sys.executable, "-m", "art", "run", "--in", "raw=raw", "--", sys.executable, "-c"]
+    reads = (
+        "import sys; print('begun', flush=True); sys.stdin.read(); print(open(sys.argv[1]).read())"
+    )
+
+    def run(code: str) -> None:
+        subprocess.run([*words, code], env=environment, check=True)
+
+    killed = subprocess.Popen(
+        [*words, reads, "{raw}"], env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert killed.stdin is not None
+    assert killed.stdout is not None
+    assert killed.stdout.readline() == b"begun\n"
+    killed.kill()
+    killed.wait()
+    (left,) = place.iterdir()
+    run("pass")
+    assert list(place.iterdir()) == [left]
+    killed.stdin.close()
+    assert killed.stdout.read() == b"12\n"
+    killed.stdout.close()
+    run("pass")
+    assert list(place.iterdir()) == []
+
+
 @pytest.fixture
 def two(repo: Repo, raw: Path, tmp_path: Path) -> tuple[Repo, Repo]:
     """Return two repositories with one remote; both have the input."""
