@@ -31,7 +31,6 @@ from art.model import now
 
 NAMES = ("event", "key", "ref", "number", "id", "tag", "uri", "refs")
 _POLL_SECONDS = 0.05
-_STOPPED = {128 + 2, 128 + 15}  # by SIGINT or SIGTERM, which end this process, too
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,6 @@ class Runner:
         else:
             self._folder = Path(f"{cursor.path}.d")
         self._running: dict[str, tuple[Task, subprocess.Popen[bytes] | None]] = {}
-        self._is_stopping = False
 
     @property
     def uids(self) -> set[str]:
@@ -110,13 +108,7 @@ class Runner:
         """Go on with what an earlier process had begun, and did not note as done. What is run again is
         the command of this one."""
         for path in sorted(self._folder.glob("*.task")):
-            try:
-                fields = json.loads(path.read_bytes())
-                task = Task(fields["environment"], tuple(fields["uids"]))
-            except (ValueError, KeyError, TypeError):
-                raise CorruptError(
-                    f"{path} is not what art wrote", hint="remove it: its command is run again then"
-                ) from None
+            task = _parsed(path)
             if not self._cursor.seen.isdisjoint(task.uids):
                 self._remove(task.name)  # it was noted, and then the power failed
             else:
@@ -142,8 +134,9 @@ class Runner:
             time.sleep(_POLL_SECONDS)
 
     def stop(self) -> None:
-        """Ask what is running to end: a command that does so by a signal is to be run again."""
-        self._is_stopping = True
+        """Ask what is running to end: a command that does so by a signal is to be run again. What was begun
+        by an earlier process is left to a later one."""
+        self._running = {name: each for name, each in self._running.items() if each[1]}
         for _, process in self._running.values():
             if process:
                 process.terminate()
@@ -183,12 +176,13 @@ class Runner:
         """Note how a command ended. One that nobody noted the end of is begun again."""
         code = self._result(task.name)
         del self._running[task.name]
-        if code is None and process is None:
-            self._begin(task)
-            return None
-        if code is None or (self._is_stopping and code in _STOPPED):
+        if code is None:
+            if process is None:
+                self._begin(task)
+                return None
             self._remove(task.name)
-            return Done(task.refs, 128 if code is None else code, is_kept=False)
+            status = process.returncode
+            return Done(task.refs, 128 - status if status < 0 else status, is_kept=False)
         self._cursor.note_done(task.uids, refs=task.refs, code=code, at=now())
         self._remove(task.name)
         return Done(task.refs, code)
@@ -213,12 +207,38 @@ class Runner:
         return False
 
     def _result(self, name: str) -> int | None:
+        path = self._folder / f"{name}.result"
         try:
-            return int((self._folder / f"{name}.result").read_text())
+            return int(path.read_text())
         except FileNotFoundError:
             return None
+        except ValueError:
+            raise _foreign(path) from None
 
     def _remove(self, name: str) -> None:
-        """The task goes first: without it nothing is begun again."""
-        for suffix in ("task", "result", "result.new", "lock"):
+        """The result goes first: it would be that of a task that is begun once more."""
+        for suffix in ("result", "result.new", "task", "lock"):
             (self._folder / f"{name}.{suffix}").unlink(missing_ok=True)
+
+
+def _parsed(path: Path) -> Task:
+    """Return the task that a file is about. Raise CorruptError."""
+    try:
+        fields = json.loads(path.read_bytes())
+        environment, uids = fields["environment"], fields["uids"]
+        words = [*environment.items(), uids]
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise _foreign(path) from None
+    is_task = isinstance(uids, list) and "ART_REFS" in environment
+    if not is_task or not all(isinstance(word, str) for each in words for word in each):
+        raise _foreign(path)
+    task = Task(environment, tuple(uids))
+    if path.name != f"{task.name}.task":
+        raise _foreign(path)
+    return task
+
+
+def _foreign(path: Path) -> CorruptError:
+    return CorruptError(
+        f"{path} is not what art wrote", hint="remove it: its command is run again then"
+    )

@@ -1,5 +1,5 @@
 """Runs one command and keeps how it ended, whatever becomes of who wanted it: `python supervise.py RESULT
-HANDLE COMMAND`.
+HANDLE COMMAND`. Nothing is kept of one that was stopped on the way: it is to be run again.
 
 A program of its own, with nothing of art. The handle is of a file that is locked: as long as this
 process is there, so is the lock, and the command does not have it.
@@ -10,22 +10,33 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from types import FrameType
 
 _OF_TERMINALS = (signal.SIGINT, getattr(signal, "SIGQUIT", signal.SIGINT))
 
 
 def main(result: str, handle: str, command: str) -> int:
+    came: set[int] = set()
+    process: subprocess.Popen[bytes] | None = None
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.add(number)
+        if process and number == signal.SIGTERM:
+            process.terminate()
+
+    for number in (signal.SIGTERM, *_OF_TERMINALS):  # the command has the latter from there, too
+        signal.signal(number, note)
     if sys.platform == "win32":
         process = subprocess.Popen(command, shell=True)
     else:
         os.set_inheritable(int(handle), False)
-        for number in _OF_TERMINALS:  # the command has them from the terminal, too
-            signal.signal(number, signal.SIG_IGN)
-        words = ["/bin/sh", "-c", command]
-        process = subprocess.Popen(words, preexec_fn=_heed)
-    signal.signal(signal.SIGTERM, lambda number, frame: process.terminate())
+        process = subprocess.Popen(["/bin/sh", "-c", command])
+    if signal.SIGTERM in came:  # before there was a process
+        process.terminate()
     code = process.wait()
     code = 128 - code if code < 0 else code
+    if came and code in {128 + number for number in came}:
+        return code
     new = Path(f"{result}.new")
     with new.open("w") as file:
         file.write(str(code))
@@ -33,11 +44,6 @@ def main(result: str, handle: str, command: str) -> int:
         os.fsync(file.fileno())
     new.replace(result)
     return code
-
-
-def _heed() -> None:
-    for number in _OF_TERMINALS:
-        signal.signal(number, signal.SIG_DFL)
 
 
 if __name__ == "__main__":
