@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from art import preview as previews
-from art import tabledata, tables
+from art import tabledata, tables, warned
 from art.errors import UsageError
 from art.materialize import Folder, Materializer, Stream, find, named
 from art.model import INLINE_LIMIT, Document
@@ -206,10 +206,11 @@ def _piped(
     What it raised is raised by the latter."""
     passage = _Passage()
     outcome: list[Document | BaseException] = []
+    line = warned.caller()
 
     def run() -> None:
         try:
-            with BufferedWriter(passage, BLOCK_SIZE) as stream:
+            with warned.on_behalf(line), BufferedWriter(passage, BLOCK_SIZE) as stream:
                 found: Document | BaseException = write(stream)
         except BaseException as error:  # noqa: BLE001 - raised again by who waits for the result
             found = error

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, replace
 from types import FunctionType, GenericAlias, MethodType
 from typing import Annotated, Any, get_args, get_origin, overload
 
-from art import runs, sources
+from art import runs, sources, warned
 from art.about import About
 from art.annotations import check_type, kind_text
 from art.artifacts import Artifact
@@ -82,13 +82,19 @@ class Step:
         that is annotated. Of an asynchronous function this is to be awaited.
         """
         if inspect.iscoroutinefunction(self.function):
-            return self._awaited(args, kwargs)
+            return self._awaited(args, kwargs, warned.caller())
         return self._performed(args, kwargs, lambda returned: returned)
 
-    async def _awaited(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    async def _awaited(
+        self, args: tuple[Any, ...], kwargs: dict[str, Any], line: warned.Line | None
+    ) -> Any:
         from art.awaiting import in_thread
 
-        return await in_thread(lambda awaited: self._performed(args, kwargs, awaited))
+        def work(awaited: Callable[[Any], Any]) -> Any:
+            with warned.on_behalf(line):
+                return self._performed(args, kwargs, awaited)
+
+        return await in_thread(work)
 
     def _performed(
         self, args: tuple[Any, ...], kwargs: dict[str, Any], finished: Callable[[Any], Any]

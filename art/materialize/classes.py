@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-import warnings
 from collections.abc import Callable, Generator, Iterable, Mapping
 from enum import Enum, EnumMeta, Flag, IntFlag
 from functools import cached_property
@@ -19,6 +18,7 @@ from art.errors import ConflictError, NotFoundError
 from art.materialize.base import unequal
 from art.materialize.scalars import Form, exactly, integer, is_plain, mapping, text
 from art.model import Document
+from art.warned import warn
 
 # Yields what is inside an object, with its place there, and gets how it stands in JSON: so nesting takes
 # no stack.
@@ -74,10 +74,8 @@ def _name(value: Any) -> str:
         )
     if type(value).__module__ == "__main__":
         path = type(value).__qualname__
-        warnings.warn(
-            f"{path} is a class of __main__: no other program can load this; define it in a module",
-            UserWarning,
-            stacklevel=2,
+        warn(
+            f"{path} is a class of __main__: no other program can load this; define it in a module"
         )
     return name
 

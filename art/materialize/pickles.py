@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pickle
-import warnings
 from typing import Any, BinaryIO, ClassVar
 
 from art.errors import CorruptError
 from art.materialize.base import Stream, unequal
 from art.materialize.classes import name_of
 from art.model import Document
+from art.warned import warn
 
 _PROTOCOL = 5
 _DAMAGE = (pickle.UnpicklingError, EOFError, ValueError, TypeError, LookupError, OverflowError)
@@ -23,8 +23,9 @@ class Pickles(Stream):
 
     def write(self, value: Any, stream: BinaryIO) -> Document:
         """Write a pickle, and warn. Nothing is known of whether it comes back equal."""
-        _warn(
-            "saved as a pickle: only who has the same classes can load it, and loading it runs code"
+        warn(
+            "an object is saved as a pickle: only who has the same classes can load it, and "
+            "loading it runs code"
         )
         try:
             pickle.dump(value, stream, protocol=_PROTOCOL)
@@ -34,7 +35,7 @@ class Pickles(Stream):
 
     def read(self, stream: BinaryIO, format: Document) -> Any:
         """Run the pickle, and warn."""
-        _warn("loaded from a pickle, which runs whatever code its author put into it")
+        warn("an object is loaded from a pickle, which runs whatever code its author put into it")
         try:
             return pickle.load(stream)
         except (ImportError, AttributeError) as error:
@@ -44,7 +45,3 @@ class Pickles(Stream):
             ) from error
         except _DAMAGE as error:
             raise CorruptError(f"the pickle is damaged: {error}", hint="art doctor") from error
-
-
-def _warn(what: str) -> None:
-    warnings.warn(f"an object is {what}", UserWarning, stacklevel=3)
