@@ -6,7 +6,7 @@ It is brought up to date with the files before each answer.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -245,10 +245,10 @@ class Index:
 
     def partition_names(self, key: str | None = None) -> set[str]:
         """Return the names of all partitions that versions, or those of a key, are of."""
+        of = "" if key is None else "WHERE versions.key_id = (SELECT id FROM keys WHERE key = ?)"
         rows = self._db.execute(
-            "SELECT DISTINCT j.key FROM versions, json_each(versions.partitions) j "
-            "WHERE ?1 IS NULL OR versions.key_id = (SELECT id FROM keys WHERE key = ?1)",
-            (key,),
+            f"SELECT DISTINCT j.key FROM versions, json_each(versions.partitions) j {of}",
+            () if key is None else (key,),
         )
         return {name for (name,) in rows}
 
@@ -266,6 +266,15 @@ class Index:
             if isinstance(settings, dict):
                 found[name] = settings
         return found
+
+    def declared_keys(self) -> set[str]:
+        """Return the keys of which something is or was declared."""
+        rows = self._db.execute(
+            "SELECT DISTINCT key FROM entries JOIN keys ON keys.id = key_id "
+            "WHERE key_id != 0 AND log = ?",
+            (SETTINGS,),
+        )
+        return {key for (key,) in rows}
 
     def latest(self) -> list[Record]:
         """Return the highest live version of every key, and what is damaged, by key."""
@@ -404,17 +413,17 @@ class Index:
             )
         return found
 
-    def all_users(self) -> Callable[[str], list[Record]]:
-        """Return what answers like `users`, for whoever asks about many: it looks once."""
+    def all_users(self, known: Iterable[Record] = ()) -> Callable[[str], list[Record]]:
+        """Return what answers like `users`, for whoever asks about many: it looks once. Live versions
+        that are `known` from here are not read again."""
         rows = self._db.execute(
             "SELECT key, input, key_id, number, uid, named, inputs.crc FROM inputs "
             "JOIN keys ON keys.id = key_id"
         )
-        found = self._tables.records(
-            "state = 'live' AND (key_id, number, uid) IN (SELECT key_id, number, uid FROM inputs)",
-            {},
-        )
-        live = {(record.key, record.number or -1, record.uid): record for record in found}
+        live = {(record.key, record.number or -1, record.uid): record for record in known}
+        others = {row[2:5] for row in rows if (row[0], row[3], row[4]) not in live}
+        for record in self._live(others) if others else ():
+            live[record.key, record.number or -1, record.uid] = record
         direct: dict[str, list[Record]] = {}
         inputs = checked(row[1:] for row in rows)
         for (key, *_), (input, _, number, uid, _) in zip(rows, inputs, strict=True):
@@ -422,6 +431,14 @@ class Index:
                 direct.setdefault(input, []).append(user)
         moved = {target for (target,) in self._db.execute("SELECT DISTINCT target FROM moves")}
         return lambda user: self.users(user) if user in moved else direct.get(user, [])
+
+    def _live(self, places: Collection[tuple[int, int, str]]) -> list[Record]:
+        """Return the live ones of versions, each named by the id of its key, its number and uid."""
+        return self._tables.records(
+            "state = 'live' AND (key_id, number, uid) IN (SELECT json_extract(value, '$[0]'), "
+            "json_extract(value, '$[1]'), json_extract(value, '$[2]') FROM json_each(:places))",
+            {"places": json.dumps(list(places))},
+        )
 
     def made_of(self, ids: Iterable[str]) -> list[Link]:
         """Return what these versions were made from, in every state."""

@@ -123,7 +123,7 @@ class Pruner:
                 "settings",
                 hint="art prune --keep-last 10, or art settings KEY retention.keep_last=10",
             )
-        users = index.all_users()
+        users = index.all_users(record for group in groups for record in group.records)
         referrer = self._referrer(users, groups)
         decisions: list[Decision] = []
         for group in groups:
@@ -140,12 +140,13 @@ class Pruner:
             yield _Group(_live(index, None, request.where), request.policy, Settings(None))
             return
         globs = [re.compile(glob_pattern(text.rstrip("/"))) for text in request.patterns]
+        declared, is_damaged = index.declared_keys(), bool(index.problems)
         for key in index.keys():  # noqa: SIM118 - it is no mapping
             if globs and not any(glob.fullmatch(key) for glob in globs):
                 continue
-            # What cannot be read may protect one of them.
-            index.refresh(key, SETTINGS, *index.tag_logs(key))
-            settings = parse(key, index.log(key, SETTINGS))
+            if is_damaged:  # what cannot be read may protect one of them
+                index.refresh(key, SETTINGS, *index.tag_logs(key))
+            settings = parse(key, index.log(key, SETTINGS) if key in declared else [])
             policy = request.policy or settings.retention
             if policy and policy.has_rules:
                 yield _Group(_live(index, key, request.where), policy, settings)
@@ -280,22 +281,27 @@ def _protected(decision: Decision, settings: Settings) -> Decision:
 
 def _with_inputs(users: Users, decisions: list[Decision]) -> list[Decision]:
     """Return the decisions, to keep also what live versions that stay were made from."""
-    going = {d.record.ref: d.record for d in decisions if not d.is_kept}
-    made_from: dict[str, list[str]] = {}
-    for ref, record in going.items():
-        for user in sorted(user.ref for user in users(record.id)):
-            made_from.setdefault(user, []).append(ref)
-    if not made_from:
-        return decisions
+    going = {d.record.id for d in decisions if not d.is_kept}
+    made_from: dict[str, list[str]] = {}  # ids by that of who was made from them
+    staying: dict[str, Record] = {}
+    for id in going:
+        for user in users(id):
+            made_from.setdefault(user.id, []).append(id)
+            if user.id not in going:
+                staying[user.id] = user
     kept: dict[str, str] = {}
-    pending = [user for user in made_from if user not in going]
+    pending = sorted(staying.values(), key=lambda record: record.ref)
+    records = {d.record.id: d.record for d in decisions} if staying else {}
     for user in pending:  # which grows: what stays may need more of the others
-        for ref in made_from.get(user, []):
-            if ref not in kept:
-                kept[ref] = _input_of(user)
-                pending.append(ref)
+        why = _input_of(user.ref)
+        for id in made_from.get(user.id, ()):
+            if id not in kept:
+                kept[id] = why
+                pending.append(records[id])
+    if not kept:
+        return decisions
     return [
-        Decision(d.record, True, "input", kept[d.record.ref]) if d.record.ref in kept else d
+        Decision(d.record, True, "input", kept[d.record.id]) if d.record.id in kept else d
         for d in decisions
     ]
 

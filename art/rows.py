@@ -7,6 +7,7 @@ import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 from art import model
@@ -29,6 +30,7 @@ _ABOUT, _TAGS = (
 )  # in rows that begin with keys
 _NO_TAGS = "[]"
 _NOTHING = "{}"
+_NAMED = tuple(f'"{name}":' for name in APART)
 _NOT_TOLD = ("inline", "size", "files")  # of a payload: what is large, or has a column
 _LARGEST = sys.float_info.max
 
@@ -38,7 +40,8 @@ class Record:
     """What the index knows of one version, later notes applied.
 
     `key` and `number` are None for a keyless version. `state` is `live`, `deleted`, `restored`,
-    `swept`, `purged`, `moved`, or `damaged`, where `title` says what is wrong.
+    `swept`, `purged`, `moved`, or `damaged`, where `title` says what is wrong. `stored` is `about` as
+    JSON: most of those who ask for many versions never look at what is in it.
     """
 
     key: str | None
@@ -52,9 +55,14 @@ class Record:
     files: int | None
     payload: str | None
     title: str | None
-    about: Document = field(repr=False)
+    stored: str = field(repr=False)
     tags: list[str]
     state: str
+
+    @cached_property
+    def about(self) -> Document:
+        """What is said of it beside the facts above: `description`, `metadata`, `run` …"""
+        return json.loads(self.stored)  # type: ignore[no-any-return]
 
     @property
     def is_live(self) -> bool:
@@ -378,8 +386,11 @@ _compact = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 def _whole(about: str, apart: Sequence[str | None]) -> str:
     """Return the JSON that was taken apart."""
-    parts = [f'"{name}":{text}' for name, text in zip(APART, apart, strict=True) if text]
-    return f"{{{','.join([about[1:-1], *parts] if about != _NOTHING else parts)}}}"
+    parts = [about[1:-1]] if about != _NOTHING else []
+    for name, text in zip(_NAMED, apart, strict=True):
+        if text:
+            parts.append(name + text)
+    return "{" + ",".join(parts) + "}"
 
 
 def _finite(value: Any) -> Any:
@@ -396,8 +407,6 @@ def _record(row: tuple[Any, ...]) -> Record:
     key, number, *facts = row[:_ABOUT]  # facts: id … title, as in Record
     about, *apart = row[_ABOUT:_TAGS]
     tags, state, _, exact = row[_TAGS:]
-    text = exact or _whole(about, apart)
-    values = [key, None if key is None else number, *facts]
-    values += [json.loads(text) if text != _NOTHING else {}]
+    values = [key, None if key is None else number, *facts, exact or _whole(about, apart)]
     values += [json.loads(tags) if tags != _NO_TAGS else [], state]
     return Record(*values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -36,7 +37,7 @@ def version(
     when = created if isinstance(created, datetime) else datetime.fromisoformat(created)
     when = when if when.tzinfo else when.replace(tzinfo=timezone.utc)
     id = f"b3:{number:064x}"
-    about = {"labels": labels} if labels else {}
+    about = json.dumps({"labels": labels} if labels else {})
     which = None if key is None else number
     facts = (id, f"uid-{number}", "value", stamp(when), "ana", 1, 0, None, None)
     return Record(key, which, *facts, about, tags or [], "live")

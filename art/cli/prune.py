@@ -198,7 +198,10 @@ def command(
 
 
 def _show_plan(output: Output, plan: "PrunePlan", only: str | None, *, dry_run: bool) -> None:
-    output.show(_text(plan), _document(plan, dry_run=dry_run))
+    if output.is_json:
+        output.show("", _document(plan, dry_run=dry_run))
+    else:
+        output.show(_text(plan), None)
     count = count_text(len(plan.decisions), "version")
     if plan.dropped:
         undo = "; nothing would bring them back" if only else ""

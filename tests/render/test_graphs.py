@@ -27,7 +27,7 @@ def an_id(number: int) -> str:
 
 
 def node(number: int, level: int, *, run: dict[str, Any] | None = None, **more: Any) -> Node:
-    about = {"run": run} if run else {}
+    about = json.dumps({"run": run} if run else {})
     record = Record(
         f"k{number}", 1, an_id(number), UID, "value", f"2026-11-21T08:30:{number % 60:02}.000000Z",
         "ana", 1, 1, None, None, about, more.pop("tags", []), more.pop("state", "live"),
