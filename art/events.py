@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from art.catalog import tag_log
-from art.errors import UsageError
+from art.errors import NotFoundError, UsageError
 from art.index import Index
 from art.keys import check_key, check_tag, glob_pattern, is_glob
-from art.listing import Filter, Resolve, select, understand
+from art.listing import Filter, Resolve, check_names, select, understand
 from art.model import Document, heads
 from art.ref import Ref
 from art.rows import Record
@@ -114,6 +114,15 @@ class Finder:
                 self._found[watched] = self._events(watched)
                 self._ends[watched] = ends
         return self._found
+
+    def mistakes(self) -> Iterator[NotFoundError]:
+        """Yield what is wrong with partitions that no version has by now; one may have them later."""
+        for watched in self.watched:
+            wanted = understand((watched.key,), self._filter, self._resolve)
+            try:
+                self._index.ask(partial(check_names, wanted=wanted))
+            except NotFoundError as error:
+                yield error
 
     def _events(self, watched: Watched) -> list[Event]:
         wanted = understand((watched.key,), self._filter, self._resolve)

@@ -109,14 +109,24 @@ def understand_query(text: str, resolve: Resolve) -> Query:
 
 
 def select(index: Index, wanted: Wanted) -> list[Record]:
-    """Return the versions that are wanted, in order. Raise UsageError for an unknown partition."""
+    """Return the versions that are wanted, in order. Raise UsageError for an unknown field of a query."""
     return index.selected(_selection(index, wanted))
 
 
+def show(index: Index, wanted: Wanted) -> list[Record]:
+    """Return what `select` does. Raise NotFoundError, too, where a partition is named that there is not."""
+    found = select(index, wanted)
+    if not found or (wanted.by and not any(wanted.by in one.partitions for one in found)):
+        check_names(index, wanted)
+    return found
+
+
 def count(index: Index, wanted: Wanted) -> int:
-    """Return how many versions `select` would return."""
+    """Return how many versions `show` would return."""
     selection = _selection(index, wanted)
     number = max(0, index.count(selection) - selection.offset)
+    if not number or wanted.by:
+        check_names(index, wanted)
     limit = selection.limit
     return number if limit is None else min(number, limit)
 
@@ -134,8 +144,10 @@ def group(
     field = _known_field(by.replace(":", ".", 1) if by.startswith("partition:") else by)
     if field.kind in (Kind.REFERENCES, Kind.FLAG, Kind.AGE):
         raise UsageError(f"versions cannot be grouped by {field.name}")
-    selection = _selection(index, replace(wanted, fields=(field,)))
-    found = sorted(index.groups(selection, field), key=lambda one: _rank(one.value))
+    wanted = replace(wanted, fields=(field,))
+    found = sorted(index.groups(_selection(index, wanted), field), key=lambda one: _rank(one.value))
+    if all(one.value is None for one in found):
+        check_names(index, wanted)
     if sort != "key":
         found.sort(key=_GROUP_ORDERS[sort], reverse=direction != "asc")
     if filter.reverse or (sort == "key" and direction == "desc"):
@@ -158,6 +170,18 @@ def _rank(value: Any) -> tuple[int, Any]:
     if isinstance(value, (int, float)):
         return 0, value
     return (1, value) if isinstance(value, str) else (2, str(value))
+
+
+def check_names(index: Index, wanted: Wanted) -> None:
+    """Raise NotFoundError where a partition is named that no version has, and none is declared to have."""
+    names = [*wanted.partitions, *([wanted.by] if wanted.by else ())]
+    named = [*wanted.selection.per, *wanted.fields]
+    paths = [field.path for field in named if field.path[:1] == ("partitions",)]
+    names += [".".join(path[1:]) for path in paths if len(path) > 1]
+    if names:
+        from art import matching
+
+        matching.check_names(index, names, _meant(index, wanted))
 
 
 def _selection(index: Index, wanted: Wanted) -> Selection:

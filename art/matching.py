@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 
-from art.errors import UsageError
+from art.errors import NotFoundError, UsageError
 from art.index import Index
 from art.keys import TYPES
 from art.nearest import did_you_mean
@@ -16,6 +16,8 @@ from art.periods import Granularity
 from art.query.tree import EQUAL, FIELDS, And, Field, IsNull, Node, Not, Or, Test
 from art.ref import LATEST, Ref
 from art.sql import Order, Selection
+
+_SHOWN = 5
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,21 @@ def count_unfit(index: Index, key: str) -> int:
     return index.count(Selection(And((_test("key", key), _test("state", "live"), lacks))))
 
 
+def warn_of_names(
+    index: Index, key: str, names: Iterable[str], warn: Callable[[str], None]
+) -> None:
+    """Tell of partitions that no version of a key has, and that are called nearly like one that some have."""
+
+    def ask(index: Index) -> set[str]:
+        index.refresh(key)
+        return index.partition_names(key)
+
+    known = index.ask(ask)
+    for name in names:
+        if name not in known and (hint := did_you_mean(name, known)):
+            warn(f"no version of {key} had a partition {name!r} before; {hint}")
+
+
 def warn_of_type(index: Index, word: str, warn: Callable[[str], None]) -> None:
     """Tell of a type that no version has, and that is spelled nearly like one that art gives."""
     hint = None if word in TYPES else did_you_mean(word, TYPES)
@@ -80,6 +97,35 @@ def among(
     }
     ref = Ref("", partitions=tuple(partitions.items()), by=by or "")
     return _asked(index, ref, declared)
+
+
+def check_names(index: Index, names: Iterable[str], keys: Collection[str] | None) -> None:
+    """Raise NotFoundError where one of these partitions is neither declared of these keys, of all for
+    None, nor has any of their versions one: it was mistyped. What has no version may have any."""
+    known = _known(index, keys)
+    if not known and not any(map(index.latest_number, index.keys() if keys is None else keys)):
+        return
+    for name in names:
+        if name not in known and name != ALL:
+            of = f" of {next(iter(keys))}" if keys is not None and len(keys) == 1 else ""
+            hint = did_you_mean(name, known) or _there_are(known)
+            more = "" if known else ", nor any other one"
+            raise NotFoundError(f"no version{of} has a partition {name!r}{more}", hint=hint)
+
+
+def _known(index: Index, keys: Collection[str] | None) -> list[str]:
+    """Return the names of all partitions that are declared of keys, or that their versions have."""
+    declared = index.settings()
+    known: set[str] = index.partition_names() if keys is None else set()
+    for key in declared if keys is None else keys:
+        known.update(Declared.of(declared.get(key, {})).names)
+        known.update(() if keys is None else index.partition_names(key))
+    return sorted(known)
+
+
+def _there_are(names: list[str]) -> str | None:
+    more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
+    return f"there are {', '.join(names[:_SHOWN])}{more}" if names else None
 
 
 def _asked(index: Index, ref: Ref, declared: Mapping[str, Declared]) -> Asked:

@@ -15,6 +15,7 @@ from datetime import date, datetime
 from typing import Any
 
 from art.errors import UsageError
+from art.nearest import did_you_mean
 from art.periods import Granularity, Interval, Period, is_relative, parse_interval
 from art.query.tree import EQUAL, And, Field, IsNull, Kind, Node, Not, Or, Test, Value
 from art.ref import LATEST, literal
@@ -81,14 +82,17 @@ class Declared:
         if not self.names:
             return
         hint = f"declared: {self}; --allow-undeclared takes it all the same"
+        for name in names:
+            if name not in self.names:
+                likely = did_you_mean(name, self.names)
+                raise UsageError(
+                    f"{key} has no partition {name}", hint=f"{likely} {hint}" if likely else hint
+                )
         for name in self.names:
             if name not in names:
                 raise UsageError(
                     f"versions of {key} are of a partition {name}, which is missing", hint=hint
                 )
-        for name in names:
-            if name not in self.names:
-                raise UsageError(f"{key} has no partition {name}", hint=hint)
 
     def __str__(self) -> str:
         words = (

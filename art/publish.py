@@ -247,10 +247,7 @@ class Publisher:
         }
         encode(fields)  # says where it is too much for a manifest
         settings.check_type(type)
-        if type and type != settings.type:
-            from art import matching
-
-            matching.warn_of_type(self._index, type, self._reporter.warn)
+        self._warn_of_mistakes(settings, type, fields["partitions"])
         self._check_tags(settings, tags)
         return Draft(
             key,
@@ -260,6 +257,17 @@ class Publisher:
             check_text(about.get("message"), "message"),
             about.get("always", False),
         )
+
+    def _warn_of_mistakes(
+        self, settings: Settings, type: str | None, partitions: Iterable[str]
+    ) -> None:
+        """Tell of a type, and of names of partitions, that nobody declared and that are probably mistyped."""
+        from art import matching
+
+        if type and type != settings.type:
+            matching.warn_of_type(self._index, type, self._reporter.warn)
+        if settings.key and partitions and not settings.partitions:
+            matching.warn_of_names(self._index, settings.key, partitions, self._reporter.warn)
 
     def _check_tags(self, settings: Settings, tags: Iterable[str]) -> None:
         """Raise ConflictError where settings forbid that a tag moves to a new version."""

@@ -252,6 +252,8 @@ class Resolver:
         if damaged and (not live or (damaged.number or 0) > (live[0].number or 0)):
             raise self.damage(damaged)  # an older version is not what `latest` means
         if len(live) > back:
+            if ref.by and ref.by not in live[back].partitions:
+                self._check_names(ref)
             return live[back]
         everything = self._index.versions(key, limit=1)
         if not everything:
@@ -265,6 +267,7 @@ class Resolver:
             raise self.damage(everything[0])
         fitting = self._matching(ref, live=False)
         if not fitting:
+            self._check_names(ref)
             raise NotFoundError(f"{key} has no version{_of(ref)}", hint=self._partition_hint(ref))
         moved = [record for record in fitting if record.state == "moved"]
         return moved[back] if len(moved) > back else fitting[0]
@@ -297,6 +300,13 @@ class Resolver:
             f"{record.ref} is not{_of(ref, '')}: it is of {has or 'no partition'}",
             hint=f"art log {record.key} --columns version,partitions" if record.key else None,
         )
+
+    def _check_names(self, ref: Ref) -> None:
+        """Raise NotFoundError where a partition is asked for that there is not."""
+        from art import matching
+
+        names = [*dict(ref.partitions), *([ref.by] if ref.by else ())]
+        matching.check_names(self._index, names, [ref.key])
 
     def _partition_hint(self, ref: Ref) -> str:
         from art import matching, partitions

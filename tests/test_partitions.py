@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 import subprocess
+from collections.abc import Callable
 from datetime import date, datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from art.partitions import Declared, condition, value_text
 from art.periods import Granularity, Period
 from art.ref import LATEST, Ref, asked, literal
 from art.repo import Repo
+from tests.conftest import Runner
 
 UTC = timezone.utc
 TODAY = datetime.now(UTC).date()
@@ -426,6 +428,65 @@ def test_a_text_that_would_be_a_time_says_how(repo: Repo) -> None:
     assert caught.value.hint == "it would be a time after: art declare k --time-partition day:day"
 
 
+# -- names that there are not ------------------------------------------------------------------------
+
+
+def test_a_partition_that_there_is_not_is_told_with_those_that_there_are(rides: Repo) -> None:
+    rides.value("other", 1, partitions={"shape": "round"})
+    rides.value("plain", 1)
+    asked_for: list[tuple[Callable[[], object], str]] = [
+        (lambda: rides.version("rides", regoin="eu"), "of rides "),
+        (lambda: rides.version("rides?by:regoin"), "of rides "),
+        (lambda: rides.query("rides", regoin="eu"), "of rides "),
+        (lambda: rides.query("rides", by="regoin"), "of rides "),
+        (lambda: rides.query("rides", latest_per="regoin"), "of rides "),
+        (lambda: rides.listing("ride*", filter=Filter(partitions={"regoin": "eu"})), "of rides "),
+        (lambda: rides.count(None, "rides", filter=Filter(by="regoin")), "of rides "),
+        (lambda: rides.count(filter=Filter(partitions={"regoin": "eu"})), ""),
+        (lambda: rides.groups("partition.regoin"), ""),
+    ]
+    for ask, of in asked_for:
+        with pytest.raises(
+            NotFoundError, match=f"no version {of}has a partition 'regoin'"
+        ) as caught:
+            ask()
+        assert caught.value.hint == "did you mean region?"
+    with pytest.raises(NotFoundError, match="a partition 'zone'$") as caught:
+        rides.query("rides", zone="eu")
+    assert caught.value.hint == "there are day, region"
+    with pytest.raises(NotFoundError, match="no version of plain has .*'region', nor any other"):
+        rides.query("plain", region="eu")
+    with pytest.raises(NotFoundError, match="there is no key 'nowhere'"):
+        rides.query("nowhere", region="eu")
+
+
+def test_what_there_is_none_of_yet_may_be_asked_for(repo: Repo) -> None:
+    assert repo.query(partitions={"region": "eu"}) == []
+    repo.declare("rides", partitions=["region"])
+    assert repo.query(partitions={"region": "eu"}) == []
+    repo.value("rides", 1, partitions={"area": "1"}, allow_undeclared=True)
+    assert repo.query("rides", region="eu") == []
+    assert repo.query("rides", area="2") == []
+    repo.delete("rides@v1")
+    assert repo.query("rides", area="1") == []
+
+
+def test_names_that_are_probably_mistyped_are_told_where_a_version_is_made(
+    rides: Repo, run: Runner
+) -> None:
+    with pytest.raises(UsageError, match="rides has no partition regoin") as caught:
+        rides.value("rides", 1, partitions={"regoin": "eu", "day": "2026-11-01"})
+    assert caught.value.hint == (
+        "did you mean region? declared: day (day), region; --allow-undeclared takes it all the same"
+    )
+    make = ("create", "k", "--value", "1", "-p")
+    assert "warning" not in run(*make, "day=1").err
+    said = run(*make, "dya=1").err
+    assert said == "warning: no version of k had a partition 'dya' before; did you mean day?\n"
+    for name in ("day", "dya", "region"):
+        assert "warning" not in run(*make, f"{name}=2").err
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -573,7 +634,6 @@ def test_the_latest_of_each_value(rides: Repo) -> None:
     assert listed(rides, latest_per=("region",), by="day") == ["other@v1", "rides@v2", "rides@v1"]
     assert len(listed(rides, "rides", latest_per=("partition",))) == 10
     assert len(listed(rides, "rides", latest_per=("day", "region"))) == 10
-    assert listed(rides, latest_per=("nope",)) == []
     assert rides.count(filter=Filter(latest_per=("region",))) == 3
     with pytest.raises(UsageError, match="no name of a partition"):
         listed(rides, latest_per=("a b",))

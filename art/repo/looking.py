@@ -50,7 +50,7 @@ class Looking(Base):
         manifest is damaged is in the list with the state `damaged`.
         """
         wanted = listing.understand(patterns, filter or Filter(), self._resolver.ids)
-        found = self._index.ask(lambda index: listing.select(index, wanted))
+        found = self._index.ask(lambda index: listing.show(index, wanted))
         if not found:
             self._refuse_unknown(patterns)
         return found

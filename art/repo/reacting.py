@@ -152,6 +152,8 @@ class Reacting(Drafting):
                     there = [event for event in events if is_meant(event)]
                     old = [e.uid for e in there if since is None or e.created < since]
                     cursor.begin(each.name, old)
+            for error in finder.mistakes():
+                self._warn(f"{error.message}; {error.hint}" if error.hint else error.message)
         except BaseException:
             cursor.close()
             raise

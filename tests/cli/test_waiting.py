@@ -24,11 +24,13 @@ def waiting(repo: Repo, workplace: Path) -> Iterator[Callable[..., Process]]:
     """Return what begins to wait, and returns when it does; it is ended with the test."""
     begun: list[Process] = []
 
-    def begin(*words: str) -> Process:
+    def begin(*words: str, warning: str | None = None) -> Process:
         command = [sys.executable, "-m", "art", "watch", "--interval", "0.02", *words]
         pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         process = subprocess.Popen(command, cwd=workplace, text=True, **pipes)  # type: ignore[call-overload]
         begun.append(process)
+        if warning is not None:
+            assert process.stderr.readline() == f"warning: {warning}\n"
         assert process.stderr.readline().startswith(f"waiting for what is new of {words[0]} (")
         return process  # type: ignore[no-any-return]
 
@@ -108,6 +110,16 @@ def test_a_word_that_stands_for_nothing_is_told(
     assert "warning: {rev} stands for nothing; did you mean {ref}?" in err
     assert err.count("warning") == 1
     assert out.startswith("{rev}")
+
+
+def test_a_partition_that_no_version_has_yet_is_told_and_waited_for(
+    repo: Repo, waiting: Callable[..., Process]
+) -> None:
+    repo.value("k", 1, partitions={"region": "eu"})
+    warning = "no version of k has a partition 'regoin'; did you mean region?"
+    process = waiting("k", "-p", "regoin=eu", "--once", warning=warning)
+    repo.value("k", 2, partitions={"regoin": "eu"})
+    assert line_of(process)["ref"] == "k@v2"
 
 
 def test_ctrl_c_ends_it_and_what_it_runs(
