@@ -18,6 +18,7 @@ from pathlib import Path
 
 from art.repo import Repo
 from tests.support_killer import Killer
+from tests.support_sync_killer import copy_template
 
 _CONTENT = {name: name.encode() * 100_000 for name in ("a", "b")}
 
@@ -36,7 +37,7 @@ def work(root: Path) -> str:
 def main(template: str, folder: str, when: str, step: int) -> None:
     for at in range(1, 2000, step):
         root = Path(folder) / str(at)
-        shutil.copytree(template, root)
+        copy_template(Path(template), root)
         killed_at = _killed(root / "one", at, is_late=when == "after")
         words = (killed_at, *_recovered(root))
         sys.stdout.write(" ".join(map(str, words)) + "\n")

@@ -79,11 +79,13 @@ class Killer:
         return lambda *arguments, **named: self.call(name, function, *arguments, **named)
 
 
-def killed(work: Callable[[], object], at: int, *, is_late: bool) -> str:
+def killed(
+    work: Callable[[], object], at: int, *, is_late: bool, kind: type[Killer] = Killer
+) -> str:
     """Do `work` in a process of its own that dies at one of the calls; return at which, or `done`."""
 
     def run(report: int) -> None:
-        Killer(at, is_late=is_late, report=report).install()
+        kind(at, is_late=is_late, report=report).install()
         work()
 
     return _apart(run) or "done"

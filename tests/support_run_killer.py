@@ -24,6 +24,7 @@ from typing import Annotated
 import art
 from art.repo import Repo
 from tests.support_killer import killed
+from tests.support_sync_killer import copy_template
 
 _turns: list[object] = [object()]  # no value that counts as code
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
@@ -71,7 +72,7 @@ def main(template: str, folder: str, when: str, step: int, what: str) -> None:
     ctypes.CDLL(None).prctl(_SUBREAPER, 1, 0, 0, 0)  # what a killed one started becomes ours
     for at in range(1, 2000, step):
         root = Path(folder) / str(at)
-        shutil.copytree(template, root)
+        copy_template(Path(template), root)
         killed_at = killed(partial(_done_in, root / "one", do), at, is_late=when == "after")
         _wait_for_orphans()
         words = (killed_at, *_recovered(root, do))

@@ -439,7 +439,7 @@ def test_jobs_that_are_killed_at_any_point_make_one_version(
     for name in ("one", "other") if is_shared else ("one",):
         with art.init(template / name) as repo:
             if is_shared:
-                repo.remotes.add("origin", "../shared")
+                repo.remotes.add("origin", str(template / "shared"))
     step = _STEP or ("11" if is_shared else "3")
     killer = [sys.executable, "-m", "tests.support_draft_killer"]
     done = subprocess.run(

@@ -370,7 +370,7 @@ def test_what_is_killed_at_any_point_makes_its_versions_once(
         with art.init(template / name) as repo:
             if is_shared:
                 monkeypatch.setenv("ART_SHARED_CACHE", "true")
-                repo.remotes.add("origin", "../shared")
+                repo.remotes.add("origin", str(template / "shared"))
                 repo.fetch()
             repo.value("raw", 12) if name == "one" else None
             if is_shared:

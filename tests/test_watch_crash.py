@@ -1,0 +1,85 @@
+"""Whatever a watcher is killed at, each new version is reacted to once, and none is left out.
+
+`ART_TEST_STEP=1` tries every single call, by default only some of them are tried.
+"""
+
+from __future__ import annotations
+
+import ast
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import art
+from art.errors import CorruptError
+from art.repo import Repo
+from art.repo.reacting import Waiting
+from tests.support_watch_killer import COUNT
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
+_STEP = os.environ.get("ART_TEST_STEP", "5")
+_ALL = list(range(1, COUNT + 1))
+
+
+def _template(place: Path, *, is_shared: bool) -> Path:
+    """Make the repository that is watched: it has the versions, or its remote has them."""
+    with art.init(place / ("other" if is_shared else "one")) as repo:
+        if is_shared:
+            repo.remotes.add("origin", str(place / "shared"))
+            with art.init(place / "one") as one:
+                one.remotes.add("origin", str(place / "shared"))
+        for number in range(COUNT):
+            repo.value("k", number)
+        if is_shared:
+            repo.push()
+    return place
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("is_shared", [False, True])
+@pytest.mark.parametrize("what", ["run", "stop", "tell"])
+def test_killed_at_any_point_and_watching_again_each_version_is_reacted_to_once(
+    what: str, is_shared: bool, when: str, tmp_path: Path
+) -> None:
+    """`stop`: it was asked to end before. Told without a command, one may be told twice."""
+    template = _template(tmp_path / "template", is_shared=is_shared)
+    (tmp_path / "copies").mkdir()
+    killer = [sys.executable, "-m", "tests.support_watch_killer"]
+    done = subprocess.run(
+        [*killer, str(template), str(tmp_path / "copies"), when, _STEP, what],
+        cwd=Path(__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    lines = [ast.literal_eval(line) for line in done.stdout.splitlines()]
+    assert len(lines) > 3
+    assert lines[-1][0] == "done"
+    for _, before, after in lines:
+        assert set(before) <= set(after)
+        assert (sorted(set(after)) if what == "tell" else after) == _ALL, done.stdout
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("task", "{"),
+        ("task", "[]"),
+        ("task", '{"environment": {}, "uids": []}'),
+        ("task", '{"environment": {"ART_REFS": 1}, "uids": []}'),
+        ("task", '{"environment": {"ART_REFS": "k@v1"}, "uids": ["b3:0"]}'),
+        ("task", '{"environment": {"ART_REFS": "k@v1"}, "uids": [[1]]}'),
+        ("task", "[" * 100_000),
+    ],
+)
+def test_what_art_did_not_write_beside_a_cursor_is_told(
+    name: str, content: str, repo: Repo, tmp_path: Path
+) -> None:
+    (tmp_path / "c.d").mkdir()
+    (tmp_path / "c.d" / f"{0:032}.{name}").write_text(content)
+    with pytest.raises(CorruptError, match="is not what art wrote"):
+        next(repo.react("true", "k", waiting=Waiting(cursor=tmp_path / "c")))
