@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
 from blake3 import blake3
 
 from art import document as documents
@@ -56,6 +60,65 @@ def check_run_of(uid: str, data: bytes, name: str) -> None:
         raise CorruptError(f"{name} is damaged: it is about something else")
     if document.get("status") not in ("completed", "failed"):
         raise CorruptError(f"{name} is damaged: it does not say how the run ended")
+    if wrong := next(
+        (field for field, is_right in _FIELDS.items() if not is_right(document)), None
+    ):
+        raise CorruptError(f"{name} is damaged: {wrong} is not as in the record of a run")
+
+
+def _is_text(field: str) -> Callable[[Document], bool]:
+    return lambda document: isinstance(document.get(field, ""), str)
+
+
+def _is_mapping(field: str) -> Callable[[Document], bool]:
+    return lambda document: isinstance(document.get(field, {}), dict)
+
+
+def _are_versions(field: str) -> Callable[[Document], bool]:
+    return lambda document: _is_list_of(_is_version, document.get(field, []))
+
+
+def _is_list_of(is_right: Callable[[Any], bool], value: object) -> bool:
+    return isinstance(value, list) and all(map(is_right, value))
+
+
+def _is_version(value: Any) -> bool:
+    """Whether this names a version as manifests and runs do."""
+    kinds = {"key": str, "id": str, "number": int}
+    return (
+        isinstance(value, dict)
+        and "id" in value
+        and all(isinstance(value[name], kind) for name, kind in kinds.items() if name in value)
+    )
+
+
+def _is_part(value: Any) -> bool:
+    return (
+        isinstance(value, dict) and is_uid(value.get("id")) and isinstance(value.get("step"), str)
+    )
+
+
+def _are_results(document: Document) -> bool:
+    results = document.get("results", {})
+    return isinstance(results, dict) and all(map(_is_version, results.values()))
+
+
+def _are_arguments(document: Document) -> bool:
+    given = document.get("arguments", {})
+    are_texts = partial(_is_list_of, lambda each: isinstance(each, str))
+    return isinstance(given, dict) and all(map(are_texts, given.values()))
+
+
+# Whether what those who look at runs rely on is as FORMAT §10.1 says.
+_FIELDS: dict[str, Callable[[Document], bool]] = {
+    **{field: _is_text(field) for field in ("name", "step", "error", "cached", "started", "title")},
+    **{field: _is_mapping(field) for field in ("params", "metadata")},
+    **{field: _are_versions(field) for field in ("inputs", "outputs")},
+    "created": lambda document: isinstance(document.get("created"), str),
+    "results": _are_results,
+    "arguments": _are_arguments,
+    "steps": lambda document: _is_list_of(_is_part, document.get("steps", [])),
+}
 
 
 def run_name(uid: str) -> str:

@@ -56,4 +56,5 @@ def _step(document: Document) -> str:
 
 
 def _ref(version: dict[str, Any]) -> str:
-    return f"{version['key']}@v{version['number']}" if "key" in version else str(version["id"])
+    is_numbered = "key" in version and "number" in version
+    return f"{version['key']}@v{version['number']}" if is_numbered else str(version["id"])
