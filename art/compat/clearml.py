@@ -29,6 +29,7 @@ from typing_extensions import ParamSpec
 from art import (
     BusyError,
     ConflictError,
+    CorruptError,
     DeniedError,
     Filter,
     NotFoundError,
@@ -46,6 +47,7 @@ from art.compat import (
     repository,
     title_of,
 )
+from art.compat.errors import also, both
 from art.compat.uploads import Upload, check_deletable, delete
 
 if TYPE_CHECKING:
@@ -147,7 +149,7 @@ class Artifact:
             if trusts or version.format.get("materializer") != "pickle":
                 raise
             hint = "get(block_unsafe_artifacts=False), if you trust who made it"
-            raise DeniedError(error.message, hint=hint) from None
+            raise both(DeniedError, ValueError)(error.message, hint=hint) from None
 
     def get_local_copy(
         self,
@@ -258,7 +260,9 @@ class Task:
             if current := cls.current_task():
                 if (current.name, current._project) == (name, project):
                     return current
-                raise ConflictError(f"{current!r} goes on", hint="Task.current_task().close()")
+                raise both(ConflictError, RuntimeError)(
+                    f"{current!r} goes on", hint="Task.current_task().close()"
+                )
             task = cls(str(repo.root), project, name, "")
             task._begin(tags or ())
             cls._current = task
@@ -408,6 +412,8 @@ class Task:
         that looks like a path, and leads nowhere, is refused, unless `extension_name` is `.txt`. `preview`
         is a text to show, or False; `retries` are for what is busy or cannot be reached.
         """
+        if name in self._tracked:
+            raise UsageError(f"{name!r} is registered already", hint="task.unregister_artifact(…)")
         key, about = self._about(name, metadata)
         if isinstance(preview, str):
             about["description"] = preview
@@ -446,10 +452,9 @@ class Task:
         self._tracked[name] = self._within(self._repo.track, artifact, key, **about)
 
     def unregister_artifact(self, name: str) -> None:
-        """Save what is registered once more, if it has changed, and let go of it."""
-        if name not in self._tracked:
-            raise NotFoundError(f"{name!r} is not registered", hint="task.register_artifact(…)")
-        self._tracked.pop(name).stop()
+        """Save what is registered once more, if it has changed, and let go of it, if it is there."""
+        if tracker := self._tracked.pop(name, None):
+            tracker.stop()
 
     def get_registered_artifacts(self) -> Mapping[str, Any]:
         """Return the objects that are registered, by name, to be changed in place. Another object takes
@@ -484,6 +489,7 @@ class Task:
         return self._within(function, value)
 
 
+@also(ValueError, NotFoundError, CorruptError, UnavailableError)
 def _reading(version: Version, function: Callable[[], R]) -> R:
     """Read a version as part of the task that goes on, whose input it becomes unless it made it itself."""
     task = Task.current_task()

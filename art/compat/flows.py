@@ -102,6 +102,14 @@ class PrefectFutureList(list[PrefectFuture[R]]):
             future.wait(timeout)
 
 
+class MappingMissingIterable(UsageError):  # noqa: N818 - Prefect's name
+    """`map` was given nothing to map over."""
+
+
+class MappingLengthMismatch(UsageError):  # noqa: N818 - Prefect's name
+    """`map` was given iterables of different lengths."""
+
+
 @dataclass(frozen=True)
 class unmapped(Generic[R]):  # noqa: N801 - Prefect's name
     """An argument of `map` that is the same for all."""
@@ -266,9 +274,8 @@ class Task(_Job[P, R]):
         lengths = {len(items) for items in mapped.values()}
         if len(lengths) != 1:
             found = f"lengths {sorted(lengths)}" if lengths else "nothing iterable"
-            raise UsageError(
-                f"{self.name}.map needs iterables of one length, and there are {found}"
-            )
+            error = MappingLengthMismatch if lengths else MappingMissingIterable
+            raise error(f"{self.name}.map needs iterables of one length, and there are {found}")
 
         def item(name: int | str, value: Any, number: int) -> Any:
             if name in mapped:

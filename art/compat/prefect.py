@@ -23,6 +23,8 @@ from art import NotFoundError, UsageError, Version
 from art.compat import repository, version_by_uid
 from art.compat.flows import (
     Flow,
+    MappingLengthMismatch,
+    MappingMissingIterable,
     PrefectFuture,
     PrefectFutureList,
     Task,
@@ -39,7 +41,10 @@ __all__ = [
     "Flow",
     "ImageArtifact",
     "LinkArtifact",
+    "MappingLengthMismatch",
+    "MappingMissingIterable",
     "MarkdownArtifact",
+    "ObjectNotFound",
     "PrefectFuture",
     "PrefectFutureList",
     "ProgressArtifact",
@@ -69,6 +74,10 @@ logger = logging.getLogger(__name__)
 
 # The versions of progress artifacts made here by uid: they are set again and again.
 _progress: dict[UUID, str] = {}
+
+
+class ObjectNotFound(NotFoundError):  # noqa: N818 - Prefect's name
+    """There is no artifact with this id."""
 
 
 def _later(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
@@ -427,9 +436,12 @@ def update_progress_artifact(
     description: str | None = None,
     client: object = None,
 ) -> UUID:
-    """Set a progress in place and return its uid. Raise NotFoundError where there is none."""
+    """Set a progress in place and return its uid. Raise ObjectNotFound where there is none."""
     repo, uid = repository(), UUID(str(artifact_id))
-    ref = _progress.get(uid) or version_by_uid(repo, uid).id
+    try:
+        ref = _progress.get(uid) or version_by_uid(repo, uid).id
+    except NotFoundError as error:
+        raise ObjectNotFound(error.message, hint=error.hint) from None
     value = ProgressArtifact(progress=progress)._formatted()
     version = repo.update_progress(ref, value)
     if description:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from art import ConflictError, NotFoundError, Repo, UsageError
 from art.compat import extensions
+from art.compat.errors import also
 
 if TYPE_CHECKING:
     from art.repo import Published
@@ -48,6 +49,7 @@ class Upload:
         name = Path(self.key).name + (self.extension or ".bin")
         return self.repo.create_stream(self.key, io.BytesIO(data), name=name, **self.about)
 
+    @also(ValueError, NotFoundError)
     def object(self, value: Any) -> Published:
         """Store an object, or what a text or path leads to."""
         if isinstance(value, str) and _URL.match(value) and self.extension != _TEXT:

@@ -16,12 +16,15 @@ from uuid import UUID
 
 import pytest
 
-from art import NoRepositoryError, NotFoundError, UsageError, Version, compat, document
+from art import NoRepositoryError, UsageError, Version, compat, document
 from art.compat.prefect import (
     Artifact,
     ImageArtifact,
     LinkArtifact,
+    MappingLengthMismatch,
+    MappingMissingIterable,
     MarkdownArtifact,
+    ObjectNotFound,
     ProgressArtifact,
     TableArtifact,
     acreate_markdown_artifact,
@@ -158,7 +161,7 @@ def test_a_progress_of_another_process_is_updated_too(there: Repo) -> None:
     other = UUID(there.value("v", 1).version.manifest.uid)
     with pytest.raises(UsageError, match="not a progress"):
         update_progress_artifact(other, 1)
-    with pytest.raises(NotFoundError, match="no artifact with the id"):
+    with pytest.raises(ObjectNotFound, match="no artifact with the id"):
         update_progress_artifact(UUID(int=1), 1)
 
 
@@ -445,9 +448,9 @@ def test_what_is_mapped_must_be_of_one_length() -> None:
 
     assert add.map([1, 2], other=[10, 20]).result() == [11, 22]
     assert add.map([1, 2], 5).result() == [6, 7]
-    with pytest.raises(UsageError, match=r"lengths \[1, 2\]"):
+    with pytest.raises(MappingLengthMismatch, match=r"lengths \[1, 2\]"):
         add.map([1, 2], [1])
-    with pytest.raises(UsageError, match="nothing iterable"):
+    with pytest.raises(MappingMissingIterable, match="nothing iterable"):
         add.map(1, 2)
 
 

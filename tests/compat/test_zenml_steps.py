@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
+import pickle
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
 import pytest
 
-from art import CorruptError, NotFoundError, UsageError
+from art import ArtError, CorruptError, NotFoundError, UsageError
 from art.compat.zenml import (
     ArtifactConfig,
     ArtifactType,
     Client,
+    EntityExistsError,
     ExternalArtifact,
     StepContextError,
+    StepInterfaceError,
     get_pipeline_context,
     get_step_context,
     load_artifact,
     log_metadata,
     pipeline,
+    register_artifact,
     save_artifact,
     step,
 )
@@ -471,12 +477,69 @@ def test_a_pickle_that_was_tampered_with_is_not_loaded(there: Repo) -> None:
 
 
 def test_functions_that_are_no_steps_are_refused_at_once() -> None:
-    async def later() -> int:
-        return 1
-
     def items() -> Any:
         yield 1
 
-    for function, message in ((later, "asynchronous"), (items, "generator"), (print, "builtin")):
+    for function, message in ((items, "generator"), (print, "builtin")):
         with pytest.raises(UsageError, match=message):
             step(function)
+
+
+def test_asynchronous_steps_are_awaited(there: Repo) -> None:
+    @step
+    async def later() -> Annotated[str, "later"]:
+        await asyncio.sleep(0)
+        return get_step_context().step_name
+
+    @pipeline
+    def waits() -> None:
+        later()
+
+    async def within() -> Any:
+        return waits()
+
+    for run in (waits(), asyncio.run(within())):
+        assert run.steps["later"].outputs["later"].load() == "later"
+
+
+def test_errors_are_those_of_zenml_too(there: Repo, tmp_path: Path) -> None:
+    @step
+    def fine(number: int) -> Annotated[int, "fine"]:
+        return number
+
+    @step
+    def odd() -> Annotated[int, ArtifactConfig(name="{colour}")]:
+        return 1
+
+    client, id = Client(), "019aa5a8-2b41-7d0c-8a6e-53f0c1d2e3f4"
+    with pytest.raises(KeyError, match="there is no key 'nothing'") as caught:
+        load_artifact("nothing")
+    assert isinstance(caught.value, NotFoundError)
+    assert str(caught.value) == "there is no key 'nothing'"
+    assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+    save_artifact(1, "one")
+    calls: list[tuple[type[Exception], Callable[[], object]]] = [
+        (KeyError, lambda: client.get_artifact_version("one", "7")),
+        (KeyError, lambda: client.get_artifact_version(id)),
+        (KeyError, lambda: client.get_pipeline_run("nothing")),
+        (KeyError, lambda: client.get_pipeline_run(id)),
+        (KeyError, lambda: client.get_run_step(id)),
+        (KeyError, lambda: client.get_pipeline("nothing")),
+        (KeyError, odd),
+        (RuntimeError, lambda: client.get_artifact_version("one").run),
+        (RuntimeError, lambda: client.get_artifact_version("one").step),
+        (RuntimeError, lambda: pipeline(lambda: None).model.last_run),
+        (RuntimeError, get_step_context),
+        (EntityExistsError, lambda: save_artifact(1, "one", version="1")),
+        (StepInterfaceError, lambda: fine()),
+        (StepInterfaceError, lambda: fine("x")),
+        (FileNotFoundError, lambda: register_artifact(tmp_path / "nothing", "registered")),
+        (ValueError, lambda: client.get_artifact_version("one").download_files("one.tar")),
+        (FileExistsError, lambda: client.get_artifact_version("one").download_files(taken)),
+    ]
+    taken = tmp_path / "taken.zip"
+    taken.touch()
+    for kind, call in calls:
+        with pytest.raises(kind) as raised:
+            call()
+        assert isinstance(raised.value, ArtError)

@@ -14,6 +14,7 @@ steps       functions as steps; pipelines: as pipelines; metadata: what is said 
 from art.compat.zenml.artifacts import (
     ArtifactType,
     ArtifactVersion,
+    EntityExistsError,
     PreexistingArtifactPath,
     load_artifact,
     register_artifact,
@@ -25,13 +26,20 @@ from art.compat.zenml.metadata import log_artifact_metadata, log_metadata
 from art.compat.zenml.outputs import ArtifactConfig
 from art.compat.zenml.past import ExecutionStatus, PipelineRun, StepRun
 from art.compat.zenml.pipelines import Pipeline, pipeline
-from art.compat.zenml.steps import ExternalArtifact, Step, StepRetryConfig, step
+from art.compat.zenml.steps import (
+    ExternalArtifact,
+    Step,
+    StepInterfaceError,
+    StepRetryConfig,
+    step,
+)
 
 __all__ = [
     "ArtifactConfig",
     "ArtifactType",
     "ArtifactVersion",
     "Client",
+    "EntityExistsError",
     "ExecutionStatus",
     "ExternalArtifact",
     "Page",
@@ -40,6 +48,7 @@ __all__ = [
     "PreexistingArtifactPath",
     "Step",
     "StepContextError",
+    "StepInterfaceError",
     "StepRetryConfig",
     "StepRun",
     "get_pipeline_context",

@@ -23,6 +23,7 @@ from art.compat import (
     title_of,
     version_by_uid,
 )
+from art.compat.errors import also, both
 
 if TYPE_CHECKING:
     from art.compat.zenml.past import PipelineRun, StepRun
@@ -32,6 +33,10 @@ PreexistingArtifactPath = Path
 
 _VERSION = "version:"
 _TYPE = "type:"
+
+
+class EntityExistsError(ConflictError):
+    """There is something of this name already."""
 
 
 class ArtifactType(str, Enum):
@@ -127,7 +132,9 @@ class ArtifactVersion:
         from art.compat.zenml.past import find_run
 
         if self.producer_pipeline_run_id is None:
-            raise NotFoundError(f"no pipeline made {self.name!r} {self.version!r}")
+            raise both(NotFoundError, RuntimeError)(
+                f"no pipeline made {self.name!r} {self.version!r}"
+            )
         return find_run(self.producer_pipeline_run_id)
 
     @property
@@ -136,7 +143,7 @@ class ArtifactVersion:
         from art.compat.zenml.past import find_step_run
 
         if self.producer_step_run_id is None:
-            raise NotFoundError(f"no step made {self.name!r} {self.version!r}")
+            raise both(NotFoundError, RuntimeError)(f"no step made {self.name!r} {self.version!r}")
         return find_step_run(self.producer_step_run_id)
 
     @property
@@ -163,7 +170,9 @@ class ArtifactVersion:
         if target.suffix != ".zip":
             raise UsageError(f"{target} must end in .zip: the files are written into one")
         if os.path.lexists(target) and not overwrite:
-            raise ConflictError(f"{target} is there", hint="overwrite=True replaces it")
+            raise both(ConflictError, FileExistsError)(
+                f"{target} is there", hint="overwrite=True replaces it"
+            )
         with tempfile.TemporaryDirectory(dir=target.parent, prefix=".art-") as folder:
             self._zip(Path(folder)).replace(target)
 
@@ -199,7 +208,7 @@ def save_artifact(
     *,
     is_model_artifact: bool = False,
 ) -> ArtifactVersion:
-    """Make a version of an object. Raise ConflictError where the artifact has a version of that name.
+    """Make a version of an object. Raise EntityExistsError where the artifact has a version of that name.
 
     `materializer` is one of art; statistics are part of what `include_visualizations` stores.
     """
@@ -232,9 +241,10 @@ def load_artifact(name_or_id: str | UUID, version: str | int | None = None) -> A
     return find_version(name_or_id, version).load()
 
 
+@also(KeyError, NotFoundError)
 def find_version(name_or_id: str | UUID, version: str | int | None = None) -> ArtifactVersion:
     """Return the version of a name, by its name or number, or the latest; or that with an id. Raise
-    NotFoundError."""
+    NotFoundError, which is a KeyError here, too."""
     repo, name = repository(), str(name_or_id)
     if is_uuid(name):
         return ArtifactVersion(version_by_uid(repo, name))
@@ -249,6 +259,7 @@ def find_version(name_or_id: str | UUID, version: str | int | None = None) -> Ar
     return ArtifactVersion(found)
 
 
+@also(FileNotFoundError, NotFoundError)
 def register_artifact(
     folder_or_file_uri: str | os.PathLike[str],
     name: str,
@@ -319,8 +330,8 @@ def named(repo: Repo, name: str, version: str | int | None, made: Version) -> Ar
     return ArtifactVersion(repo.version(made.id))
 
 
-def _taken(name: str, version: str | int) -> ConflictError:
-    return ConflictError(
+def _taken(name: str, version: str | int) -> EntityExistsError:
+    return EntityExistsError(
         f"{name!r} has a version {str(version)!r} already",
         hint="leave version out for the next number",
     )

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from art import Filter, NotFoundError, UsageError
 from art.compat import label_of, repository
+from art.compat.errors import both
 from art.compat.zenml.artifacts import ArtifactType, ArtifactVersion, find_version, kind_labels
 from art.compat.zenml.past import (
     PipelineRecord,
@@ -96,7 +97,9 @@ class Client:
         """Return a pipeline that was run, by its name. Raise NotFoundError."""
         found = PipelineRecord(name_id_or_prefix)
         if not found.runs:
-            raise NotFoundError(f"no pipeline {name_id_or_prefix!r} was run", hint="art runs")
+            raise both(NotFoundError, KeyError)(
+                f"no pipeline {name_id_or_prefix!r} was run", hint="art runs"
+            )
         return found
 
     def list_pipelines(self) -> list[PipelineRecord]:

@@ -11,6 +11,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 
 from art import UsageError
 from art.compat import key_of
+from art.compat.errors import both
 from art.compat.zenml.artifacts import ArtifactType
 
 
@@ -69,7 +70,7 @@ def settled(template: str, placeholders: Mapping[str, str]) -> str:
     try:
         name = template.format_map(placeholders)
     except KeyError as error:
-        raise UsageError(
+        raise both(UsageError, KeyError)(
             f"the name {template!r} has a placeholder {error.args[0]!r}, which is not known",
             hint=f"known: {', '.join(placeholders)}; substitutions={{…}} adds others",
         ) from None

@@ -13,6 +13,7 @@ from uuid import UUID
 
 from art import NotFoundError, UsageError, Version
 from art.compat import name_of, repository
+from art.compat.errors import also, both
 from art.compat.zenml.artifacts import ArtifactVersion, is_uuid
 from art.compat.zenml.context import DATE, TIME, Going, current_pipeline, current_step, moment
 from art.records import PastRun
@@ -240,7 +241,9 @@ class PipelineRecord:
 
     def _first(self, found: list[PipelineRun], what: str) -> PipelineRun:
         if not found:
-            raise NotFoundError(f"pipeline {self.name} has no {what}", hint="art runs")
+            raise both(NotFoundError, RuntimeError)(
+                f"pipeline {self.name} has no {what}", hint="art runs"
+            )
         return found[0]
 
 
@@ -251,9 +254,10 @@ def runs(pipeline: str | None = None) -> Iterator[PipelineRun]:
             yield PipelineRun(each)
 
 
+@also(KeyError, NotFoundError)
 def find_run(name_id_or_prefix: str | UUID) -> PipelineRun:
     """Return a run of a pipeline by its id, its name or what that begins with, the newest; also the one
-    that goes on. Raise NotFoundError."""
+    that goes on. Raise NotFoundError, which is a KeyError here."""
     wanted, going = str(name_id_or_prefix), _going()
     if going and wanted in (str(going.id), going.name):
         return going
@@ -270,8 +274,9 @@ def find_run(name_id_or_prefix: str | UUID) -> PipelineRun:
     return begun[0]
 
 
+@also(KeyError, NotFoundError)
 def find_step_run(id: str | UUID) -> StepRun:
-    """Return a run of a step by its id. Raise NotFoundError."""
+    """Return a run of a step by its id. Raise NotFoundError, which is a KeyError here."""
     step = current_step()
     if step and str(id) == step.run.id:
         return StepRun(going(step.run))

@@ -5,7 +5,9 @@ from __future__ import annotations
 import inspect
 import time
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from contextvars import copy_context
 from dataclasses import dataclass, field, replace
 from functools import cached_property, update_wrapper
 from typing import Any, overload
@@ -79,6 +81,10 @@ class Options:
         return replace(self, **known)
 
 
+class StepInterfaceError(UsageError, TypeError):
+    """A step was called with arguments that it does not take."""
+
+
 class Step:
     """A function whose calls make versions. `entrypoint` is the plain function."""
 
@@ -150,7 +156,11 @@ class _Invocation:
         reuse = Reuse(self._is_cached())
         plain = art_step(name=self.step.name)(self.step.entrypoint)
         plain = replace(plain, reuse=reuse)
-        call = Call.of(plain, *self._arguments(args, kwargs))
+        try:
+            call = Call.of(plain, *self._arguments(args, kwargs))
+        except (TypeError, UsageError) as error:
+            hint = error.hint if isinstance(error, UsageError) else None
+            raise StepInterfaceError(str(error), hint=hint) from None
         said = [(repr(each.config), each.materializer, each.default_title) for each in outputs]
         names = [each.name for each in outputs]
         job = plain.job(self.repo, call, names, configured=said)
@@ -240,10 +250,10 @@ class _Invocation:
         delay = retry.delay
         for _ in range(retry.max_retries):
             with suppress(Exception):  # it is to be tried again whatever it was
-                return call.run()
+                return _finished(call.run())
             time.sleep(delay)
             delay *= retry.backoff or 1
-        return call.run()
+        return _finished(call.run())
 
     def _tell(self, when: str, *error: Exception) -> None:
         """Call what is to be called when the step has ended: that of the step, else of the pipeline."""
@@ -276,6 +286,16 @@ class _Invocation:
         content = self.repo.content_of(saving, output.key)
         about["always"] = True  # what was done again is a version of its own
         return Offer(output.key, content, about)
+
+
+def _finished(returned: Any) -> Any:
+    """Return what comes of what a function returned: an asynchronous one gets a loop of its own."""
+    if not inspect.iscoroutine(returned):
+        return returned
+    import asyncio
+
+    with ThreadPoolExecutor(1) as thread:  # there may be a loop in this one
+        return thread.submit(copy_context().run, asyncio.run, returned).result()
 
 
 def _stored(value: Any) -> Any:
@@ -313,11 +333,6 @@ def step(
     told = Options().told(**options)
 
     def decorate(decorated: Callable[..., Any]) -> Step:
-        plain = plain_function(decorated, told.name)
-        if inspect.iscoroutinefunction(plain):
-            raise UsageError(
-                f"step {told.name or plain.__name__} is asynchronous, as steps are not"
-            )
-        return Step(plain, told)
+        return Step(plain_function(decorated, told.name), told)
 
     return decorate if entrypoint is None else decorate(entrypoint)
