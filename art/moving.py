@@ -45,13 +45,17 @@ class Mover:
         resolver: Resolver,
         author: str,
         publisher: Publisher,
+        *,
+        allow_undeclared: bool = False,
     ) -> None:
+        """With `allow_undeclared` they may be of other partitions than those that were declared."""
         self._store = store
         self._index = index
         self._resolver = resolver
         self._changes = Changes(store, index, resolver, author)
         self._tags = Tags(store, index, resolver, author)
         self._publisher = publisher
+        self._allows = allow_undeclared
         self._settings = KeySettings(store, index, author)
 
     def move(self, key: str, new_key: str, *, force: bool = False) -> Moved:
@@ -140,7 +144,7 @@ class Mover:
             self._store.catalog.write_progress({**value, "uid": document["uid"], "key": new_key})
         first = ("art", "uid", "key", "type", "created", "author", "title", "description")
         ordered = {name: document[name] for name in first if name in document}
-        return self._publisher.copy(new_key, ordered | document)
+        return self._publisher.copy(new_key, ordered | document, allows=self._allows)
 
     def _live(self, key: str) -> list[Record]:
         def ask(index: Index) -> list[Record]:

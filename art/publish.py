@@ -327,9 +327,11 @@ class Publisher:
             if content.remember:
                 content.remember(content.written.payload)
 
-    def copy(self, key: str, document: Document) -> Publication:
-        """Publish a ready document under the next free number of `key`."""
-        self._settings.known(key).declared.check(key, document.get("partitions") or ())
+    def copy(self, key: str, document: Document, *, allows: bool) -> Publication:
+        """Publish a ready document under the next free number of `key`. Raise UsageError where it is not of
+        the partitions that were declared, unless it `allows` that."""
+        if not allows:
+            self._settings.known(key).declared.check(key, document.get("partitions") or ())
         publication = self._claim(key, document, None, always=True)
         self._index.note_version(publication.manifest, publication.number)
         self.after(publication.manifest, publication.number)

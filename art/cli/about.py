@@ -37,6 +37,10 @@ Input = Annotated[
     ),
 ]
 Type = Annotated[str | None, option("--type", metavar="WORD", help="Type, else found out")]
+AllowUndeclared = Annotated[
+    bool,
+    option("--allow-undeclared", help="Partitions may be others than those that were declared"),
+]
 
 
 @dataclass(frozen=True)
@@ -51,6 +55,7 @@ class About:
     partition: Partition = None
     input: Input = None
     type: Type = None
+    allow_undeclared: AllowUndeclared = False
 
     def words(self, output: Output) -> dict[str, Any]:
         """Return it in the words of `Repo.create`, without what is not told."""
@@ -63,6 +68,7 @@ class About:
             "inputs": find_inputs(output, self.input),
             "metadata": parse_metadata(self.meta),
             "partitions": parse_pairs(self.partition, "-p"),
+            "allow_undeclared": self.allow_undeclared,
         }
         return {word: given for word, given in about.items() if given}
 

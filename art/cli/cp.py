@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from art.cli.about import AllowUndeclared
 from art.cli.common import (
     ErrorOnNoop,
     NoHooks,
@@ -28,6 +29,7 @@ def command(
         ),
     ],
     new: Annotated[str, typer.Argument(help="Key of the copy", metavar="NEW")],
+    allow_undeclared: AllowUndeclared = False,
     error_on_noop: ErrorOnNoop = False,
     no_hooks: NoHooks = False,
 ) -> None:
@@ -40,6 +42,6 @@ def command(
       art cp sales/report@prod archive/report
       art cp b3:6f1ed002 found/again
     """
-    moved = open_repo(output).copy(ref, new)
+    moved = open_repo(output).copy(ref, new, allow_undeclared=allow_undeclared)
     show_moved(output, moved)
     check_noop(not moved.made, f"{ref} was copied to {new} before", is_error=error_on_noop)

@@ -109,10 +109,6 @@ Remove = Annotated[Texts, option("--rm", metavar="PATH", help="Path or glob to t
 Set = Annotated[
     Texts, option("--set", metavar="K=V", help="Value of a name in {} in key or partitions")
 ]
-AllowUndeclared = Annotated[
-    bool,
-    option("--allow-undeclared", help="Partitions may be others than those that were declared"),
-]
 Always = Annotated[bool, option("--always", help="New version even if nothing changed")]
 Sign = Annotated[bool, option("--sign", help="Signed with an SSH key: art config get signing_key")]
 Push = Annotated[bool, option("--push", help="Published at the remote, too")]
@@ -187,7 +183,6 @@ def command(
     content: Content,
     about: About,
     set: Set = None,
-    allow_undeclared: AllowUndeclared = False,
     always: Always = False,
     sign: Sign = False,
     push: Push = False,
@@ -218,7 +213,7 @@ def command(
     key = None if anonymous else _key(words)
     kind = content.kind(words)
     told = {**about.words(output), **content.extras(kind)}
-    told |= {"always": always, "allow_undeclared": allow_undeclared}
+    told["always"] = always
     repo = open_repo(output)
     names = parse_pairs(set, "--set")
     told["partitions"] = repo.expand_partitions(told.get("partitions", {}), names)

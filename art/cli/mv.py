@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from art.cli.about import AllowUndeclared
 from art.cli.common import Key, NoHooks, Output, open_repo, option, shared, show_moved
 
 
@@ -15,6 +16,7 @@ def command(
     force: Annotated[
         bool, option("-f", "--force", help="Also where the artifact or a tag of it is protected")
     ] = False,
+    allow_undeclared: AllowUndeclared = False,
     no_hooks: NoHooks = False,
 ) -> None:
     """Rename an artifact; the old references go on working
@@ -25,4 +27,5 @@ def command(
     Examples:
       art mv sales/report reports/sales
     """
-    show_moved(output, open_repo(output).move(key, new, force=force))
+    moved = open_repo(output).move(key, new, force=force, allow_undeclared=allow_undeclared)
+    show_moved(output, moved)

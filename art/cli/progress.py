@@ -4,6 +4,7 @@ from typing import Annotated
 
 import typer
 
+from art.cli.about import AllowUndeclared
 from art.cli.common import Key, NoHooks, Output, open_repo, option, shared, show_published
 
 
@@ -23,6 +24,7 @@ def command(
             help="What is being done, else as before; '' for nothing",
         ),
     ] = None,
+    allow_undeclared: AllowUndeclared = False,
     no_hooks: NoHooks = False,
 ) -> None:
     """Make a progress artifact, or update it in place
@@ -33,4 +35,7 @@ def command(
       art progress train/epochs 0 --new
     """
     repo = open_repo(output)
-    show_published(output, repo.progress(key, value, clamp=clamp, new=new, message=message))
+    made = repo.progress(
+        key, value, clamp=clamp, new=new, message=message, allow_undeclared=allow_undeclared
+    )
+    show_published(output, made)

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from art.caching import Reuse
+from art.cli.about import AllowUndeclared
 from art.cli.common import (
     EndedError,
     Jobs,
@@ -78,6 +79,7 @@ def command(
     out: Out = None,
     param: Param = None,
     partition: Partition = None,
+    allow_undeclared: AllowUndeclared = False,
     depends: Depends = None,
     env: Env = None,
     expires: Expires = None,
@@ -115,6 +117,7 @@ def command(
         "outputs": parse_pairs(out, "--out"),
         "params": parse_metadata(param, "--param"),
         "partitions": parse_pairs(partition, "-p"),
+        "allow_undeclared": allow_undeclared,
         "reuse": Reuse(not no_cache, _seconds(expires), depends or (), env or (), push),
     }
     try:

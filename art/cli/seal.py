@@ -14,7 +14,6 @@ from art.cli.common import (
     shared,
     show_published,
 )
-from art.cli.create import AllowUndeclared
 from art.cli.part import Draft, Local
 from art.errors import UsageError
 
@@ -33,7 +32,6 @@ def command(
     ] = False,
     *,
     about: About,
-    allow_undeclared: AllowUndeclared = False,
     local: Local = False,
     error_on_noop: ErrorOnNoop = False,
     jobs: Jobs = None,
@@ -53,7 +51,7 @@ def command(
       art seal sales/data --draft $CI_PIPELINE_ID --expect $CI_NODE_TOTAL --flat
     """
     repo = open_repo(output)
-    told = {**about.words(output), "allow_undeclared": allow_undeclared}
+    told = about.words(output)
     expected = parse_expected(expect)
     made = repo.seal(key, draft=draft, expect=expected, flat=flat, local=local, **told)
     output.finish()

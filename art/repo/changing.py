@@ -341,26 +341,37 @@ class Changing(Objects):
         jobs = self.config.get("jobs").value
         return self._pruner().execute(plan, message, jobs=jobs, ignore_errors=ignore_errors)
 
-    def move(self, key: str, new_key: str, *, force: bool = False) -> Moved:
+    def move(
+        self, key: str, new_key: str, *, force: bool = False, allow_undeclared: bool = False
+    ) -> Moved:
         """Rename a key: its live versions and tags go on under the new one, and references to the old
         one lead there. Nothing is transferred. Raise ConflictError where the key or a tag of it is
-        protected, unless `force`."""
+        protected, unless `force`; UsageError where versions are of other partitions than the new one is
+        declared to have, unless `allow_undeclared`."""
         self._live(check_key(key))  # raises where there are none
         check_key(new_key)
         if key == new_key:
             raise UsageError(f"{key} has that name already")
-        return self._mover().move(key, new_key, force=force)
+        return self._mover(allow_undeclared).move(key, new_key, force=force)
 
-    def copy(self, ref: str, new_key: str) -> Moved:
-        """Copy one version (`KEY@SELECTOR`), or all live ones of a key, under another key."""
+    def copy(self, ref: str, new_key: str, *, allow_undeclared: bool = False) -> Moved:
+        """Copy one version (`KEY@SELECTOR`), or all live ones of a key, under another key. Raise
+        UsageError as `move` does."""
         records = self._live(ref)[::-1]
         check_key(new_key)
-        return self._mover().copy(records, new_key)
+        return self._mover(allow_undeclared).copy(records, new_key)
 
-    def _mover(self) -> Mover:
+    def _mover(self, allow_undeclared: bool) -> Mover:
         from art.moving import Mover
 
-        return Mover(self._store, self._index, self._resolver, self._author(), self._publisher())
+        return Mover(
+            self._store,
+            self._index,
+            self._resolver,
+            self._author(),
+            self._publisher(),
+            allow_undeclared=allow_undeclared,
+        )
 
 
 def _declared(index: Index, key: str) -> Declared:

@@ -30,7 +30,7 @@ _INPUT, _PARAM = "ART_IN_", "ART_PARAM_"  # beginnings of the names of variables
 @dataclass(frozen=True)
 class Command:
     """A command in the current folder. `versions` and `paths` are its inputs by name: what is taken out
-    before, and what lies on the disk. `outputs` are paths by key, which become versions of `partitions`.
+    before, and what lies on the disk. `outputs` are paths by key, which become versions.
     `{NAME}` stands for inputs and parameters in words still."""
 
     repo: Running
@@ -39,7 +39,7 @@ class Command:
     paths: dict[str, str]
     outputs: dict[str, str]
     params: dict[str, Any]
-    partitions: dict[str, Any]
+    about: About
 
     @classmethod
     def of(
@@ -49,9 +49,10 @@ class Command:
         inputs: Mapping[str, str],
         outputs: Mapping[str, str],
         params: dict[str, Any],
-        partitions: Mapping[str, Any],
+        about: About,
     ) -> Command:
-        """Find the inputs. Raise UsageError for a wrong name, NotFoundError for what is not there."""
+        """Find the inputs; `about` is what is said of each output. Raise UsageError for a wrong name or
+        partition, NotFoundError for what is not there."""
         for name in inputs:
             if not _NAME.fullmatch(name):
                 raise UsageError(f"input {name!r} is no name: letters, digits and '_'")
@@ -69,8 +70,13 @@ class Command:
         }
         if len(expanded) < len(outputs):
             raise UsageError("two outputs have the same key")
-        of = repo.expand_partitions(partitions, texts)
-        return cls(repo, words, versions, paths, expanded, params, of)
+        said: About = {
+            **about,
+            "partitions": repo.expand_partitions(about.get("partitions") or {}, texts),
+        }
+        for key in expanded:  # what is refused is refused before the work is done
+            repo.check_partitions(key, said)
+        return cls(repo, words, versions, paths, expanded, params, said)
 
     def fingerprint(self, reuse: Reuse) -> str:
         """Return the digest of all that the outputs depend on, as far as it is known."""
@@ -85,8 +91,8 @@ class Command:
             "outputs": self.outputs,
             **self.repo.surroundings_of(reuse),
         }
-        if self.partitions:
-            what["partitions"] = {name: str(value) for name, value in self.partitions.items()}
+        if partitions := self.about.get("partitions"):
+            what["partitions"] = {name: str(value) for name, value in partitions.items()}
         return fingerprint(what)
 
     def _named_files(self) -> Iterator[str]:
@@ -122,9 +128,9 @@ class Command:
                 self.repo.reporter.warn(
                     f"{path!r}, which is to be {key}, was there before, and the command did not write it"
                 )
-        about: About = {"partitions": self.partitions} if self.partitions else {}
         return {
-            key: Offer(key, self._reader(key, path), about) for key, path in self.outputs.items()
+            key: Offer(key, self._reader(key, path), self.about)
+            for key, path in self.outputs.items()
         }
 
     def _inputs(self, run: Run, stack: ExitStack) -> dict[str, str]:

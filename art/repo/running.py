@@ -166,7 +166,7 @@ class Running(Sharing):
 
     # -- commands --------------------------------------------------------------------------------
 
-    def run_command(
+    def run_command(  # noqa: PLR0913 - each is one thing that can be said
         self,
         words: Sequence[str],
         *,
@@ -175,6 +175,7 @@ class Running(Sharing):
         outputs: Mapping[str, str] | None = None,
         params: Mapping[str, Any] | None = None,
         partitions: Mapping[str, Any] | None = None,
+        allow_undeclared: bool = False,
         reuse: Reuse = Reuse(),  # noqa: B008 - it is frozen
     ) -> Ran:
         """Run a command, and make versions of what it wrote: `outputs` maps keys to paths.
@@ -183,7 +184,7 @@ class Running(Sharing):
         are used as they are: the command finds the path in `ART_IN_NAME`, and as `{NAME}` in its words. It
         finds parameters in `ART_PARAM_NAME`, and as `{NAME}` in words, references and paths: texts as they
         are, all else as JSON. Keys of outputs, and the `partitions` that these are of, may have those and
-        other placeholders.
+        other placeholders; what was declared is compared before the command runs.
         Where the same words, files that they name, parameters, inputs and paths gave these outputs before,
         as `reuse` has it, they are put in place again and nothing is run.
 
@@ -195,7 +196,12 @@ class Running(Sharing):
             raise UsageError("there is no command to run")
         checked = check_metadata(params or {}, "params")
         command = Command.of(
-            self, list(words), inputs or {}, outputs or {}, checked, partitions or {}
+            self,
+            list(words),
+            inputs or {},
+            outputs or {},
+            checked,
+            {"partitions": partitions or {}, "allow_undeclared": allow_undeclared},
         )
         named = name or os.path.basename(words[0])
         job = Job(

@@ -6,6 +6,8 @@ import contextlib
 import io
 import re
 import shlex
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -135,6 +137,42 @@ def test_missing_unknown_and_wrong_partitions_are_usage_errors(repo: Repo, run: 
         assert message in run("create", "k", "--value", "1", *words, code=2).error
     run("create", "k", "--value", "1", "-p", "b=1", "--allow-undeclared")
     assert run("inspect", "k", "--json").json["partitions"] == {"b": "1"}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("create", "k", "--value", "1"),
+        ("progress", "k", "5"),
+        ("cp", "plain", "k"),
+        ("mv", "plain", "k"),
+        ("seal", "k", "--draft", "d", "--expect", "1"),
+        ("run", "--out", "k=new", "--", sys.executable, "-c", "open('new', 'x')"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_every_command_that_makes_versions_can_be_told_to_take_others(
+    repo: Repo, run: Runner, workplace: Path, words: tuple[str, ...]
+) -> None:
+    (workplace / "file").write_text("1")
+    repo.create("plain", "file")
+    repo.part("k", "file", draft="d", name="one")
+    repo.declare("k", partitions=["region"])
+    assert "partition region, which is missing" in run(*words, code=2).error
+    assert not (workplace / "new").exists()  # it is refused before the work is done
+    assert repo.runs() == []
+    run(words[0], "--allow-undeclared", *words[1:])
+    assert repo.version("k").partitions == {}
+
+
+def test_watch_can_be_told_to_take_others(repo: Repo, workplace: Path) -> None:
+    (workplace / "file").write_text("1")
+    repo.declare("k", partitions=["region"])
+    command = [sys.executable, "-m", "art", "watch", "file", "k", "--allow-undeclared"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=workplace) as process:
+        assert process.stdout
+        assert process.stdout.readline().startswith("k@v1 ")
+        process.terminate()
 
 
 def test_every_command_that_reads_takes_the_greatest(repo: Repo, run: Runner) -> None:
