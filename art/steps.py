@@ -214,7 +214,7 @@ def step(
     The function is not called where its code, parameters, inputs, outputs, the files in `depends`, the
     environment variables in `env` and what `key` returns of the arguments are as they were; then the
     earlier versions are returned. Its code is its source, that of functions and classes of the same
-    module that it uses, and constants there. `cache=False` calls it always, `expires` (seconds, or "7d")
+    module that it uses, and values there. `cache=False` calls it always, `expires` (seconds, or "7d")
     after that time.
     """
     reuse = Reuse(cache, _seconds(expires), tuple(depends), tuple(env))

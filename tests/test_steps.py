@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import linecache
 import logging
 import os
 import re
@@ -130,6 +132,74 @@ def test_what_the_code_uses_counts(repo: Repo, monkeypatch: pytest.MonkeyPatch) 
     assert list(calls) == ["plain", "plain"]
     monkeypatch.setattr(sys.modules[__name__], "FACTOR", 2)
     assert plain(4).ref == "plain/output@v1"
+
+
+_MODULE = """
+import functools, logging, re, threading
+from datetime import date
+from decimal import Decimal
+from pathlib import Path
+from typing import Annotated
+import art
+
+CUTOFF = date(2025, 1, 1)
+WORDS = {"a", "b"}
+SHAPE = re.compile("a+")
+PLACE, RATE = Path("here"), Decimal("0.1")
+BEGIN = 4
+LOCKS = [threading.Lock() for _ in range(BEGIN)]
+log = logging.getLogger("mine")
+
+class Tools:
+    limit = CUTOFF
+    @staticmethod
+    def words(): return sorted(WORDS)
+    @property
+    def shape(self): return SHAPE.pattern
+    @functools.cached_property
+    def place(self): return str(PLACE)
+
+@art.step
+def work() -> Annotated[str, "made"]:
+    log.info("at work")
+    tools = Tools()
+    return f"{Tools.limit} {Tools.words()} {tools.shape} {tools.place} {RATE} {len(LOCKS)}"
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("2025, 1", "2026, 1"),
+        ('"b"}', '"c"}'),
+        ("a+", "a*"),
+        ('"here"', '"there"'),
+        ('"0.1"', '"0.2"'),
+        ("BEGIN = 4", "BEGIN = 5"),
+        ("range(BEGIN)", "range(BEGIN + 2)"),
+        ("str(PLACE)", "str(PLACE.name * 2)"),
+    ],
+)
+def test_whatever_a_module_has_that_is_used_counts(
+    repo: Repo, workplace: Path, monkeypatch: pytest.MonkeyPatch, old: str, new: str
+) -> None:
+    def made(text: str) -> tuple[str, str]:
+        (workplace / "stepsmade.py").write_text(text)
+        linecache.checkcache()
+        monkeypatch.delitem(sys.modules, "stepsmade", raising=False)
+        importlib.invalidate_caches()
+        version = importlib.import_module("stepsmade").work()
+        return version.ref, version.load()
+
+    monkeypatch.syspath_prepend(workplace)
+    monkeypatch.setattr(sys, "dont_write_bytecode", True)
+    first = made(_MODULE)
+    assert made("# a word more\n" + _MODULE) == first
+    assert len(repo.runs()) == 2
+    assert repo.runs()[0].cached
+    assert _MODULE.count(old) == 1
+    ref, content = made(_MODULE.replace(old, new))
+    assert (ref, content != first[1]) == ("made@v2", True)
 
 
 def test_steps_in_functions_count_what_they_hold_and_are_done_again_where_nobody_knows(
