@@ -9,11 +9,12 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from art import disk
 from art.disk import explain
 from art.document import READ_LIMIT, SIZE_LIMIT, dump_plain, load_plain
 from art.errors import (
@@ -125,19 +126,23 @@ def lock(
     """Add references to a lock file, all or none, or look at those in it where there are none; with
     `update` take what they mean now. `find` raises where a version is not there.
 
-    Return what was looked at, sorted. The file is replaced whole, only where it changes.
+    Return what was looked at, sorted. The file is replaced whole, only where it changes; of several that
+    change it at once each finds what the one before it wrote.
     """
     wanted = {normal(_whole(ref)): replace(ref, path="") for ref in refs}
-    is_new = bool(wanted) and not os.path.lexists(path)
-    pins = {} if is_new else read(path)
-    refs_of = wanted or {name: Ref.parse(name) for name in pins}
-    found = [
-        _added(find, ref, name) if name not in pins else _looked_at(find, ref, pins[name], update)
-        for name, ref in sorted(refs_of.items())
-    ]
-    changed = {each.ref: each.pin for each in found if each.state in ("added", "updated")}
-    if changed:
-        _write(os.fspath(path), {**pins, **changed})
+    with _alone(Path(path)) if wanted or update else contextlib.nullcontext():
+        is_new = bool(wanted) and not os.path.lexists(path)
+        pins = {} if is_new else read(path)
+        refs_of = wanted or {name: Ref.parse(name) for name in pins}
+        found = [
+            _added(find, ref, name)
+            if name not in pins
+            else _looked_at(find, ref, pins[name], update)
+            for name, ref in sorted(refs_of.items())
+        ]
+        changed = {each.ref: each.pin for each in found if each.state in ("added", "updated")}
+        if changed:
+            _write(os.fspath(path), {**pins, **changed})
     return found
 
 
@@ -240,6 +245,31 @@ def _pin(fields: Any) -> Pin:
 
 def _hint(name: str) -> str:
     return f"remove {name} and lock again, or take it from version control"
+
+
+@contextlib.contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Let others who change the file wait. As it is replaced, and may not be there yet, what is locked is
+    another one beside it, which goes at the end."""
+    beside = path.parent / f".{path.name}.lock"
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+    while True:
+        try:
+            handle = os.open(beside, flags, 0o666)
+        except OSError:  # nothing can be written there, which whoever writes tells
+            yield
+            return
+        disk.lock(handle, is_shared=False, waits=True)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(handle), os.lstat(beside)):
+                break
+        os.close(handle)  # whoever had it took it away
+    try:
+        yield
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink()
+        os.close(handle)
 
 
 def _write(name: str, pins: Mapping[str, Pin]) -> None:

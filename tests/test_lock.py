@@ -19,6 +19,7 @@ from art.errors import (
 from art.lock import read
 from art.repo import Repo
 from tests.conftest import Runner
+from tests.support_processes import run_together
 
 ID = "b3:" + "6f" * 32
 LOCK = Path("art.lock")
@@ -107,6 +108,31 @@ def test_all_references_are_locked_or_none(data: Repo) -> None:
 
     assert not LOCK.exists()
     assert os.listdir() == [".art"]
+
+
+_LOCK = """
+for each in range(5):
+    repo.lock(f"k{number}-{each}")
+"""
+
+
+def test_what_several_processes_lock_at_once_is_in_the_file(repo: Repo, tmp_path: Path) -> None:
+    wanted = [f"k{number}-{each}" for number in range(6) for each in range(5)]
+    for key in wanted:
+        repo.json(key, 1)
+
+    run_together(tmp_path / "go", *[_LOCK] * 6)
+
+    assert list(read(LOCK)) == [f"{key}@latest" for key in wanted]
+    assert [name for name in os.listdir() if "lock" in name] == ["art.lock"]
+
+
+def test_what_a_killed_one_left_beside_the_file_is_taken_away(data: Repo) -> None:
+    Path(".art.lock.lock").touch()
+
+    data.lock("data")
+
+    assert sorted(os.listdir()) == [".art", "art.lock"]
 
 
 def test_what_is_not_in_the_file_is_refused(data: Repo) -> None:
