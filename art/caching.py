@@ -17,9 +17,10 @@ from blake3 import blake3
 
 from art import document as documents
 from art.backend import Backend
-from art.catalog import parse_number
-from art.errors import REPAIR, CorruptError
-from art.model import FORMAT, Document, new_uid, now
+from art.catalog import is_manifest_of, parse_number
+from art.errors import REPAIR, CorruptError, UsageError
+from art.keys import check_key
+from art.model import FORMAT, Document, is_id, is_uid, new_uid, now
 
 
 def fingerprint(what: Mapping[str, Any]) -> str:
@@ -71,8 +72,7 @@ class Entry:
     @property
     def age(self) -> float:
         """Seconds since it was made."""
-        made = datetime.fromisoformat(str(self.document["created"]).replace("Z", "+00:00"))
-        return time.time() - made.timestamp()
+        return time.time() - _instant(self.document["created"]).timestamp()
 
 
 class Results:
@@ -147,12 +147,36 @@ def _parsed(data: bytes, name: str) -> Document:
     document.setdefault("manifests", {})
     kinds = {"run": str, "created": str, "outputs": dict, "manifests": dict}
     is_entry = all(isinstance(document.get(field), kind) for field, kind in kinds.items())
-    if not is_entry or not all(_is_output(output) for output in document["outputs"].values()):
+    is_entry = is_entry and is_uid(document["run"]) and _is_time(document["created"])
+    if not is_entry or not _is_result(document["outputs"], document["manifests"], name):
         raise CorruptError(f"{name} is damaged: it is no result of a step", hint=REPAIR)
     return document
 
 
+def _is_result(outputs: Document, manifests: Document, name: str) -> bool:
+    """Whether manifests are those of the versions that are named: what is made of others is never found."""
+    return all(map(_is_output, outputs.values())) and all(
+        output in outputs
+        and is_manifest_of(manifest, outputs[output]["key"], outputs[output]["id"], name)
+        for output, manifest in manifests.items()
+    )
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return _instant(text).tzinfo is not None
+    except ValueError:
+        return False
+
+
+def _instant(text: str) -> datetime:
+    return datetime.fromisoformat(text.replace("Z", "+00:00"))
+
+
 def _is_output(output: object) -> bool:
-    return isinstance(output, dict) and {"key", "id"} <= {
-        name for name, value in output.items() if isinstance(value, str)
-    }
+    if not isinstance(output, dict) or not isinstance(output.get("key"), str):
+        return False
+    try:
+        return check_key(output["key"]) == output["key"] and is_id(output.get("id"))
+    except UsageError:
+        return False

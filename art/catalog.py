@@ -15,7 +15,7 @@ from blake3 import blake3
 
 from art import document as documents
 from art.backend import Backend
-from art.errors import REPAIR, CorruptError, NotFoundError
+from art.errors import REPAIR, CorruptError, NotFoundError, UsageError
 from art.keys import ANONYMOUS, check_tag, escape, unescape
 from art.model import FORMAT, Document, Entry, Manifest, check_progress, new_uid, now
 
@@ -128,6 +128,20 @@ def _manifest(data: bytes, name: str, key: str | None) -> Manifest:
         about = repr(manifest.key) if key and manifest.key else "something else"
         raise CorruptError(f"{name} is damaged: it is about {about}", hint=REPAIR)
     return manifest
+
+
+def is_manifest_of(document: object, key: str, id: str, name: str) -> bool:
+    """Whether what another document keeps is the manifest, to the byte, of the version of `key` with this id.
+
+    Raise CorruptError, naming `name`, where it is none of any version."""
+    if not isinstance(document, dict) or "purged" in document:
+        return False
+    found = Manifest.from_document(document, id, name)
+    try:
+        data = documents.encode(document)
+    except UsageError:
+        return False
+    return (found.key, found.id) == (key, "b3:" + blake3(data).hexdigest())
 
 
 def _entry(data: bytes, name: str, key: str | None, log: str, number: int) -> Entry:

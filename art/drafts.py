@@ -12,11 +12,9 @@ from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Any, TypeVar
 
-from blake3 import blake3
-
 from art import document as documents
 from art.backend import Backend
-from art.catalog import first_missing, parse_number
+from art.catalog import first_missing, is_manifest_of, parse_number
 from art.errors import REPAIR, CorruptError, NewerFormatError, UsageError
 from art.keys import check_key, escape, unescape
 from art.model import FORMAT, Document, Manifest, Payload, is_uid, new_uid, now
@@ -262,19 +260,7 @@ def _is_seal(document: Document, name: str) -> bool:
     is_list = isinstance(parts, dict) and all(map(is_uid, parts.values()))
     if not (is_named and is_list) or "manifest" not in document:
         return is_named and is_list
-    return _is_manifest(document["manifest"], document, name)
-
-
-def _is_manifest(manifest: object, document: Document, name: str) -> bool:
-    """Whether this is the manifest of the version that a seal is about, to the byte."""
-    if not isinstance(manifest, dict) or "purged" in manifest:
-        return False
-    found = Manifest.from_document(manifest, str(document["version"]["id"]), name)
-    try:
-        id = "b3:" + blake3(documents.encode(manifest)).hexdigest()
-    except UsageError:
-        return False
-    return (found.key, found.id) == (document["key"], id)
+    return is_manifest_of(document["manifest"], document["key"], document["version"]["id"], name)
 
 
 def _is_drop(document: Document, name: str) -> bool:

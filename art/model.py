@@ -414,6 +414,11 @@ def is_uid(value: object) -> bool:
     return isinstance(value, str) and _UID.fullmatch(value) is not None
 
 
+def is_id(value: object) -> bool:
+    """Whether `value` is the id of a version."""
+    return isinstance(value, str) and _ID.fullmatch(value) is not None
+
+
 def new_uid() -> str:
     """Return a new UUID version 7 (RFC 9562 §5.7)."""
     milliseconds = time.time_ns() // 1_000_000

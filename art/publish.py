@@ -314,6 +314,23 @@ class Publisher:
         note_made(publication)
         return publication
 
+    def adopt(self, key: str, document: Document) -> Publication:
+        """The same of a version that another document says is to be made. Raise CorruptError where its uid
+        is that of another version."""
+        self.check_new(key, document)
+        return self.complete(key, document)
+
+    def check_new(self, key: str, document: Document) -> None:
+        """Raise CorruptError where a version of the key has the uid of what is to be made."""
+
+        def versions(index: Index) -> list[Record]:
+            index.refresh(key)
+            return index.versions(key)
+
+        for record in self._index.ask(versions):
+            if record.uid == document["uid"]:
+                raise CorruptError(f"{record.ref} has the uid of another version that is to be made")
+
     def announce(self, manifest: Manifest, number: int) -> None:
         """Tell hooks and the run of a version that was made elsewhere, out of what `prepare` gave."""
         self.after(manifest, number)

@@ -136,6 +136,7 @@ class Step:
             inputs=call.versions,
             fingerprint=self._fingerprint(repo, call, {"outputs": list(results), **more}),
             reuse=self.reuse,
+            outputs=list(results),
         )
 
     def _fingerprint(self, repo: Repo, call: Call, more: Mapping[str, Any]) -> str | None:

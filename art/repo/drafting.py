@@ -251,7 +251,7 @@ class Drafting(Running):
         if where is None:
             with self._backend.alone(_LOCK):
                 if not (record := self._by_id(key, seal.id)):
-                    publisher.complete(key, _manifest(seal, key))
+                    publisher.adopt(key, _manifest(seal, key))
             return record or self._found(key, seal)
         self._learn(key)
         if not self._published(key, seal.id):
@@ -276,6 +276,7 @@ class Drafting(Running):
         from art.merge import Ledger
 
         document = _manifest(seal, key)
+        publisher.check_new(key, document)
         with self._exchange.shared() as there:
             catalog, id = there.pair.remote.catalog, there.pair.remote.id
             while not self._published(key, seal.id):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -36,7 +36,8 @@ _CLAIMS = "cache"  # the lock under which results become versions
 class Job:
     """Something that is done once and, where nothing that it depends on is different, not again.
 
-    `fingerprint` stands for all that it depends on, None where it is always done.
+    `fingerprint` stands for all that it depends on, None where it is always done. `outputs` are the names
+    of what it gives, where that is known before.
     """
 
     name: str
@@ -46,6 +47,7 @@ class Job:
     inputs: Sequence[Version] = ()
     fingerprint: str | None = None
     reuse: Reuse = field(default_factory=Reuse)
+    outputs: Collection[str] | None = None
 
 
 @dataclass(frozen=True)
@@ -212,6 +214,7 @@ class Running(Sharing):
             inputs=list(command.versions.values()),
             fingerprint=command.fingerprint(reuse) if outputs else None,
             reuse=reuse,
+            outputs=list(command.outputs),
         )
         return self.perform(job, command.work, command.put_in_place)
 
@@ -295,7 +298,8 @@ class Running(Sharing):
             return _Earlier(0)
         expires = job.reuse.expires
         is_late = expires is not None and entry.age > expires
-        if entry.is_gone or is_late:
+        is_other = job.outputs is not None and set(job.outputs) != set(entry.outputs)
+        if entry.is_gone or is_late or is_other:
             return _Earlier(entry.number)
         with runs.apart():
             if not is_shared:
@@ -370,7 +374,11 @@ class Running(Sharing):
         tree = (document.get("payload") or {}).get("tree")
         if tree and self._store.objects.stored(tree) is None and not self._is_there(tree):
             return None
-        self._publisher().complete(noted["key"], document)
+        try:
+            self._publisher().adopt(noted["key"], document)
+        except CorruptError as error:
+            self._warn(error.message)
+            return None
         return self._noted(noted)
 
     def _is_there(self, tree: str) -> bool:
