@@ -329,7 +329,9 @@ class Publisher:
 
         for record in self._index.ask(versions):
             if record.uid == document["uid"]:
-                raise CorruptError(f"{record.ref} has the uid of another version that is to be made")
+                raise CorruptError(
+                    f"{record.ref} has the uid of another version that is to be made"
+                )
 
     def announce(self, manifest: Manifest, number: int) -> None:
         """Tell hooks and the run of a version that was made elsewhere, out of what `prepare` gave."""
