@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from art import checkout, reference
+from art.caching import fingerprint
 from art.checkout import Got
-from art.errors import ConflictError, CorruptError
+from art.errors import ConflictError, CorruptError, NotFoundError
 from art.memory import NoMemory
 from art.model import Payload
 from art.paths import file_target
@@ -119,3 +120,32 @@ def hash_folder(
 
         digest = hasher.digest(lines())
     return ingest.files, ingest.size, digest
+
+
+def content_digest(store: Store, reporter: Reporter, path: str) -> str:
+    """Return the digest of what is read through a path: of the file or folder that it leads to, and of
+    what links in that folder lead to outside. Raise NotFoundError where there is neither."""
+    digest = _content_digest(store, reporter, os.path.realpath(path), frozenset())
+    if not digest:
+        raise NotFoundError(f"there is no file or folder {path!r} to depend on")
+    return digest
+
+
+def _content_digest(store: Store, reporter: Reporter, path: str, above: frozenset[str]) -> str:
+    """Return nothing where there is nothing; `above` are the folders whose links led here."""
+    if not os.path.isdir(path):
+        return f"b3:{checkout.file_digest(path)}" if os.path.isfile(path) else ""
+    links: list[str] = []
+
+    def note(node: Node) -> None:
+        if node.link is not None:
+            links.append(node.path)
+
+    digest = f"tree:{hash_folder(store, reporter, path, found=note)[2]}"
+    inside = above | {path}
+    beyond = {}
+    for link in links:
+        target = os.path.realpath(os.path.join(path, link))
+        if not any(Path(target).is_relative_to(folder) for folder in inside):
+            beyond[link] = _content_digest(store, reporter, target, inside)
+    return f"{digest}+{fingerprint(beyond)}" if beyond else digest

@@ -259,15 +259,10 @@ class Running(Sharing):
         }
 
     def digest_of(self, path: str) -> str:
-        """Return the digest of a file or folder on the disk. Raise NotFoundError."""
-        from art.checkout import file_digest
-        from art.referred import hash_folder
+        """Return the digest of what is read through a path on the disk. Raise NotFoundError."""
+        from art.referred import content_digest
 
-        if os.path.isdir(path):
-            return "tree:" + hash_folder(self._store, self.reporter, path)[2]
-        if not os.path.isfile(path):
-            raise NotFoundError(f"there is no file or folder {path!r} to depend on")
-        return "b3:" + file_digest(os.path.abspath(path))
+        return content_digest(self._store, self.reporter, path)
 
     def _reused(
         self,

@@ -108,6 +108,34 @@ def test_a_change_of_the_input_the_script_a_parameter_a_file_or_a_variable_count
     assert worked(raw) == 6
 
 
+def test_what_links_lead_to_counts(repo: Repo, raw: Path, run: Runner) -> None:
+    beyond = raw / "beyond"
+    beyond.mkdir()
+    (raw / "real.py").write_text(SCRIPT)
+    (raw / "double.py").unlink()
+    (raw / "double.py").symlink_to("real.py")
+    (beyond / "deep").write_text("deep")
+    (beyond / "round").symlink_to(raw / "folder")
+    (beyond / "nowhere").symlink_to("nothing")
+    (raw / "folder").mkdir()
+    (raw / "folder/link").symlink_to(beyond)
+    (raw / "conf").symlink_to("real.conf")
+    (raw / "real.conf").write_text("a")
+    words = ("run", "--depends", "conf", "--in", "more=./folder", *WORDS)
+    run(*words)
+    run(*words)
+    assert worked(raw) == 1
+    (raw / "real.py").write_text(SCRIPT + "# changed")
+    run(*words)
+    (raw / "real.conf").write_text("b")
+    run(*words)
+    (beyond / "deep").write_text("deeper")
+    run(*words)
+    assert worked(raw) == 4
+    run(*words)
+    assert worked(raw) == 4
+
+
 def test_no_cache_and_expires_run_it_again(repo: Repo, raw: Path, run: Runner) -> None:
     run("run", *WORDS)
     run("run", "--no-cache", *WORDS)
