@@ -40,15 +40,23 @@ class EndedError(Exception):
 
 @dataclass
 class Output:
-    """How the user wants to be answered: the result on stdout, everything else on stderr."""
+    """How the user wants to be answered: the result on stdout, everything else on stderr. `typed` are the
+    parameters that stand in the command line, with the options that they are."""
 
     is_json: bool = False
     is_quiet: bool = False
     is_verbose: bool = False
     is_elsewhere: bool = False  # whether -C led away from where the user is
     reporter: "Reporter | None" = None
+    typed: Mapping[str, str] = field(default_factory=dict)
     started: float = field(default_factory=time.monotonic)
     closing: contextlib.ExitStack = field(default_factory=contextlib.ExitStack)
+
+    def refuse(self, when: str, *names: str) -> None:
+        """Raise UsageError where one of these parameters was typed, though it means nothing now."""
+        for name in names:
+            if name in self.typed:
+                raise UsageError(f"{self.typed[name]} means nothing {when}")
 
     def show(self, text: str, document: object) -> None:
         """Print the result: `text` for people, `document` for programs."""
@@ -244,6 +252,7 @@ def shared(command: Callable[Concatenate[Output, P], None]) -> Callable[..., Non
             words.pop("verbose") or before.is_verbose,
             words.pop("directory") is not None or before.is_elsewhere,  # it has been gone to
         )
+        output.typed = _typed(context)
         for name, bundle in bundles.items():
             words[name] = bundle(**{each.name: words.pop(each.name) for each in fields(bundle)})
         try:
@@ -257,6 +266,16 @@ def shared(command: Callable[Concatenate[Output, P], None]) -> Callable[..., Non
     call.__signature__ = inspect.Signature([*_CONTEXT, *options, *_SHARED])  # type: ignore[attr-defined]
     call.__doc__ = command.__doc__
     return call
+
+
+def _typed(context: typer.Context) -> dict[str, str]:
+    """Return the names of parameters that were typed, not left out or set in the environment, with the
+    options that they are."""
+    sources = {
+        each: context.get_parameter_source(str(each.name)) for each in context.command.params
+    }
+    typed = [each for each, source in sources.items() if source and source.name == "COMMANDLINE"]
+    return {str(each.name): "/".join(each.opts) for each in typed}
 
 
 def _options_of(parameter: inspect.Parameter) -> list[inspect.Parameter]:

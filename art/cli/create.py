@@ -212,6 +212,8 @@ def command(
     words = [word for word in (key, *(paths or ())) if word is not None]
     key = None if anonymous else _key(words)
     kind = content.kind(words)
+    if kind is not None or not (words == ["-"] or any(map(_is_stream, words))):
+        output.refuse("where neither standard input nor a pipe is read", "name")
     told = {**about.words(output), **content.extras(kind)}
     told["always"] = always
     repo = open_repo(output)

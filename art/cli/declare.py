@@ -73,6 +73,7 @@ def command(
     given = {name: value for name, value in given.items() if value is not None}
     repo = open_repo(output)
     if not given:
+        output.refuse("where nothing is declared", "message", "error_on_noop")
         show_settings(output, repo, key, repo.settings(key).document)
         return
     change = repo.declare(key, message=message, **given)

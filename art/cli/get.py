@@ -132,6 +132,8 @@ def command(
       art get sales/data@prod data/ --locked
     """
     way.check(ref, destination)
+    if way.archive or destination == "-":
+        output.refuse("where nothing is overwritten", "force")
     where = parse_ref(ref, partition, by)
     repo = open_place(output, remote, remote_option, where.key or None)
     version = find_version(repo, where, locked, lock_file)

@@ -140,6 +140,10 @@ def command(
     """
     if count and group_by:
         raise UsageError("cannot use both --count and --group-by")
+    if count:
+        output.refuse("with --count", "columns", "format", "sort", "reverse")
+    if group_by:
+        output.refuse("with --group-by", "columns")
     chosen = parse_columns(columns, _ANONYMOUS if anonymous else _DEFAULT)
     wanted = Filter(
         all=all,

@@ -37,6 +37,7 @@ def command(
     """
     repo = open_repo(output)
     if id is not None:
+        output.refuse("where one run is shown", "name", "number")
         past = repo.get_run(id)
         output.show("\n".join(runs.lines(past.document)), past.document)
         return

@@ -66,6 +66,8 @@ def command(
     changes = _changes(values, unset)
     if history and changes:
         raise UsageError("--history shows changes, it makes none")
+    if not changes:
+        output.refuse("where nothing is changed", "message", "sign", "error_on_noop")
     repo = open_repo(output)
     if history:
         _show_history(output, repo.settings_history(key))

@@ -1,6 +1,7 @@
 """`art watch`: a version whenever something changed."""
 
 import os
+from dataclasses import fields
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -25,6 +26,9 @@ from art.render.plain import json_text
 
 if TYPE_CHECKING:
     from art.repo import Published
+
+
+_OF_VERSIONS = [each.name for each in fields(About) if each.name != "partition"]
 
 
 @shared
@@ -108,8 +112,14 @@ def command(
     """
     wish = Wish(exec, where, about.partition, remote, cursor, since, interval, jobs, all_of)
     if wish.is_said or not _is_path(output, words):
+        output.refuse("where keys are waited for", "debounce", *_OF_VERSIONS)
+        if exec is None:
+            output.refuse("without --exec", "jobs")
+        if once:
+            output.refuse("with --once", "jobs")
         wait(output, words, wish, once=once)
         return
+    output.refuse("where a file or folder is watched", "jobs")
     path, key = words
     told = about.words(output)
     repo = open_repo(output)
