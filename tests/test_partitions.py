@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import art
 import art.matching
-from art.errors import ConflictError, NotFoundError, QueryError, UsageError
+from art.errors import ConflictError, NotFoundError, UsageError
 from art.listing import Filter
 from art.partitions import Declared, condition, value_text
 from art.periods import Granularity, Period
@@ -691,7 +691,7 @@ def test_python_asks_by_key_or_by_query(rides: Repo) -> None:
     assert rides.query(where="region = asia or region = africa") == []
     with pytest.raises(UsageError, match="is no key"):
         rides.query("region = eu", where="size > 1")
-    with pytest.raises(QueryError):
+    with pytest.raises(NotFoundError, match="no key 'nothing'"):
         rides.query("nothing")
     with pytest.raises(NotFoundError, match="no key 'ride'"):
         rides.query("ride", region="eu")

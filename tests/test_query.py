@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import art
 from art import sql
-from art.errors import QueryError, UsageError
+from art.errors import NotFoundError, QueryError, UsageError
 from art.index import Group
 from art.listing import Filter
 from art.query.syntax import parse
@@ -227,6 +227,18 @@ def test_a_version_is_not_its_own_ancestor_but_others_of_its_key_may_be(repo: Re
     assert found(repo, "descendant = a@v2") == ["a@v1"]
 
 
+def test_a_word_alone_is_a_key_and_told_where_there_is_none(repo: Repo) -> None:
+    repo.value("rides", 1)
+    assert [record.key for record in repo.query("rides")] == ["rides"]
+    for wrong in ("rdes", "size", "sales/rides"):
+        with pytest.raises(NotFoundError, match=f"there is no key '{wrong}'") as caught:
+            repo.query(wrong)
+        assert not isinstance(caught.value, QueryError)
+    with pytest.raises(NotFoundError) as caught:
+        repo.query("rdes", region="eu")
+    assert caught.value.hint == "did you mean rides?"
+
+
 WRONG: list[tuple[str, int, str, str | None]] = [
     ("", 0, "found the end, expected a field", None),
     ("size", 4, "expected a comparison", "operators: ="),
@@ -287,7 +299,7 @@ def test_an_error_points_at_the_character(
     shelf: Repo, where: str, at: int, message: str, hint: str | None
 ) -> None:
     with pytest.raises(QueryError) as raised:
-        shelf.query(where)
+        shelf.query(where=where)
     error = raised.value
     assert message in error.message
     assert error.message.endswith(f"at character {at + 1} of the query")

@@ -75,11 +75,11 @@ class Looking(Base):
         `what` is the query, or a key, whose versions come newest first: `query("rides", region="eu",
         day=date(2026, 11, 21))`. Partitions are asked for as in `version`; `by` leaves those of the greatest
         value of one, or of all (`partition`), `latest_per` the newest of each value of these.
-        `sort` is a field, with `:asc` or `:desc` behind it. Raise QueryError.
+        `sort` is a field, with `:asc` or `:desc` behind it. Raise QueryError, NotFoundError for a key that
+        there is not: a word alone is no query.
         """
         asked_for = {**(partitions or {}), **more}
-        narrows = bool(asked_for or by or latest_per or where is not None)
-        patterns = (what,) if what is not None and self._is_meant_as_key(what, narrows) else ()
+        patterns = (what,) if what is not None and _is_key(what) else ()
         if what is not None and not patterns:
             if where is not None:
                 raise UsageError(f"{what!r} is no key, and there is a query already: {where!r}")
@@ -88,13 +88,6 @@ class Looking(Base):
         texts = {name: asked(value) for name, value in asked_for.items()}
         wanted = replace(wanted, partitions=texts, latest_per=_names(latest_per))
         return self.listing(*patterns, filter=wanted)
-
-    def _is_meant_as_key(self, text: str, narrows: bool) -> bool:
-        """Whether a text is a key, rather than a query."""
-        with suppress(UsageError):
-            check_key(text)
-            return narrows or bool(self._resolver.has_key(text))
-        return False
 
     def count(self, where: str | None = None, *patterns: str, filter: Filter | None = None) -> int:
         """Return how many versions `query` would find, or `listing` with a filter. Raise QueryError."""
@@ -398,6 +391,14 @@ class Looking(Base):
         if not records:
             raise NotFoundError(f"{ref} has no deleted version", hint=f"art log {ref}")
         return records[::-1]
+
+
+def _is_key(text: str) -> bool:
+    """Whether a text can be a key: no query can, as each compares something."""
+    with suppress(UsageError):
+        check_key(text)
+        return True
+    return False
 
 
 def _names(words: Iterable[str]) -> tuple[str, ...]:
