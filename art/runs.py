@@ -9,7 +9,6 @@ appended whole, so that processes may write at the same time.
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
@@ -20,6 +19,7 @@ from typing import Any
 from art import staging
 from art.config import user_name
 from art.errors import UsageError
+from art.journal import Journal
 from art.model import FORMAT, Document, check_metadata, new_uid, now
 
 FILE = "ART_RUN_FILE"
@@ -63,7 +63,7 @@ _NAMES = {
 class Run:
     """A run that goes on. `about` is what manifests say of it: id, name, step, params, git, host …"""
 
-    def __init__(self, about: Document, journal: Path | None) -> None:
+    def __init__(self, about: Document, journal: Journal | None) -> None:
         self.about = about
         self.root: str | None = None  # the folder of the repository that keeps its record
         self.repo: object = None  # that repository, where it is open in this thread
@@ -71,7 +71,7 @@ class Run:
         self.ended: Document = {}  # what else the record is to say
         self.handle: int | None = None  # what keeps its folder: for processes that need it
         self._journal = journal
-        self._around: tuple[Run, list[Document], list[Document]] | None = None
+        self._around: tuple[Run, int, int] | None = None
 
     @property
     def id(self) -> str:
@@ -80,22 +80,25 @@ class Run:
 
     def note_input(self, version: Document) -> None:
         """Note that a version was read: `key`, `id`, `number`."""
-        if version not in self.inputs:
-            self._note("input", version)
+        if self._journal and not self._journal.has("input", version):
+            self._journal.note("input", version)
 
     def note_output(self, version: Document) -> None:
         """Note that a version was made."""
-        self._note("output", version)
+        if self._journal:
+            self._journal.note("output", version)
 
     def note_step(self, run: Run) -> None:
         """Note that a run that is part of this one has ended."""
-        self._note("step", {"id": run.id, "step": run.about.get("step") or run.about.get("name")})
+        if self._journal:
+            step = run.about.get("step") or run.about.get("name")
+            self._journal.note("step", {"id": run.id, "step": step})
 
     @property
     def folder(self) -> Path:
         """A folder of its own, which is gone when it has ended."""
         assert self._journal is not None
-        return self._journal.parent
+        return self._journal.path.parent
 
     @property
     def steps(self) -> list[Document]:
@@ -113,8 +116,8 @@ class Run:
         return self._noted("output")
 
     def begins_in(self, outer: Run) -> None:
-        """Note what the run that this one is part of has read and made before."""
-        self._around = outer, outer.inputs, outer.outputs
+        """Note how much the run that this one is part of has read and made before."""
+        self._around = outer, len(outer.inputs), len(outer.outputs)
 
     @property
     def around(self) -> tuple[list[Document], list[Document]]:
@@ -123,29 +126,10 @@ class Run:
         if self._around is None:
             return [], []
         outer, read, made = self._around
-        since = [each for each in outer.inputs if each not in read]
-        return since, [each for each in outer.outputs if each not in made]
+        return outer.inputs[read:], outer.outputs[made:]
 
-    def _note(self, what: str, version: Document) -> None:
-        if self._journal:
-            line = json.dumps({what: version}) + "\n"
-            with contextlib.suppress(FileNotFoundError):  # the run ended
-                file = os.open(self._journal, os.O_WRONLY | os.O_APPEND)
-                try:
-                    os.write(file, line.encode())
-                finally:
-                    os.close(file)
-
-    def _noted(self, what: str) -> list[Document]:
-        if not self._journal:
-            return []
-        found: list[Document] = []
-        with contextlib.suppress(FileNotFoundError):
-            for line in self._journal.read_text("utf-8").splitlines()[1:]:
-                version = json.loads(line).get(what)
-                if version and version not in found:
-                    found.append(version)
-        return found
+    def _noted(self, kind: str) -> list[Document]:
+        return self._journal.noted(kind) if self._journal else []
 
 
 def named(key: str | None, id: str, number: int | None) -> Document:
@@ -159,17 +143,27 @@ def current() -> Run | None:
     found = _current.get()
     if found:
         return found
-    if path := os.environ.get(FILE):
-        with contextlib.suppress(OSError, ValueError):
-            journal = Path(path)
-            with journal.open(encoding="utf-8") as stream:
-                first = json.loads(stream.readline())
-                run = Run(first["run"], journal)
-                run.root = first.get("root")
-                return run
+    if journal := _joined(os.environ.get(FILE)):
+        run = Run(journal.about["run"], journal)
+        run.root = journal.about.get("root")
+        return run
     if id := os.environ.get(ID):
         return Run({"id": id, **surroundings()}, None)
     return None
+
+
+_journals: dict[str, Journal] = {}  # those of runs that go on, of which this process is a part
+
+
+def _joined(path: str | None) -> Journal | None:
+    """Return the journal with this path, which a process or thread reads once; None where it is gone."""
+    if not path or not Path(path).exists():
+        _journals.pop(path or "", None)
+        return None
+    with contextlib.suppress(OSError, ValueError):
+        if path not in _journals:
+            _journals[path] = Journal.open(Path(path))
+    return _journals.get(path)
 
 
 def apart() -> contextlib.AbstractContextManager[None]:
@@ -215,8 +209,7 @@ def begin(
     }
     about = {key: value for key, value in fields.items() if value not in (None, {}, [])}
     with staging.of_run() as (folder, handle):
-        journal = Path(folder, "journal")
-        journal.write_text(json.dumps({"run": about, "root": root}) + "\n", "utf-8")
+        journal = Journal.begin(Path(folder, "journal"), {"run": about, "root": root})
         run = Run(about, journal)
         run.root, run.handle = root, handle
         if outer:
@@ -247,12 +240,12 @@ def _in_environment(run: Run) -> Iterator[None]:
         yield
         return
     before = {name: os.environ.get(name) for name in (ID, FILE)}
-    _ours.append(str(run._journal))
+    _ours.append(_path_of(run))
     os.environ.update(environment(run))
     try:
         yield
     finally:
-        _ours.remove(str(run._journal))
+        _ours.remove(_path_of(run))
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
@@ -279,9 +272,13 @@ def record(run: Run, error: BaseException | None) -> Document:
     return {name: value for name, value in fields.items() if value not in (None, [], {})}
 
 
+def _path_of(run: Run) -> str:
+    return str(run._journal.path) if run._journal else ""
+
+
 def environment(run: Run) -> dict[str, str]:
     """Return the variables by which processes know the run that they are part of."""
-    return {ID: run.id, FILE: str(run._journal)}
+    return {ID: run.id, FILE: _path_of(run)}
 
 
 def surroundings() -> Document:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -121,6 +122,68 @@ def test_processes_take_part_in_the_run_that_started_them(repo: Repo) -> None:
     assert made.run is not None
     assert made.run["id"] == run.id
     assert [each["key"] for each in made.inputs] == ["raw"]
+
+
+@pytest.mark.parametrize("torn", ['{"inp', '{"output": {"key": "é', "null\n", "[[[", "\0\0\0"])
+def test_a_line_of_the_journal_that_was_not_written_to_its_end_costs_nothing(
+    repo: Repo, torn: str
+) -> None:
+    repo.save(1, "raw")
+    repo.save(2, "other")
+    with repo.run("etl") as run:
+        repo.version("raw").load()
+        with open(runs.environment(run)["ART_RUN_FILE"], "ab") as journal:
+            journal.write(torn.encode()[: len(torn)])
+        repo.version("other").load()
+        script = "import art; art.open().save(3, 'process')"
+        subprocess.run([sys.executable, "-c", script], cwd=repo.root, check=True)
+        made = repo.save(4, "out").version
+    assert [each["key"] for each in made.inputs] == ["raw", "other"]
+    found = record(repo, run.id)
+    assert [each["key"] for each in found["outputs"]] == ["process", "out"]  # type: ignore[attr-defined]
+
+
+def test_who_reads_the_journal_while_others_write_sees_whole_lines_only(repo: Repo) -> None:
+    """The text of what is written is so long that a write may be seen half done."""
+    with repo.run("etl") as run:
+        script = (
+            "from art import runs\nrun = runs.current()\n"
+            "for n in range(60): run.note_input({'key': 'k' * 3_000, 'id': f'{NAME}-{n}'})"
+        )
+        writers = [
+            subprocess.Popen([sys.executable, "-c", script.replace("NAME", str(n))])
+            for n in range(3)
+        ]
+        while any(writer.poll() is None for writer in writers):
+            seen = run.inputs
+            assert all(len(each["key"]) == 3_000 for each in seen)
+        assert {writer.wait() for writer in writers} == {0}
+        assert len(run.inputs) == 180
+
+
+@pytest.mark.parametrize("is_elsewhere", [False, True])
+def test_noting_what_is_read_does_not_read_what_was_noted_again(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch, is_elsewhere: bool
+) -> None:
+    count, parsed = 300, []
+    real = json.loads
+
+    def loads(text: str | bytes) -> object:
+        parsed.append(1)
+        return real(text)
+
+    def note() -> None:
+        for number in range(count):
+            current = runs.current()
+            assert current
+            current.note_input({"key": "k", "id": f"b3:{number}", "number": number})
+            current.note_input({"key": "k", "id": f"b3:{number}", "number": number})
+
+    with repo.run("etl") as run:
+        monkeypatch.setattr(json, "loads", loads)
+        in_thread(note) if is_elsewhere else note()
+        assert len(parsed) <= 2 * count
+        assert len(run.inputs) == count
 
 
 def in_thread(work: Callable[[], object]) -> None:
