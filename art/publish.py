@@ -303,14 +303,14 @@ class Publisher:
             found = Publication(same, latest.number, False, 0)
             return Prepared(draft.key, same.document, same.id, found)
         self._begin(document, content)
-        id = "b3:" + blake3(encode(document)).hexdigest()
-        return Prepared(draft.key, document, id, None)
+        return Prepared(draft.key, document, _id_of(document), None)
 
     def complete(self, key: str, document: Document) -> Publication:
-        """Make a version that was prepared, by this process or another."""
+        """Make a version that was prepared, by this process or another, unless it is there already."""
         publication = self._claim(key, document, None, always=True, is_begun=True)
-        self._index.note_version(publication.manifest, publication.number)
-        self.after(publication.manifest, publication.number)
+        if publication.created:
+            self._index.note_version(publication.manifest, publication.number)
+            self.after(publication.manifest, publication.number)
         note_made(publication)
         return publication
 
@@ -321,14 +321,15 @@ class Publisher:
         return self.complete(key, document)
 
     def check_new(self, key: str, document: Document) -> None:
-        """Raise CorruptError where a version of the key has the uid of what is to be made."""
+        """Raise CorruptError where another version of the key has the uid of what is to be made."""
+        id = _id_of(document)
 
         def versions(index: Index) -> list[Record]:
             index.refresh(key)
             return index.versions(key)
 
         for record in self._index.ask(versions):
-            if record.uid == document["uid"]:
+            if record.uid == document["uid"] and record.id != id:
                 raise CorruptError(
                     f"{record.ref} has the uid of another version that is to be made"
                 )
@@ -384,6 +385,8 @@ class Publisher:
                 # It may be there since a moment ago, and not yet durable.
                 self._store.backend.sync(manifest_directory(key))
                 return Publication(same, latest.number, False, lost)
+            if is_begun and (there := self._made_before(key, document)):
+                return there
             if not is_begun:
                 self._begin(document, content)
                 is_begun = True
@@ -395,6 +398,14 @@ class Publisher:
             if manifest:
                 return Publication(manifest, number, True, lost)
             lost += 1
+
+    def _made_before(self, key: str, document: Document) -> Publication | None:
+        """Return the very version of a document, where somebody made it of the same promise."""
+        found = self._index.ask(lambda index: index.by_id(_id_of(document), key))
+        if not found:
+            return None
+        self._store.backend.sync(manifest_directory(key))
+        return Publication(self._resolver.manifest(found[0]), found[0].number, False, 0)
 
     def _lost(self, key: str, known: int) -> int:
         """Return the highest number of a key that was used before and is not there any more, 0 where
@@ -464,6 +475,10 @@ class Publisher:
         }
 
 
+def _id_of(document: Document) -> str:
+    return "b3:" + blake3(encode(document)).hexdigest()
+
+
 def note_made(publication: Publication) -> None:
     """Note a version as an output of the run that this is part of."""
     if run := runs.current():
@@ -474,8 +489,8 @@ def note_made(publication: Publication) -> None:
 def _read_by(run: runs.Run, key: str | None) -> list[Document]:
     """Return what a run has read before it makes a version of `key`: not what it made of that itself,
     which it looked at again."""
-    made = run.outputs
-    return [each for each in run.inputs if each.get("key") != key or each not in made]
+    made = {each["id"] for each in run.outputs}
+    return [each for each in run.inputs if each.get("key") != key or each["id"] not in made]
 
 
 def _united(given: list[Document], read: list[Document]) -> list[Document]:
