@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
 
 from art.errors import NotFoundError, UsageError
+from art.render.markdown import report_markdown
 from art.repo import Repo
 from tests.conftest import Runner
 
@@ -62,6 +64,44 @@ def test_a_job_of_a_service_tells_what_its_runs_made(
     assert refs(repo) == ["c@v1"]
     monkeypatch.setenv("GITHUB_JOB", "build")
     assert refs(repo) == ["a@v1", "b@v1"]
+
+
+def test_runs_that_are_part_of_a_job_count_and_what_they_found_again(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name, value in GITHUB.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("ART_RUN", "github-77-build")
+    with repo.run("outer"):
+        with repo.run("middle"), repo.run("inner"):
+            repo.value("deep", 1)
+        repo.value("a", 1)
+    told = repo.report()
+    assert [each.version.ref for each in told.versions] == ["deep@v1", "a@v1"]
+    assert all(each.is_new for each in told.versions)
+    outer = next(each for each in repo.runs() if each.name == "outer")
+    assert refs(repo, run=outer.id) == refs(repo, run=outer.id[-12:]) == ["deep@v1", "a@v1"]
+    assert repo.report(run=outer.id).job["name"] == "outer"
+    monkeypatch.setenv("ART_RUN", "github-78-build")
+    monkeypatch.setenv("GITHUB_RUN_ID", "78")
+    with repo.run("again"):
+        repo.value("a", 1)
+    (found,) = repo.report().versions
+    assert (found.version.ref, found.is_new) == ("a@v1", False)
+    monkeypatch.delenv("ART_RUN")
+    (found,) = repo.report().versions
+    assert (found.version.ref, found.is_new) == ("a@v1", False)
+    assert "(unchanged)" in report_markdown(repo.report())
+
+
+def test_a_command_that_was_not_run_again_tells_what_it_gave(
+    repo: Repo, workplace: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number, state in (("1", ""), ("2", " (unchanged)")):
+        monkeypatch.setenv("ART_RUN", f"job-{number}")
+        run("run", "--out", "o=out", "--", sys.executable, "-c", "open('out', 'w').write('x')")
+        page = run("report").out
+        assert f"`o@v1`{state} |" in page
 
 
 def test_an_id_in_the_environment_is_a_run(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -68,6 +68,7 @@ def _document(found: "JobReport") -> dict[str, Any]:
     versions = [
         {
             **record_document(each.version.record),
+            "is_new": each.is_new,
             "published": each.is_published,
             "tagged_before": dict(each.tags),
         }

@@ -81,7 +81,8 @@ def _row(each: Reported, report: JobReport) -> list[str]:
     where = "at the remote" if each.is_published else "**only here**: `art push`"
     size = plain.size_text(version.size) if version.size is not None else ""
     tags = ", ".join(_tag_text(tag, number) for tag, number in each.tags.items())
-    return [code(_name(version)), text(kind), size, tags, *([where] if report.url else [])]
+    name = code(_name(version)) + ("" if each.is_new else " (unchanged)")
+    return [name, text(kind), size, tags, *([where] if report.url else [])]
 
 
 def _name(version: Version) -> str:
