@@ -108,6 +108,7 @@ class Step:
         outputs = _settled(repo, outputs, call.params)
         keys = [name for name, _ in names]
         job = self.job(repo, call, keys, **_partitions(outputs))
+        job = replace(job, outputs=dict(names))
         if not outputs:  # it is called for something else
             job = replace(job, fingerprint=None)
         with runs.within(current):
@@ -136,7 +137,6 @@ class Step:
             inputs=call.versions,
             fingerprint=self._fingerprint(repo, call, {"outputs": list(results), **more}),
             reuse=self.reuse,
-            outputs=list(results),
         )
 
     def _fingerprint(self, repo: Repo, call: Call, more: Mapping[str, Any]) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -36,8 +36,8 @@ _CLAIMS = "cache"  # the lock under which results become versions
 class Job:
     """Something that is done once and, where nothing that it depends on is different, not again.
 
-    `fingerprint` stands for all that it depends on, None where it is always done. `outputs` are the names
-    of what it gives, where that is known before.
+    `fingerprint` stands for all that it depends on, None where it is always done. `outputs` are the keys
+    of what it gives, by its names, where they are known before.
     """
 
     name: str
@@ -47,7 +47,12 @@ class Job:
     inputs: Sequence[Version] = ()
     fingerprint: str | None = None
     reuse: Reuse = field(default_factory=Reuse)
-    outputs: Collection[str] | None = None
+    outputs: Mapping[str, str] | None = None
+
+    def has_given(self, entry: caching.Entry) -> bool:
+        """Whether an entry names what this gives, as far as that is known."""
+        keys = {name: output["key"] for name, output in entry.outputs.items()}
+        return self.outputs is None or keys == self.outputs
 
 
 @dataclass(frozen=True)
@@ -214,7 +219,7 @@ class Running(Sharing):
             inputs=list(command.versions.values()),
             fingerprint=command.fingerprint(reuse) if outputs else None,
             reuse=reuse,
-            outputs=list(command.outputs),
+            outputs={key: key for key in command.outputs},
         )
         return self.perform(job, command.work, command.put_in_place)
 
@@ -293,8 +298,7 @@ class Running(Sharing):
             return _Earlier(0)
         expires = job.reuse.expires
         is_late = expires is not None and entry.age > expires
-        is_other = job.outputs is not None and set(job.outputs) != set(entry.outputs)
-        if entry.is_gone or is_late or is_other:
+        if entry.is_gone or is_late or not job.has_given(entry):
             return _Earlier(entry.number)
         with runs.apart():
             if not is_shared:
