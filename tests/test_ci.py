@@ -209,6 +209,45 @@ def test_jobs_of_a_matrix_make_one_version(tmp_path: Path, tools: Path) -> None:
         assert paths == ["linux/r.txt", "mac/r.txt"]
 
 
+def test_a_job_that_runs_again_replaces_what_it_added_until_the_seal(
+    tmp_path: Path, tools: Path
+) -> None:
+    remote = str(tmp_path / "remote")
+
+    def part(attempt: int, content: str) -> Runner:
+        place = tmp_path / "test"
+        place.mkdir(exist_ok=True)
+        (place / "r.txt").write_text(content)
+        one = Runner(place, tools, JOB="test", RUN_ATTEMPT=str(attempt))
+        one.use(remote=remote, part="tests/reports=r.txt", name="linux")
+        return one
+
+    assert not part(1, "first").failed
+    assert part(1, "another's").failed  # two jobs with one name
+    again = part(2, "second")
+    assert not again.failed, again.log
+    last = Runner(tmp_path / "test", tools, JOB="seal")
+    last.use(remote=remote, seal="tests/reports", expect="1")
+    late = part(3, "third")
+    assert late.failed
+    assert "is sealed" in late.log
+    with art.clone(remote, tmp_path / "clone") as clone:
+        assert clone.version("tests/reports").read("linux/r.txt") == b"second"
+
+
+def test_partitions_are_taken_out(tmp_path: Path, job: Runner) -> None:
+    with art.init(job.workplace) as repo:
+        for region in ("eu", "us"):
+            repo.value("rides", region, partitions={"region": region, "day": "2026-11-01"})
+    job.use(get="rides?region=eu=eu.json\nrides?region=us&day=2026-11-01=a=b.json\nrides")
+    assert not job.failed, job.log
+    assert (job.workplace / "eu.json").read_text() == '"eu"'
+    assert (job.workplace / "a=b.json").read_text() == '"us"'
+    job.use(get="rides?=x")
+    assert job.failed
+    assert "not of the form" in job.log
+
+
 def test_a_missing_part_fails_the_job(tmp_path: Path, job: Runner) -> None:
     assert job.use(remote=str(tmp_path / "remote"), seal="tests/reports", expect="2") == ""
     assert job.failed
