@@ -73,6 +73,24 @@ class Tags:
         to = (record.id, record.number)
         return self.move(record.key, tag, *to, message, force=force)
 
+    def tag_late(self, record: Record, tag: str) -> TagMove | None:
+        """Make the tag name a version that it was to name since that was made. Return None where it was
+        moved or taken away since, or names a newer version: then it stays where it is."""
+        assert record.key is not None, "a keyless version cannot be tagged"
+        key, is_late = record.key, False
+
+        def make(entries: list[Entry]) -> Document | None:
+            nonlocal is_late
+            head, _ = heads(entries)
+            if head:
+                placed = self._numbers(key, [head]).get(head.version_id or "")
+                is_newer = (placed or 0) >= (record.number or 0)
+                is_late = is_newer or head.created > record.created
+            return None if is_late else {"id": record.id, "number": record.number} | _after(head)
+
+        moved = self._append_move(key, tag, None, make, force=False)
+        return None if is_late else moved
+
     def check(self, key: str | None, tags: Iterable[str]) -> None:
         """Raise what setting these tags on a version that is yet to be made would raise."""
         wanted = [check_tag(tag) for tag in tags]

@@ -9,9 +9,13 @@ from typing import Any
 
 import pytest
 
+import art
 from art import document
+from art.caching import Reuse
 from art.publish import Publisher
 from art.repo import Repo
+from art.tagging import Tags
+from tests.conftest import Runner
 
 WRITE = "import random; open('out', 'w').write(str(random.random())); open('count', 'a').write('x')"
 WORDS = (sys.executable, "-c", WRITE)
@@ -85,3 +89,87 @@ def test_a_version_that_is_there_already_is_not_completed_again(
     repo.run_command(WORDS, outputs={"k": "out"})
     assert [(each.number, each.created) for each in made] == [(1, True), (1, False)]
     assert len(repo.history("k")) == 2
+
+
+def tagged(repo: Repo, key: str = "k") -> dict[str, str]:
+    """Return where the tags of a key are."""
+    return {tag: version.ref for tag, version in repo.tags(key).items()}
+
+
+@pytest.fixture
+def killed(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let there be a result whose writer was killed before it had set the tag that is declared."""
+    repo.declare("k", default_tags=["prod"])
+    with monkeypatch.context() as patch:
+        patch.setattr(Tags, "tag", lambda *_: None)
+        repo.run_command(WORDS, outputs={"k": "out"})
+    assert tagged(repo) == {}
+
+
+@pytest.mark.usefixtures("killed")
+def test_who_adopts_a_result_sets_the_tag_that_its_writer_did_not(repo: Repo) -> None:
+    assert repo.run_command(WORDS, outputs={"k": "out"}).cached
+    assert tagged(repo) == {"prod": "k@v1"}
+    assert repo.run_command(WORDS, outputs={"k": "out"}).cached
+    assert len(repo.tag_history("k", "prod")) == 1
+
+
+@pytest.mark.usefixtures("killed")
+def test_who_makes_what_another_had_settled_sets_its_tag(repo: Repo) -> None:
+    forget(repo, "k")
+    with Repo(repo.root) as again:
+        assert again.run_command(WORDS, outputs={"k": "out"}).cached
+        assert tagged(again) == {"prod": "k@v1"}
+
+
+@pytest.mark.usefixtures("killed")
+@pytest.mark.parametrize("what", ["newer", "newer, by a slow clock", "moved", "taken away"])
+def test_a_tag_that_was_moved_since_stays_where_it_is(
+    what: str, repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if "clock" in what:
+        monkeypatch.setattr("art.catalog.now", lambda: "2020-02-02T00:00:00.000000Z")
+    repo.markdown("k", "newer")
+    if what == "moved":
+        repo.markdown("k", "newest")
+        repo.tag("k@v2", "prod")
+    if what == "taken away":
+        repo.untag("k", "prod")
+    before = tagged(repo)
+    assert repo.run_command(WORDS, outputs={"k": "out"}).cached
+    assert tagged(repo) == before
+
+
+def test_a_tag_that_is_protected_since_stays_and_that_is_told(repo: Repo, run: Runner) -> None:
+    repo.markdown("k", "older", tags=["prod"])
+    repo.declare("k", default_tags=["prod"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tags, "tag", lambda *_: None)
+        repo.run_command(WORDS, outputs={"k": "out"})
+    repo.set_settings("k", protected=True)
+    done = run("run", "--out", "k=out", "--", *WORDS)
+    assert "tag 'prod' of k stays where it is" in done.err
+    assert tagged(repo) == {"prod": "k@v1"}
+
+
+def test_what_is_the_same_as_the_latest_version_gets_the_tag(repo: Repo) -> None:
+    words = (sys.executable, "-c", "open('out', 'w').write('same')")
+    repo.run_command(words, outputs={"k": "out"})
+    repo.declare("k", default_tags=["prod"])
+    repo.run_command(words, outputs={"k": "out"}, reuse=Reuse(is_used=False))
+    assert tagged(repo) == {"prod": "k@v1"}
+
+
+@pytest.mark.usefixtures("killed")
+def test_a_tag_that_is_set_late_is_published(repo: Repo, tmp_path: Path) -> None:
+    repo.remotes.add("origin", str(tmp_path / "shared"))
+    repo.push()
+    shared = Reuse(is_shared=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Tags, "tag", lambda *_: None)
+        repo.run_command(WORDS, outputs={"k": "out"}, reuse=shared)
+    with art.clone(str(tmp_path / "shared"), tmp_path / "other") as other:
+        assert tagged(other) == {}
+        repo.run_command(WORDS, outputs={"k": "out"}, reuse=shared)
+        other.fetch()
+        assert tagged(other) == {"prod": "k@v2"}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from art import caching, runs
 from art.caching import Results, Reuse
 from art.document import encode
-from art.errors import CorruptError, NotFoundError, UnavailableError, UsageError
+from art.errors import ConflictError, CorruptError, NotFoundError, UnavailableError, UsageError
 from art.model import check_metadata, is_uid
 from art.ref import Ref
 from art.repo.sharing import Sharing
@@ -79,12 +79,13 @@ class Ran:
 @dataclass(frozen=True)
 class _Earlier:
     """What there is of a job from earlier: the number of the last entry, and the outputs if all of them
-    are whole; else the payloads that are damaged."""
+    are whole; else the payloads that are damaged. Of the keys `tagged` tags were set that were missing."""
 
     number: int
     outputs: dict[str, Version] | None = None
     run: str = ""
     damaged: frozenset[str] = frozenset()
+    tagged: frozenset[str] = frozenset()
 
 
 class Running(Sharing):
@@ -304,7 +305,7 @@ class Running(Sharing):
             if not is_shared:
                 return self._outputs(entry)
             found = self._learned(entry)
-            self._publish_made(found.outputs or {})
+            self._publish_made(found.outputs or {}, found.tagged)
             return found
 
     def _is_shared(self, job: Job) -> bool:
@@ -322,9 +323,11 @@ class Running(Sharing):
                 self.fetch(key)
         return self._outputs(entry, is_held=is_held)
 
-    def _publish_made(self, outputs: Mapping[str, Version]) -> None:
-        """Publish at the authority what is not there yet."""
-        keys = {
+    def _publish_made(
+        self, outputs: Mapping[str, Version], tagged: frozenset[str] = frozenset()
+    ) -> None:
+        """Publish at the authority what is not there yet, and what is new of the keys `tagged`."""
+        keys = tagged | {
             str(version.key)
             for version in outputs.values()
             if not self._exchange.is_published(version.record)
@@ -349,7 +352,8 @@ class Running(Sharing):
             found[name] = version
         if damaged:
             return _Earlier(entry.number, damaged=frozenset(damaged))
-        return _Earlier(entry.number, found, entry.run)
+        tagged = {str(version.key) for version in found.values() if self._tag_late(version)}
+        return _Earlier(entry.number, found, entry.run, tagged=frozenset(tagged))
 
     def _output(self, entry: caching.Entry, name: str, *, is_held: bool) -> Version | None:
         """Return one output, which is made where whoever settled it was killed before; None where it
@@ -378,6 +382,7 @@ class Running(Sharing):
         except CorruptError as error:
             self._warn(error.message)
             return None
+        self._tag_new(noted["key"], noted["id"])
         return self._noted(noted)
 
     def _is_there(self, tree: str) -> bool:
@@ -459,7 +464,7 @@ class Running(Sharing):
         else:
             ran = self._ran(run, prepared, created, uncached=problem)
         if not problem:
-            self._publish_made(ran.outputs)
+            self._publish_made(ran.outputs, winner.tagged if winner else frozenset())
         return ran
 
     def _claim(
@@ -494,19 +499,30 @@ class Running(Sharing):
         """Make a version that was prepared; return whether it is new."""
         from art.publish import note_made
 
-        if prepared.same:
-            note_made(prepared.same)
-            return False
-        made = publisher.complete(prepared.key, prepared.document)
+        made = prepared.same
+        if made:
+            note_made(made)
+        else:
+            made = publisher.complete(prepared.key, prepared.document)
         self._tag_new(prepared.key, made.manifest.id)
-        return True
+        return made.created
 
     def _tag_new(self, key: str, id: str) -> None:
-        """Move the tags that a key is declared to have to a new version."""
+        """Move the tags that a key is declared to have to a version that was made now."""
         if tags := self._settings().known(key).default_tags:
             record = self._resolver.record(Ref(key, id))
             for tag in tags:
                 self._tags().tag(record, tag, None)
+
+    def _tag_late(self, version: Version) -> bool:
+        """Do the same where who made a version was killed before; return whether a tag moved."""
+        moved = False
+        for tag in self._settings().known(str(version.key)).default_tags:
+            try:
+                moved = bool(self._tags().tag_late(version.record, tag)) or moved
+            except ConflictError as error:  # it is protected now
+                self._warn(error.message)
+        return moved
 
     def _ran(
         self,
