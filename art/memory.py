@@ -5,8 +5,9 @@ Whoever asks goes on without an answer, so these heal their database by themselv
 
 from __future__ import annotations
 
+import json
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice, repeat
 from typing import Protocol
@@ -63,13 +64,16 @@ class Memory:
         self._db = database
         self._objects = objects
 
-    def find(self, digest: bytes) -> str | None:
-        """Return the id of a pack that may hold the chunk."""
+    def find(self, digests: Sequence[bytes]) -> dict[bytes, str]:
+        """Return the id of a pack that may hold the chunk, for each of which one is known."""
         query = (
-            "SELECT packs.id FROM chunks JOIN packs ON packs.number = chunks.pack WHERE prefix = ?"
+            "SELECT prefix, packs.id FROM chunks JOIN packs ON packs.number = chunks.pack "
+            "WHERE prefix IN (SELECT value FROM json_each(?))"
         )
-        row = self._db.ask(lambda: self._db.execute(query, (_prefix(digest),)).fetchone())
-        return row[0] if row else None
+        prefixes = {_prefix(digest): digest for digest in digests}
+        asked = json.dumps(list(prefixes))
+        rows = self._db.ask(lambda: self._db.execute(query, (asked,)))
+        return {prefixes[prefix]: pack for prefix, pack in rows}
 
     def has_chunks(self) -> bool:
         """Whether it remembers any chunk at all."""

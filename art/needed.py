@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -55,9 +55,8 @@ class Usage:
     packs: dict[str, set[str]] = field(default_factory=dict)
     layouts: dict[str, set[str]] = field(default_factory=dict)
 
-    def find(self, digest: bytes) -> str | None:
-        place = self.places.find(digest)
-        return place.pack if place else None
+    def find(self, digests: Sequence[bytes]) -> dict[bytes, str]:
+        return {each: place.pack for each in digests if (place := self.places.find(each))}
 
     def note(self, digest: bytes, place: Location) -> None:
         if self.places.add(digest, place):

@@ -318,7 +318,7 @@ class Courier:
                 return place
         if self._target.is_remote and self._source is not self._target:
             return None  # nothing is known of its packs
-        pack = self._hints.find(digest)
+        pack = self._hints.find([digest]).get(digest)
         directory = self._directory(pack) if pack else None
         place_there = directory.find(digest) if directory and pack not in self._avoid else None
         return Location(pack, *place_there) if pack and place_there else None

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
@@ -35,17 +35,17 @@ _BATCH_CHUNKS = 256
 
 
 class ChunkHints(Protocol):
-    """Guesses in which pack a chunk lies. They are checked before they are used."""
+    """Guesses in which packs chunks lie. They are checked before they are used."""
 
-    def find(self, digest: bytes) -> str | None:
-        """Return the id of a pack that may hold the chunk."""
+    def find(self, digests: Sequence[bytes]) -> dict[bytes, str]:
+        """Return the id of a pack that may hold the chunk, for each of which one is known."""
 
 
 class NoHints:
     """Knows nothing."""
 
-    def find(self, digest: bytes) -> str | None:
-        return None
+    def find(self, digests: Sequence[bytes]) -> dict[bytes, str]:
+        return {}
 
 
 @dataclass(frozen=True)
@@ -93,14 +93,19 @@ class PayloadWriter:
 
     def has(self, digest: bytes) -> bool:
         """Whether the chunk is stored or on its way. Then it is part of this payload's layout."""
+        if self._is_known(digest):
+            return True
+        hint = self._hints.find([digest]).get(digest)
+        return hint is not None and self._check_hint(digest, hint)
+
+    def _is_known(self, digest: bytes) -> bool:
+        """The same, without asking for hints."""
         if digest in self._seen:
             return True
-        if self._base and (location := self._base.find(digest)):
-            if not self._extends:
-                self._adopt(digest, location)
-            return True
-        hint = self._hints.find(digest)
-        return hint is not None and self._check_hint(digest, hint)
+        location = self._base.find(digest) if self._base else None
+        if location and not self._extends:
+            self._adopt(digest, location)
+        return location is not None
 
     def has_file(self, node: Node) -> bool:
         """Whether all chunks of a file are stored, those of its list of chunks as well."""
@@ -118,7 +123,7 @@ class PayloadWriter:
     def add(self, data: bytes | memoryview, digest: bytes | None = None) -> bytes:
         """Store a chunk unless it is stored; return its digest. `data` must not change later."""
         digest = digest or blake3(data).digest()
-        if not self.has(digest):
+        if not self._is_known(digest):  # hints are asked for many at once, which takes a tenth
             self._seen.add(digest)
             self._queue(digest, data)
         return digest
@@ -253,9 +258,17 @@ class PayloadWriter:
             self._flush()
 
     def _flush(self) -> None:
-        if self._batch:
-            self._packer.put(self._batch)
-        self._batch, self._batch_bytes = [], 0
+        if not self._batch:
+            return
+        batch, self._batch, self._batch_bytes = self._batch, [], 0
+        if hints := self._hints.find([digest for digest, _ in batch]):
+            batch = [
+                (digest, data)
+                for digest, data in batch
+                if digest not in hints or not self._check_hint(digest, hints[digest])
+            ]
+        if batch:
+            self._packer.put(batch)
 
 
 class TreeHasher(PayloadWriter):
@@ -264,7 +277,7 @@ class TreeHasher(PayloadWriter):
     def __init__(self, store: ObjectStore) -> None:
         super().__init__(store, None, NoHints())
 
-    def has(self, digest: bytes) -> bool:
+    def _is_known(self, digest: bytes) -> bool:
         return True
 
     def add_file(

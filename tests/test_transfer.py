@@ -6,6 +6,7 @@ import random
 import tempfile
 import threading
 import tracemalloc
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -333,8 +334,8 @@ class _Everything:
     def __init__(self, pack: str) -> None:
         self._pack = pack
 
-    def find(self, digest: bytes) -> str:
-        return self._pack
+    def find(self, digests: Sequence[bytes]) -> dict[bytes, str]:
+        return dict.fromkeys(digests, self._pack)
 
 
 def _hint(ends: Ends) -> _Everything:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -26,6 +27,23 @@ def test_of_thousands_of_chunks_each_is_stored_once_and_found(objects: ObjectSto
     assert placed == sorted(set(placed))
     assert contents <= set(placed)
     assert get_files(objects, written.payload) == files
+
+
+class Counting:
+    """Knows nothing, and counts how often it is asked."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def find(self, digests: Sequence[bytes]) -> dict[bytes, str]:
+        self.count += 1
+        return {}
+
+
+def test_hints_are_asked_for_many_new_chunks_at_once(objects: ObjectStore) -> None:
+    hints = Counting()
+    put_files(objects, {f"{number:05}": b"%d" % number for number in range(2000)}, hints=hints)
+    assert 0 < hints.count < 40
 
 
 def test_an_extension_is_extended_until_it_outgrows_half_of_its_root(objects: ObjectStore) -> None:
