@@ -10,8 +10,10 @@ with art.run("etl"):
 from __future__ import annotations
 
 import functools
+import importlib
 import inspect
 import logging
+import operator
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -73,6 +75,13 @@ class Step:
 
     def __post_init__(self) -> None:
         functools.update_wrapper(self, self.function)
+
+    def __reduce__(self) -> str | tuple[Callable[..., Step], tuple[Any, ...]]:
+        """A step that is pickled is that of the module where it is read, as its function would be."""
+        place = self.function.__module__, self.function.__qualname__
+        if _step_at(*place) is self:
+            return place[1]
+        return _with_options, (*place, self.name, self.reuse, self.key)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return the version of what the function returns: None, a Version, or a tuple of them.
@@ -181,6 +190,22 @@ class Step:
             what = f"{len(returned)} values" if isinstance(returned, tuple) else kind_text(returned)
             raise UsageError(f"step {self.name} returns {what}, expected a tuple of {count}")
         return returned
+
+
+def _step_at(module: str, name: str) -> Step | None:
+    """Return the step with this name in a module, None where something else is there."""
+    try:
+        found = operator.attrgetter(name)(importlib.import_module(module))
+    except (ImportError, AttributeError):
+        return None
+    return found if isinstance(found, Step) else None
+
+
+def _with_options(module: str, place: str, name: str, reuse: Reuse, key: Any) -> Step:
+    found = _step_at(module, place)
+    if found is None:
+        raise UsageError(f"there is no step {place} in the module {module}")
+    return replace(found, name=name, reuse=reuse, key=key)
 
 
 @overload

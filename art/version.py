@@ -99,6 +99,8 @@ class Version:
         self.manifest = manifest
         # Called before content is handed out; raises where it must not be.
         self.guard: Callable[[], object] = lambda: None
+        # How another process gets it, where that can be told.
+        self.again: Callable[[], Version] | None = None
 
     def __repr__(self) -> str:
         return f"<Version {self.ref} {self.id[:15]}>"
@@ -108,6 +110,12 @@ class Version:
 
     def __hash__(self) -> int:
         return hash(self.id)
+
+    def __reduce__(self) -> tuple[Callable[[], Version], tuple[()]]:
+        """A version that is pickled is looked up where it is read, in the same repository."""
+        if self.again is None:
+            raise TypeError(f"{self!r} cannot be pickled: pass its reference")
+        return self.again, ()
 
     # -- what it is ------------------------------------------------------------------------------
 

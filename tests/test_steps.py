@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import linecache
 import logging
+import multiprocessing
 import os
+import pickle
 import re
 import subprocess
 import sys
 from collections import deque
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -487,3 +489,37 @@ def test_steps_in_threads_of_a_run_go_into_its_repository(
         made = list(threads.map(load, [3, 4]))
     assert [version.load() for version in made] == [[0, 1, 2], [0, 1, 2, 3]]
     assert set(repo.get_run(run.id).steps) == {"load", "load_2"}
+
+
+def squared(version: Version) -> Version:
+    """Return a version that another process makes of one that it was given."""
+    return art.open().save([each * each for each in version.load()], "squares").version
+
+
+def test_other_processes_are_given_steps_and_versions_and_give_versions_back(
+    repo: Repo, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ART_DIR", str(workplace))
+    numbers = load(4)
+    with ProcessPoolExecutor(2, multiprocessing.get_context("spawn")) as processes:
+        amounts = list(processes.map(load.options(cache=False), [2, 3]))
+        squares = processes.submit(squared, numbers).result()
+        same = processes.submit(load, 4).result()
+    assert {version.ref: version.load() for version in amounts} in (
+        {"numbers@v2": [0, 1], "numbers@v3": [0, 1, 2]},
+        {"numbers@v3": [0, 1], "numbers@v2": [0, 1, 2]},
+    )
+    assert squares == repo.version("squares")
+    assert squares.load() == [0, 1, 4, 9]
+    assert same == numbers
+    assert pickle.loads(pickle.dumps(load)) is load
+    assert pickle.loads(pickle.dumps(repo)).root == repo.root
+
+
+def test_a_step_that_its_module_does_not_have_cannot_be_pickled(repo: Repo) -> None:
+    @art.step
+    def inner() -> Annotated[int, "inner"]:
+        return 1
+
+    with pytest.raises(UsageError, match="there is no step"):
+        pickle.loads(pickle.dumps(inner))

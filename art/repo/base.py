@@ -68,6 +68,7 @@ class Base:
 
     def __init__(self, root: Path, reporter: Reporter | None = None) -> None:
         self.root = root
+        self.place = str(root)  # where others find what is here
         self.reporter: Reporter = reporter or Silent()
         self._backend = LocalBackend(root / DIRECTORY)
         self._store = Store.open(self._backend, str(root))
@@ -83,6 +84,10 @@ class Base:
 
     def __repr__(self) -> str:
         return f"<Repo {self.root}>"
+
+    def __reduce__(self) -> tuple[type[Self], tuple[Path]]:
+        """A repository that is pickled is opened where it is read, at the same place."""
+        return type(self), (self.root,)
 
     def __enter__(self) -> Self:
         return self
@@ -129,6 +134,7 @@ class Base:
         lock = self._backend.together(GC_LOCK)  # no pack goes as long as the publisher is there
         memory = Memory(self._database, self._store.objects)
         publisher = Publisher(self._store, self._index, memory, self.reporter, self._author(), lock)
+        publisher.place = self.place
         publisher.before, publisher.after = self._before_create, self._after_create
         return publisher
 
@@ -272,13 +278,14 @@ class Base:
             self._store, self._index, self.reporter, record, manifest, self._elsewhere
         )
         version.guard = lambda: self._handed_out(record, tag)
+        version.again = partial(self._version, record, tag)
         return version
 
     def _handed_out(self, record: Record, tag: str | None) -> None:
         """See that content may be given out, and note it as read by the run that asks."""
         self._check_required(record, tag)
         if run := runs.current():
-            run.note_input(runs.named(record.key, record.id, record.number))
+            run.note_input(runs.named(record.key, record.id, record.number), self.place)
 
     def _check_required(self, record: Record, tag: str | None) -> None:
         """Raise DeniedError where a signature is required, and there is no right one."""
