@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from art import drafts
 from art.backend import Backend
 from art.drafts import DraftLog, Part, Round, Seal
 from art.errors import ConflictError, NotFoundError
 from art.joining import Joined, Joiner
 from art.model import Document, Payload
+from art.nearest import did_you_mean
 from art.objects import ObjectStore
 from art.reliance import Reliance, clocks
 from art.sync import Pairing
@@ -61,6 +64,10 @@ class Expected:
     count: int | None = None
     names: frozenset[str] = frozenset()
 
+    def __str__(self) -> str:
+        what = str(self.count) if self.count is not None else ", ".join(sorted(self.names))
+        return f"{what} were expected"
+
     def check(self, found: Round) -> None:
         """Raise NotFoundError where a part is missing, ConflictError where there is one too many."""
         parts = set(found.seal.parts if found.seal else found.parts)
@@ -70,11 +77,12 @@ class Expected:
         has = "1 part" if len(parts) == 1 else f"{len(parts)} parts"
         if self.count is not None and len(parts) != self.count:
             listed = f": {', '.join(sorted(parts))}" if parts else ""
-            message = f"{what} has {has}{listed}; {self.count} were expected"
+            message = f"{what} has {has}{listed}; {self}"
             raise self._error(found, is_less=len(parts) < self.count)(message, hint=_hint(found))
         if self.count is None and (missing := sorted(self.names - parts)):
             message = f"{what} lacks {', '.join(missing)}; it has {has}"
-            raise self._error(found, is_less=True)(message, hint=_hint(found))
+            hint = did_you_mean(missing[0], parts - self.names) or _hint(found)
+            raise self._error(found, is_less=True)(message, hint=hint)
         if self.count is None and (surplus := sorted(parts - self.names)):
             message = f"{what} has {', '.join(surplus)}, not expected"
             raise ConflictError(message, hint=_hint(found))
@@ -85,6 +93,14 @@ class Expected:
 
 def _hint(found: Round) -> str:
     return f"art draft ls {found.key}"
+
+
+class Added(NamedTuple):
+    """A part of a draft: whether it was not there before, and whether the draft begins with it."""
+
+    part: Part
+    is_new: bool
+    begins: bool
 
 
 class Assembly:
@@ -101,6 +117,12 @@ class Assembly:
         if found.seal and part not in found.seal.parts:
             raise self._late(found, part)
 
+    def likely_key(self) -> str | None:
+        """Return a hint where keys that are spelled nearly so have a draft of this name."""
+        logs = drafts.all_drafts(self._site.backend)
+        keys = {log.key for log in logs if log.draft == self._log.draft} - {self._log.key}
+        return did_you_mean(self._log.key, keys)
+
     def put(
         self,
         part: str,
@@ -109,8 +131,8 @@ class Assembly:
         run: Document | None,
         *,
         replace: bool,
-    ) -> tuple[Part, bool]:
-        """Add a part, whose payload is stored here; return it, and whether it was not there before.
+    ) -> Added:
+        """Add a part, whose payload is stored here.
 
         Raise ConflictError where there is one with this name and other content, unless `replace`, or
         where the draft is sealed without it.
@@ -125,10 +147,10 @@ class Assembly:
             while True:
                 found = self._log.read()
                 if same := self._same(found, part, payload, replace=replace):
-                    return same, False
+                    return Added(same, is_new=False, begins=False)
                 if added := self._log.append(found.number, self._author, fields):
                     break
-        return Part.of(added), True
+        return Added(Part.of(added), is_new=True, begins=not found.exists)
 
     def _same(self, found: Round, part: str, payload: Payload, *, replace: bool) -> Part | None:
         """Return the part that is there already with this content."""
@@ -168,6 +190,9 @@ class Assembly:
         joiner = self._site.joiner()
         while True:
             found = self._log.read()
+            if not found.exists:
+                unknown = drafts.unknown(self._site.backend, found.key, found.draft)
+                raise NotFoundError(f"{unknown.message}; {expected}", hint=unknown.hint)
             expected.check(found)
             if found.seal:
                 return found.seal, False

@@ -15,9 +15,10 @@ from typing import Any, TypeVar
 from art import document as documents
 from art.backend import Backend
 from art.catalog import first_missing, is_manifest_of, parse_number
-from art.errors import REPAIR, CorruptError, NewerFormatError, UsageError
+from art.errors import REPAIR, CorruptError, NewerFormatError, NotFoundError, UsageError
 from art.keys import check_key, escape, unescape
 from art.model import FORMAT, Document, Manifest, Payload, is_uid, new_uid, now
+from art.nearest import nearest
 
 _LIMIT = 200
 _REQUESTS_AT_ONCE = 16
@@ -291,6 +292,21 @@ def all_drafts(backend: Backend) -> list[DraftLog]:
         if at := located(item.name):
             numbers.setdefault(at[:2], []).append(at[2])
     return [DraftLog(backend, *named, found) for named, found in sorted(numbers.items())]
+
+
+def unknown(backend: Backend, key: str, draft: str) -> NotFoundError:
+    """Return the error for a draft that there is not, with those that are called nearly so."""
+    logs = {f"{log.key} {log.draft}": log for log in all_drafts(backend)}
+    near = [name for name in nearest(f"{key} {draft}", logs) if _exists(logs[name])]
+    hint = f"did you mean {', '.join(near)}?" if near else "art draft ls"
+    return NotFoundError(f"{key} has no draft {draft}", hint=hint)
+
+
+def _exists(log: DraftLog) -> bool:
+    try:
+        return log.read().exists
+    except CorruptError:
+        return True
 
 
 def needed(backend: Backend, has_version: Callable[[str], bool]) -> dict[str, str]:

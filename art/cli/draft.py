@@ -7,9 +7,11 @@ import typer
 
 from art.cli.common import Key, Output, Yes, complete_key, group, open_repo, shared
 from art.cli.part import Local
+from art.nearest import did_you_mean
 from art.render.plain import age_text, count_text, escape, listing_text, size_text
 
 if TYPE_CHECKING:
+    from art.repo import Repo
     from art.repo.drafting import DraftState
 
 _HEADER = ("KEY", "DRAFT", "PARTS", "SIZE", "LAST", "STATE")
@@ -43,7 +45,10 @@ def list_drafts(
       art draft ls
       art draft ls tests/reports --json
     """
-    found = open_repo(output).drafts(key, local=local)
+    repo = open_repo(output)
+    found = repo.drafts(key, local=local)
+    if not found:
+        output.say(_nothing(repo, key, local=local))
     output.finish()
     width = shutil.get_terminal_size().columns
     rows = [_row(state) for state in found]
@@ -74,6 +79,14 @@ def drop(
     output.finish()
     what = f"{count_text(len(state.parts), 'part')}, {size_text(state.size)}"
     output.show(f"draft {name} of {key} is dropped: {what}", _document(state))
+
+
+def _nothing(repo: "Repo", key: str | None, *, local: bool) -> str:
+    """Return that there is no draft, with keys that have some and are spelled nearly so."""
+    if key is None:
+        return "no drafts; `art part` begins one"
+    hint = did_you_mean(key, {state.key for state in repo.drafts(local=local)})
+    return f"{key} has no drafts" + (f"; {hint}" if hint else "")
 
 
 def _row(state: "DraftState") -> tuple[str, ...]:

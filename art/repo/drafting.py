@@ -97,15 +97,21 @@ class Drafting(Running):
             made_from = publisher.draft(None, {"inputs": inputs}).fields["inputs"]
             run = runs.current()
             if run:
-                made_from = made_from + [each for each in run.inputs if each not in made_from]
+                read = run.inputs_in(self.place)
+                made_from = made_from + [each for each in read if each not in made_from]
             assembly.refuse_late(name)
             content = publisher.files(find_sources(paths), None)
             assert content.payload
             about = run.about if run and run.about else None
-            part, created = assembly.put(name, content.payload, made_from, about, replace=replace)
+            added = assembly.put(name, content.payload, made_from, about, replace=replace)
             publisher.remember(content)
-        size, files = part.payload.size or 0, part.payload.files or 0
-        return PartAdded(key, draft, name, part.tree, size, files, created, where)
+            if added.begins and (hint := assembly.likely_key()):
+                self._warn(
+                    f"draft {draft} of {key} begins with this part, and a key that is spelled nearly so has "
+                    f"one of this name: {hint}"
+                )
+        part, size, files = added.part, added.part.payload.size or 0, added.part.payload.files or 0
+        return PartAdded(key, draft, name, part.tree, size, files, added.is_new, where)
 
     def seal(
         self,
@@ -172,7 +178,7 @@ class Drafting(Running):
     def drop_draft(self, key: str, draft: str, *, local: bool = False) -> DraftState:
         """Forget the parts of a draft: gc may take their bytes away, and the name begins anew. Return
         what was there. Raise NotFoundError where nothing is, ConflictError where it is sealed."""
-        from art.drafts import DraftLog
+        from art.drafts import DraftLog, unknown
 
         with self._site(local=local) as (site, _):
             log = DraftLog(site.backend, key, draft)
@@ -186,7 +192,7 @@ class Drafting(Running):
                     if state.seal:
                         raise ConflictError(f"draft {draft} of {key} is sealed as {state.seal.id}")
                     if not state.parts:
-                        raise NotFoundError(f"{key} has no draft {draft}", hint="art draft ls")
+                        raise unknown(site.backend, key, draft)
                     dropped, number = DraftState(key, draft, state.parts), state.number
                 if log.append(number, self._author(), {"dropped": True}):
                     return dropped

@@ -72,7 +72,6 @@ def test_drafts_are_listed_and_dropped(repo: Repo, files: Path, run: Runner) -> 
     assert line.endswith("open")
     (found,) = run("draft", "ls", "k", "--json").json
     assert [each["part"] for each in found["parts"]] == ["a", "b"]
-    assert run("draft", "ls", "other").out == ""
     assert "1 payload kept for drafts" in run("gc", "--dry-run").err
     assert "add --yes" in run("draft", "drop", "k", "7", code=2).err
     assert run("draft", "drop", "k", "7", "--yes").out == "draft 7 of k is dropped: 2 parts, 82 B\n"
@@ -93,3 +92,47 @@ def test_drafts_of_a_remote_are_shown_to_all_who_have_it(
     run("fetch")
     assert sealed.out == f"k@v1  {repo.version('k').id}\n"
     assert "sealed b3:" in run("draft", "ls").out
+
+
+def test_a_draft_or_key_that_is_mistyped_is_told_with_what_was_probably_meant(
+    repo: Repo, files: Path, run: Runner
+) -> None:
+    assert run("draft", "ls").err == "no drafts; `art part` begins one\n"
+    first = run("part", "tests/report", "data", "--draft", "run-47", "--name", "linux")
+    assert "warning" not in first.err.replace("warning: there is no remote", "")
+    for key, draft in (("tests/report", "run-74"), ("tests/repotr", "run-47")):
+        for words in (
+            ("seal", key, "--draft", draft, "--expect", "1"),
+            ("draft", "drop", key, draft, "-y"),
+        ):
+            failed = run(*words, code=4)
+            assert failed.error.startswith(f"{key} has no draft {draft}")
+            assert failed.err.endswith("hint: did you mean tests/report run-47?\n")
+    listed = run("draft", "ls", "tests/repotr")
+    assert (listed.out, listed.err) == (
+        "",
+        "tests/repotr has no drafts; did you mean tests/report?\n",
+    )
+    assert run("draft", "ls", "other", "--json").json == []
+    assert run("draft", "ls", "other").err == "other has no drafts\n"
+    failed = run("seal", "tests/report", "--draft", "run-47", "--expect", "linxu", code=4)
+    assert failed.err.endswith("lacks linxu; it has 1 part\nhint: did you mean linux?\n")
+
+
+def test_a_part_that_begins_a_draft_of_a_mistyped_key_says_so(
+    repo: Repo, files: Path, run: Runner
+) -> None:
+    def begin(key: str, draft: str) -> str:
+        return run("part", key, "data", "--draft", draft, "--name", "a", "--local").err
+
+    assert begin("tests/report", "run-47") == ""
+    assert "did you mean tests/report?" in begin("tests/repotr", "run-47")
+    assert begin("tests/repotr", "run-47") == ""  # it has begun
+    assert begin("tests/repotr", "run-48") == ""
+    assert begin("models", "run-47") == ""
+
+
+def test_a_draft_that_was_dropped_is_not_meant(repo: Repo, files: Path, run: Runner) -> None:
+    part(run, "a")
+    run("draft", "drop", "k", "7", "-y")
+    assert "hint: art draft ls\n" in run("seal", "k", "--draft", "7", "--expect", "1", code=4).err
