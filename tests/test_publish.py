@@ -299,7 +299,7 @@ def test_any_text_comes_back(content: str, title: str, description: str, value: 
             "description": description,
             "metadata": {"a": value},
         }
-        repo.markdown("k", content, **about)
+        repo.markdown("k", content, dedent=False, **about)
         for fresh in (False, True):
             if fresh:
                 (repo.root / ".art/index.sqlite").unlink()
@@ -308,7 +308,7 @@ def test_any_text_comes_back(content: str, title: str, description: str, value: 
                 assert version.text() == content
                 assert (version.title or "", version.description or "") == (title, description)
                 assert version.metadata == {"a": value}
-        assert not repo.markdown("k", content, **about).created
+        assert not repo.markdown("k", content, dedent=False, **about).created
 
 
 @pytest.mark.parametrize("size", [4096, 4097, 300_000])
