@@ -31,6 +31,7 @@ from art.sql import Order, Selection
 
 SORTS = ("key", "created", "size", "files", "type", "author", "number", "title")
 GROUP_SORTS = ("key", "count", "size", "created")
+_ALL = 2**63 - 1  # as many as a number of SQL can say
 _DESCENDING = ("created", "size", "files", "number")  # the newest and the largest first
 Resolve = Callable[
     [str], Iterable[str]
@@ -93,8 +94,8 @@ def understand(patterns: tuple[str, ...], filter: Filter, resolve: Resolve) -> W
         newest=_wants_newest_match(filter),
         per=_per(filter),
         orders=orders,
-        limit=filter.limit,
-        offset=filter.offset,
+        limit=None if filter.limit is None else min(filter.limit, _ALL),
+        offset=min(filter.offset, _ALL),
     )
     asked = filter.partitions, filter.by
     return Wanted(selection, query, (orders[0].field,), patterns, *asked)

@@ -18,6 +18,9 @@ from art.cli.part import Draft, Local
 from art.errors import UsageError
 
 
+_DIGITS = 20
+
+
 @shared
 def command(
     output: Output,
@@ -60,7 +63,7 @@ def command(
 
 def parse_expected(text: str) -> int | list[str]:
     """Return a number, or the names of a list with commas. Raise UsageError where it is neither."""
-    if text.isascii() and text.isdigit():
+    if text.isascii() and text.isdigit() and len(text) < _DIGITS:  # a name may have more of them
         return int(text)
     names = [name.strip() for name in text.split(",") if name.strip()]
     if not names:
