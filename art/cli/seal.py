@@ -17,7 +17,6 @@ from art.cli.common import (
 from art.cli.part import Draft, Local
 from art.errors import UsageError
 
-
 _DIGITS = 20
 
 
