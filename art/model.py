@@ -476,6 +476,13 @@ def _scalar(value: object, where: str) -> Any:
     )
 
 
+def holdable(text: str, limit: int) -> str:
+    """Return a text as documents can hold it: what is no Unicode is escaped, what is beyond `limit`
+    characters is cut, with a mark."""
+    plain = text.encode("utf-8", "backslashreplace").decode()
+    return plain if len(plain) <= limit else plain[: limit - 1] + "…"
+
+
 def _shown(text: str) -> str:
     """Return as much of a text as an error shows."""
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

@@ -11,21 +11,25 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
 from typing import Any
 
 from art import staging
 from art.config import user_name
+from art.document import SIZE_LIMIT, encode
 from art.errors import UsageError
 from art.journal import Journal
-from art.model import FORMAT, Document, check_metadata, new_uid, now
+from art.model import FORMAT, Document, check_metadata, holdable, new_uid, now
 
 FILE = "ART_RUN_FILE"
 ID = "ART_RUN"
 _PLACE = ("host", "user", "python", "platform", "git", "ci")
 _ERROR = 4000  # characters of an error that are kept
+_WORD = 4000  # the same of a word of a command, a variable, a name
+_WORDS = 1 << 16  # bytes of a command
+_LARGEST = SIZE_LIMIT // 2  # bytes of what a manifest says of its run, beside all else
 _current: ContextVar[Run | None] = ContextVar("art_run", default=None)
 
 # The variables that tell which job of which service this is: its name, then the fields.
@@ -78,15 +82,22 @@ class Run:
         """Its uid, or what `ART_RUN` says."""
         return str(self.about["id"])
 
-    def note_input(self, version: Document) -> None:
-        """Note that a version was read: `key`, `id`, `number`."""
-        if self._journal and not self._journal.has("input", version):
-            self._journal.note("input", version)
+    @property
+    def place(self) -> str | None:
+        """The repository that keeps its record, as others name it."""
+        return os.path.realpath(self.root) if self.root else None
 
-    def note_output(self, version: Document) -> None:
+    def note_input(self, version: Document, place: str | None = None) -> None:
+        """Note that a version was read: `key`, `id`, `number`; `place` is the folder or URL of its
+        repository, by default that which keeps the record."""
+        seen = _seen(version, place, self.place)
+        if self._journal and not self._journal.has("input", seen):
+            self._journal.note("input", seen)
+
+    def note_output(self, version: Document, place: str | None = None) -> None:
         """Note that a version was made."""
         if self._journal:
-            self._journal.note("output", version)
+            self._journal.note("output", _seen(version, place, self.place))
 
     def note_step(self, run: Run) -> None:
         """Note that a run that is part of this one has ended."""
@@ -109,6 +120,10 @@ class Run:
     def inputs(self) -> list[Document]:
         """What was read so far, here and in other processes, in order, each once."""
         return self._noted("input")
+
+    def inputs_in(self, place: str | None) -> list[Document]:
+        """The same as a manifest in the repository at `place` names them."""
+        return [_seen(each, self.place, place) for each in self.inputs]
 
     @property
     def outputs(self) -> list[Document]:
@@ -138,6 +153,16 @@ def named(key: str | None, id: str, number: int | None) -> Document:
     return {name: value for name, value in fields if value is not None}
 
 
+def _seen(version: Document, place: str | None, root: str | None) -> Document:
+    """Return how a version that a document at `place` names is named in one at `root`: with its `url`
+    where it is in another repository (FORMAT §4). Where one of these is not known they are the same."""
+    url = version.get("url", place)
+    if None in (url, root):
+        return version
+    plain = {name: value for name, value in version.items() if name != "url"}
+    return plain if url == root else {**plain, "url": url}
+
+
 def current() -> Run | None:
     """Return the run that this is part of, None where there is none."""
     found = _current.get()
@@ -148,7 +173,7 @@ def current() -> Run | None:
         run.root = journal.about.get("root")
         return run
     if id := os.environ.get(ID):
-        return Run({"id": id, **surroundings()}, None)
+        return Run({"id": holdable(id, _WORD), **surroundings()}, None)
     return None
 
 
@@ -199,15 +224,20 @@ def begin(
     outer = _current.get() or (None if _is_ours() else current())
     fields: Document = {
         "id": new_uid(),
-        "name": name,
-        "step": step,
+        "name": holdable(name, _WORD),
+        "step": holdable(step, _WORD) if step else None,
         "parent": outer.id if outer else None,
-        "command": command,
+        "command": _words(command or ()),
         "params": check_metadata(params or {}, "params"),
         "started": now(),
         **(surroundings() if outer is None else _inherited(outer.about)),
     }
     about = {key: value for key, value in fields.items() if value not in (None, {}, [])}
+    if (size := len(encode(about))) > _LARGEST:
+        raise UsageError(
+            f"the parameters of run {about['name']} have {size} bytes, at most {_LARGEST} are possible",
+            hint="store what is large as a version, and let it be an input",
+        )
     with staging.of_run() as (folder, handle):
         journal = Journal.begin(Path(folder, "journal"), {"run": about, "root": root})
         run = Run(about, journal)
@@ -222,6 +252,18 @@ def begin(
             _current.reset(token)
             if outer:
                 outer.note_step(run)
+
+
+def _words(words: Iterable[str]) -> list[str]:
+    """Return the words of a command as documents hold them: those that are beyond a limit are left out."""
+    kept: list[str] = []
+    left = _WORDS
+    for word in words:
+        if left <= 0:
+            return [*kept, "…"]
+        kept.append(holdable(word, _WORD))
+        left -= len(kept[-1].encode())
+    return kept
 
 
 _ours: list[str] = []  # the journal that this process put into its environment
@@ -287,8 +329,8 @@ def surroundings() -> Document:
     import socket
 
     found: Document = {
-        "host": socket.gethostname(),
-        "user": user_name(),
+        "host": holdable(socket.gethostname(), _WORD),
+        "user": holdable(user_name(), _WORD),
         "python": platform.python_version(),
         "platform": f"{sys.platform} {platform.machine()}".strip(),
         "git": _git(),
@@ -307,7 +349,9 @@ def _git() -> Document:
 
     command = ["git", "status", "--porcelain=v2", "--branch", "--untracked-files=no"]
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=10)
+        done = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", check=True, timeout=10
+        )
     except (OSError, subprocess.SubprocessError):
         return {}
     found: Document = {}
@@ -318,7 +362,7 @@ def _git() -> Document:
         elif words[1] == "branch.oid" and words[2] != "(initial)":
             found["commit"] = words[2]
         elif words[1] == "branch.head" and words[2] != "(detached)":
-            found["branch"] = words[2]
+            found["branch"] = holdable(words[2], _WORD)
     return found
 
 
@@ -327,7 +371,9 @@ def job() -> Document:
     for variable, fields in _SERVICES.items():
         if os.environ.get(variable):
             found = {
-                name: os.environ[each] for name, each in fields.items() if os.environ.get(each)
+                name: holdable(os.environ[each], _WORD)
+                for name, each in fields.items()
+                if os.environ.get(each)
             }
             return {"service": _NAMES[variable], **found}
     return {}
