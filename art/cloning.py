@@ -90,6 +90,7 @@ def open_remote(
     remote = open_url(url, options)
     with tempfile.TemporaryDirectory(prefix="art-") as folder:
         repo = _new(Path(folder), remote, url, options, reporter)
+        repo.place = repo.remotes.get(_ORIGIN).url
         try:
             fetched: set[str] = set()
             while wanted := set(patterns) - fetched:

@@ -121,6 +121,7 @@ class Publisher:
         self._settings = KeySettings(store, index, author)
         # Whether everything is stored again, as what is there already may be damaged.
         self.is_fresh = False
+        self.place: str | None = None  # the repository, as runs of another one name it
         # Called with a manifest that is to be published, and with one that was: for hooks.
         self.before: Callable[[Document], None] = lambda document: None
         self.after: Callable[[Manifest, int | None], None] = lambda manifest, number: None
@@ -288,7 +289,7 @@ class Publisher:
         self.remember(content)
         if publication.created:
             self.after(publication.manifest, publication.number)
-        note_made(publication)
+        note_made(publication, self.place)
         return publication
 
     def prepare(self, draft: Draft, content: Content) -> Prepared:
@@ -311,7 +312,7 @@ class Publisher:
         if publication.created:
             self._index.note_version(publication.manifest, publication.number)
             self.after(publication.manifest, publication.number)
-        note_made(publication)
+        note_made(publication, self.place)
         return publication
 
     def adopt(self, key: str, document: Document) -> Publication:
@@ -337,7 +338,7 @@ class Publisher:
     def announce(self, manifest: Manifest, number: int) -> None:
         """Tell hooks and the run of a version that was made elsewhere, out of what `prepare` gave."""
         self.after(manifest, number)
-        note_made(Publication(manifest, number, True, 0))
+        note_made(Publication(manifest, number, True, 0), self.place)
 
     def remember(self, content: Content) -> None:
         """Keep in mind what is stored, so that it need not be read or stored again."""
@@ -461,7 +462,7 @@ class Publisher:
         }
         if run := runs.current():
             fields["run"] = run.about
-            fields["inputs"] = _united(draft.fields["inputs"], _read_by(run, draft.key))
+            fields["inputs"] = _united(draft.fields["inputs"], _read_by(run, draft.key, self.place))
         return {name: value for name, value in fields.items() if value not in (None, [], {}, "")}
 
     def _input(self, given: str | Mapping[str, Any] | HasRef) -> Document:
@@ -479,18 +480,19 @@ def _id_of(document: Document) -> str:
     return "b3:" + blake3(encode(document)).hexdigest()
 
 
-def note_made(publication: Publication) -> None:
+def note_made(publication: Publication, place: str | None) -> None:
     """Note a version as an output of the run that this is part of."""
     if run := runs.current():
         manifest = publication.manifest
-        run.note_output(runs.named(manifest.key, manifest.id, publication.number))
+        run.note_output(runs.named(manifest.key, manifest.id, publication.number), place)
 
 
-def _read_by(run: runs.Run, key: str | None) -> list[Document]:
+def _read_by(run: runs.Run, key: str | None, place: str | None) -> list[Document]:
     """Return what a run has read before it makes a version of `key`: not what it made of that itself,
     which it looked at again."""
     made = {each["id"] for each in run.outputs}
-    return [each for each in run.inputs if each.get("key") != key or each["id"] not in made]
+    read = run.inputs_in(place)
+    return [each for each in read if each.get("key") != key or each["id"] not in made]
 
 
 def _united(given: list[Document], read: list[Document]) -> list[Document]:

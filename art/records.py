@@ -12,7 +12,8 @@ if TYPE_CHECKING:
 
 
 class PastRun:
-    """A run that has ended. Its versions and steps are looked up when they are asked for."""
+    """A run that has ended. Its versions and steps are looked up when they are asked for. `document` names
+    those of other repositories, too, with their `url`."""
 
     def __init__(
         self,
@@ -71,7 +72,7 @@ class PastRun:
     @property
     def inputs(self) -> list[Version]:
         """What it read, in order. Raise NotFoundError where a version is not there any more."""
-        return [self._find(version) for version in self.document.get("inputs") or ()]
+        return [self._find(version) for version in self._here("inputs")]
 
     @property
     def outputs(self) -> dict[str, Version]:
@@ -80,7 +81,7 @@ class PastRun:
         named: dict[str, Document] = dict(self.document.get("results") or {})
         ids = {version["id"] for version in named.values()}
         results = set(named)
-        for version in self.document.get("outputs") or ():
+        for version in self._here("outputs"):
             name = version.get("key") or version["id"]
             if version["id"] not in ids and name not in results:
                 named[name] = version
@@ -89,7 +90,10 @@ class PastRun:
     @property
     def made(self) -> list[Version]:
         """All that it made, in order; what it only found again is not among them."""
-        return [self._find(version) for version in self.document.get("outputs") or ()]
+        return [self._find(version) for version in self._here("outputs")]
+
+    def _here(self, field: str) -> list[Document]:
+        return [version for version in self.document.get(field) or () if "url" not in version]
 
     @property
     def steps(self) -> dict[str, PastRun]:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import pytest
 
+import art
 from art import document, runs
+from art.cloning import open_remote
 from art.errors import UsageError
 from art.repo import Repo
 
@@ -184,6 +186,42 @@ def test_noting_what_is_read_does_not_read_what_was_noted_again(
         in_thread(note) if is_elsewhere else note()
         assert len(parsed) <= 2 * count
         assert len(run.inputs) == count
+
+
+def test_what_is_in_another_repository_is_named_with_its_place(tmp_path: Path, repo: Repo) -> None:
+    other = art.init(tmp_path / "other")
+    (tmp_path / "link").symlink_to(repo.root)
+    other.save(1, "far")
+    repo.save(2, "near")
+    with repo.run("etl") as run:
+        other.version("far").load()
+        art.open(tmp_path / "link").version("near").load()
+        there = other.save(3, "there").version
+        here = repo.save(4, "here").version
+        with open_remote(str(other.root / ".art"), "far") as looked_at:
+            looked_at.version("far").load()
+        last = repo.save(5, "last").version
+    url, own = str(other.root), str(repo.root)
+    bare = f"{url}/.art"
+    assert [(each["key"], each.get("url")) for each in here.inputs] == [
+        ("far", url),
+        ("near", None),
+    ]
+    assert [(each["key"], each.get("url")) for each in there.inputs] == [
+        ("far", None),
+        ("near", own),
+    ]
+    assert ("far", bare) in [(each["key"], each.get("url")) for each in last.inputs]
+    assert [node.state for node in repo.lineage("here", down=False).nodes] == [
+        "live",
+        "elsewhere",
+        "live",
+    ]
+    past = repo.get_run(run.id)
+    made = past.document["outputs"]
+    assert [(each["key"], each.get("url")) for each in made] == [("there", url), ("here", None), ("last", None)]  # fmt: skip
+    assert list(past.outputs) == ["here", "last"]
+    assert [version.key for version in past.inputs] == ["near"]
 
 
 def in_thread(work: Callable[[], object]) -> None:

@@ -68,7 +68,7 @@ class Base:
 
     def __init__(self, root: Path, reporter: Reporter | None = None) -> None:
         self.root = root
-        self.place = str(root)  # where others find what is here
+        self.place = os.path.realpath(root)  # where others find what is here
         self.reporter: Reporter = reporter or Silent()
         self._backend = LocalBackend(root / DIRECTORY)
         self._store = Store.open(self._backend, str(root))

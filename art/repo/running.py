@@ -501,7 +501,7 @@ class Running(Sharing):
 
         made = prepared.same
         if made:
-            note_made(made)
+            note_made(made, self.place)
         else:
             made = publisher.complete(prepared.key, prepared.document)
         self._tag_new(prepared.key, made.manifest.id)
