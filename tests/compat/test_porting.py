@@ -11,6 +11,7 @@ import pytest
 from art import UsageError
 from art.compat import union
 from art.compat.prefect import flow, task
+from art.compat.union import plans, tasks
 from art.compat.zenml import pipelines, steps
 
 TEXT = (Path(__file__).parents[2] / "docs" / "porting.md").read_text(encoding="utf-8")
@@ -24,7 +25,7 @@ def words_of(beginning: str) -> list[str]:
 
 def test_the_import_lines_work() -> None:
     lines = re.findall(r"`(from art\.compat[^`]+)`", TEXT)
-    assert len(lines) == 8
+    assert len(lines) == 9
     for line in lines:
         exec(line, {})
 
@@ -42,10 +43,14 @@ def test_options_are_accepted_and_refused_as_listed(decorator: object) -> None:
 
 
 def test_options_of_union_are_accepted_as_listed() -> None:
-    accepted = re.findall(r"`([a-z_]+)`", TEXT.split("## Union")[1].split("- Accepted", 1)[1])
-    assert set(accepted) == union._ACCEPTED
-    for word in accepted:
+    plan = union.LaunchPlan.create("plan", union.workflow(nothing))
+    for what, known in (("launch plans", plans), ("tasks", tasks)):
+        accepted = words_of(f"Accepted for {what}, and")
+        assert set(accepted) == known.ACCEPTED
+    for word in tasks.ACCEPTED:
         union.task(**{word: True})(nothing)
+    for word in plans.ACCEPTED:
+        assert union.LaunchPlan.create("plan", plan.workflow, **{word: True}).name == "plan"
 
 
 @pytest.mark.parametrize(("what", "known"), [("step", steps), ("pipeline", pipelines)])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import pickle
+import threading
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 from typing import Annotated, Any, List, Tuple  # noqa: UP035 - as it is written there
 
 import pytest
@@ -15,14 +17,16 @@ from art.compat.union import (
     DataCard,
     Granularity,
     Inputs,
+    LaunchPlan,
     ModelCard,
+    OnArtifact,
     Partition,
     Partitions,
     TimePartition,
-    parse_uri,
     task,
     workflow,
 )
+from art.compat.union.artifacts import parse_uri
 from art.repo import Repo
 
 UTC = timezone.utc
@@ -411,3 +415,100 @@ def test_asynchronous_functions_and_generators_are_refused_at_once() -> None:
         for decorator in (task, workflow):
             with pytest.raises(UsageError, match=message):
                 decorator(function)
+
+
+def served(plan: LaunchPlan, stop: threading.Event, **options: Any) -> None:
+    plan.serve(interval=0.05, stop=stop, **options)
+
+
+def test_a_trigger_gives_the_version_its_partitions_and_what_depends_on_them(
+    there: Repo, tmp_path: Path
+) -> None:
+    daily = Artifact(name="daily", time_partitioned=True, partition_keys=["region"])
+    others = Artifact(name="other", partition_keys=["region"])
+    got: list[tuple[Any, ...]] = []
+    stop = threading.Event()
+
+    @workflow
+    def react(
+        now: int, before: int, day: datetime, region: str, other: str, last: str, rate: float
+    ) -> None:
+        got.append((now, before, day, region, other, last, rate))
+        if now == 5:
+            raise ValueError("no luck")
+        if now == 6:
+            stop.set()
+
+    plan = LaunchPlan.create(
+        "react",
+        react,
+        fixed_inputs={"rate": 0.5},
+        trigger=OnArtifact(
+            trigger_on=daily.query(region="eu"),
+            inputs={
+                "now": daily,
+                "before": daily.query(
+                    region="eu", time_partition=daily.time_partition - timedelta(days=1)
+                ),
+                "day": daily.time_partition - timedelta(days=1),
+                "region": daily.partitions.region,
+                "other": others.query(region=daily.partitions.region),
+                "last": others,
+            },
+        ),
+    )
+    cursor = tmp_path / "cursor"
+    for region in ("us", "eu", "us"):
+        others.create_from(f"of {region}", region=region)
+    ended = threading.Event()
+    ended.set()
+    served(plan, ended, cursor=cursor)  # from now on
+    for number, day, region in ((3, 20, "eu"), (4, 21, "us"), (5, 21, "eu"), (6, 22, "eu")):
+        when = datetime(2026, 11, day, tzinfo=UTC)
+        daily.create_from(number, region=region, time_partition=when)
+    served(plan, stop, cursor=cursor)
+    assert [each[:2] for each in got] == [(5, 3), (6, 5)]
+    assert got[0][2:] == (datetime(2026, 11, 20, tzinfo=UTC), "eu", "of eu", "of us", 0.5)
+    runs = there.runs("react")
+    assert [run.status for run in runs] == ["completed", "failed", "failed"]
+    assert [version.ref for version in runs[0].inputs][:2] == ["daily@v4", "daily@v3"]
+    assert "no version of region=eu" in str(runs[2].error)  # of the day before the first
+
+
+def test_what_a_trigger_cannot_give_is_refused(there: Repo) -> None:
+    one_key, another = (
+        Artifact(name="a", partition_keys=["region"]),
+        Artifact(name="b", partition_keys=["region"]),
+    )
+
+    @workflow
+    def one(value: int) -> None:
+        pass
+
+    for message, call in {
+        "not on 'a'": lambda: OnArtifact(trigger_on="a"),  # type: ignore[arg-type]
+        "depends on what triggers it": lambda: OnArtifact(
+            another.query(region=one_key.partitions.region)
+        ),
+        "has no input 'other'": lambda: LaunchPlan.create(
+            "p", one, trigger=OnArtifact(one_key, {"other": one_key})
+        ),
+        "gives no input 'value'": lambda: LaunchPlan.create("p", one, trigger=OnArtifact(one_key)),
+        "no 'schedule' for launch plans": lambda: LaunchPlan.create("p", one, schedule="0 * * * *"),
+        "has no trigger": lambda: LaunchPlan.get_or_create(one).serve(),
+    }.items():
+        with pytest.raises(ValueError, match=message):
+            call()
+    assert LaunchPlan.get_or_create(one, default_inputs={"value": 1})() is None
+    assert LaunchPlan.get_or_create(one)(value=one_key.create_from(1, region="eu")) is None
+
+
+def test_a_workflow_is_given_what_a_version_holds(there: Repo) -> None:
+    Plain.create_from([1, 2])
+
+    @workflow
+    def count(value: list[int]) -> int:
+        return len(value)
+
+    assert count(Artifact.get("plain")) == 2
+    assert [version.ref for version in there.runs("count")[0].inputs] == ["plain@v1"]

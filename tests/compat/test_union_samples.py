@@ -3,7 +3,9 @@
 Annotations are objects, as they are there: they name artifacts that functions have.
 """
 
+import threading
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import pandas as pd
@@ -11,7 +13,7 @@ import pytest
 
 import art.compat.union as union
 from art import NotFoundError, UsageError
-from art.compat.union import Inputs
+from art.compat.union import Inputs, OnArtifact
 from art.repo import Repo
 
 
@@ -130,3 +132,50 @@ def test_an_annotation_that_cannot_be_read_is_told(there: Repo) -> None:
 
     with pytest.raises(UsageError, match="an annotation of measure has no meaning"):
         union.task(measure)
+
+
+def test_a_workflow_is_called_for_each_version_of_an_artifact(
+    there: Repo, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    upstream_artifact = union.Artifact(
+        name="my_upstream_artifact",
+        time_partitioned=True,
+        partition_keys=["key1"],
+    )
+
+    @union.task(container_image=union.ImageSpec(packages=["pandas==2.2.2"]))
+    def upstream_t1(key1: str) -> Annotated[pd.DataFrame, upstream_artifact(key1=Inputs.key1)]:
+        dt = datetime.now()  # noqa: DTZ005 - as it is written there
+        my_df = pd.DataFrame({"col1": [1, 2, 3], "col2": ["a", "b", "c"]})
+        return upstream_artifact.create_from(my_df, key1=key1, time_partition=dt)
+
+    @union.workflow
+    def upstream_wf() -> pd.DataFrame:
+        return upstream_t1(key1="value1")
+
+    on_upstream = OnArtifact(
+        trigger_on=upstream_artifact,
+    )
+
+    @union.task
+    def downstream_t1():
+        print("Downstream task triggered")  # noqa: T201
+
+    @union.workflow
+    def downstream_wf():
+        downstream_t1()
+        if len(there.runs("downstream_wf")) == 3:  # two tasks and a workflow: the test is to end
+            stop.set()
+
+    downstream_triggered = union.LaunchPlan.create(
+        "downstream_with_trigger_lp", downstream_wf, trigger=on_upstream
+    )
+
+    stop = threading.Event()
+    stop.set()
+    downstream_triggered.serve(cursor=tmp_path / "cursor", stop=stop)  # from now on
+    stop.clear()
+    upstream_wf()
+    upstream_wf()
+    downstream_triggered.serve(cursor=tmp_path / "cursor", stop=stop)
+    assert capsys.readouterr().out == "Downstream task triggered\n" * 2

@@ -1,33 +1,19 @@
-"""What Union, and flytekit 1, have for artifacts, under the same names; `import art.compat.union as union`.
-
-An artifact is a key, its time partition is the partition `time_partition`. Tasks and workflows are runs in
-the process of their caller. What a task returns, annotated with an artifact, becomes a version of it.
-"""
+"""Artifacts, their partitions, and queries of them, as Union and flytekit 1 have them."""
 
 from __future__ import annotations
 
 import contextvars
-import functools
-import inspect
 import re
-import typing
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import Enum
-from typing import Annotated, Any, TypeVar, get_args, get_origin
+from typing import Any, TypeVar
 from urllib.parse import unquote
 
 import art
 from art import NotFoundError, Period, UsageError, Version
 from art.compat import key_of, repository, title_of
-
-__all__ = [
-    "Artifact", "ArtifactIDSpecification", "ArtifactQuery", "Card", "DataCard", "Granularity",
-    "ImageSpec", "Inputs", "ModelCard", "Partition", "Partitions", "TimePartition", "task",
-    "workflow",
-]  # fmt: skip
 
 T = TypeVar("T")
 TIME = "time_partition"
@@ -36,12 +22,6 @@ _RESERVED = {"project", "domain", TIME, "partitions", "tag"}
 _URI = re.compile(
     r"flyte://av0\.(?P<form>[12])/(?P<path>[\w./-]+?)(?:@(?P<version>[^?]+))?(?:\?(?P<query>.*))?"
 )
-_ACCEPTED = {
-    "accelerator", "cache", "cache_serialize", "cache_version", "container_image", "deck_fields",
-    "deprecated", "disable_deck", "docs", "enable_deck", "interruptible", "limits", "pod_template",
-    "pod_template_name", "requests", "secret_requests",
-}  # fmt: skip
-_TEXT = 200  # characters of an argument that is recorded
 
 
 class Granularity(Enum):
@@ -94,20 +74,6 @@ class DataCard(Card):
 
 
 @dataclass(frozen=True)
-class ImageSpec:
-    """An image to run tasks in, which here run without one."""
-
-    name: str | None = None
-    packages: list[str] | None = None
-    options: Mapping[str, Any] = field(default_factory=dict)
-
-    def __init__(self, name: str | None = None, packages: Any = None, **options: Any) -> None:
-        object.__setattr__(self, "name", name)
-        object.__setattr__(self, "packages", packages)
-        object.__setattr__(self, "options", options)
-
-
-@dataclass(frozen=True)
 class TimePartition:
     """A time, an input that is one, or None, and what is added to it. Arithmetic gives a new one."""
 
@@ -127,9 +93,16 @@ class TimePartition:
     def __sub__(self, other: timedelta) -> TimePartition:
         return self + -other
 
+    def bound_to(self, trigger: Artifact, version: Version) -> TimePartition:
+        """Return it with the time of a version, where it is that of the artifact `trigger`."""
+        if self.reference_artifact is not trigger or self.value is not None:
+            return self
+        start = Period.parse(_value_in(version, TIME)).start
+        return replace(self, value=start, reference_artifact=None)
+
     def period(self, inputs: Mapping[str, Any]) -> Period:
         """Return the period that is meant. Raise UsageError where it has no value."""
-        value = _settled(self.value, inputs)
+        value = settled(self.value, inputs)
         if not isinstance(value, datetime):
             raise UsageError(f"the time partition is {value!r}, expected a datetime")
         return Period.of(value, self.granularity.length) + self.other
@@ -142,6 +115,12 @@ class Partition:
     value: str | InputBinding | None
     name: str
     reference_artifact: Artifact | None = field(default=None, repr=False, compare=False)
+
+    def bound_to(self, trigger: Artifact, version: Version) -> Partition:
+        """Return it with the value that a version has, where it is one of the artifact `trigger`."""
+        if self.reference_artifact is not trigger or self.value is not None:
+            return self
+        return replace(self, value=_value_in(version, self.name), reference_artifact=None)
 
 
 class Partitions:
@@ -232,9 +211,9 @@ class Artifact:
         task ends, elsewhere at once. Raise UsageError where a partition has no value then."""
         cards = [each for each in (card, *args) if each is not None]
         self._check(values)
-        call = _call.get()
+        call = going.get()
         if call is not None:
-            call.noted.append(_Noted(o, self, values, cards))
+            call.noted.append(Noted(o, self, values, cards))
         else:
             self.save(o, values, cards)
         return o
@@ -391,19 +370,37 @@ class ArtifactQuery:
     def get(self, **inputs: Any) -> Version:
         """Return the version that is meant now, with these inputs in their places. Raise NotFoundError, or
         UsageError where an input is missing or it depends on another artifact."""
-        if self.binding is not None:
-            raise UsageError(f"a query of {self.name} depends on what triggers it: {self.binding}")
-        named = self.partitions.partitions.items()
-        asked = {name: _settled(each.value, inputs) for name, each in named if each.value}
-        wanted: dict[str, object] = {name: [value] for name, value in asked.items()}
-        if self.time_partition is not None:
-            wanted[TIME] = self.time_partition.period(inputs).start
-        of = Artifact(self.project, self.domain, self.name) if self.project else self.artifact
-        return repository().version(of.key, **wanted)
+        return repository().version(self.key, **self.wanted(inputs))
 
     def load(self, **inputs: Any) -> Any:
         """Return the object of that version."""
         return self.get(**inputs).load()
+
+    @property
+    def key(self) -> str:
+        """The key of the versions that are asked for."""
+        of = Artifact(self.project, self.domain, self.name) if self.project else self.artifact
+        return of.key
+
+    def wanted(self, inputs: Mapping[str, Any]) -> dict[str, object]:
+        """Return what is asked of partitions, as `Repo.version` takes it. Raise UsageError where an input is
+        missing or it depends on another artifact."""
+        if self.binding is not None:
+            raise UsageError(f"a query of {self.name} depends on what triggers it: {self.binding}")
+        named = self.partitions.partitions.items()
+        asked = {name: settled(each.value, inputs) for name, each in named if each.value}
+        wanted: dict[str, object] = {name: [value] for name, value in asked.items()}
+        if self.time_partition is not None:
+            wanted[TIME] = self.time_partition.period(inputs).start
+        return wanted
+
+    def after(self, trigger: Artifact, version: Version) -> ArtifactQuery:
+        """Return it with the partitions of a version in the places of those of an artifact."""
+        named = self.partitions.partitions
+        bound = {name: each.bound_to(trigger, version) for name, each in named.items()}
+        time = self.time_partition and self.time_partition.bound_to(trigger, version)
+        partitions = Partitions(bound, self.artifact)
+        return replace(self, time_partition=time, partitions=partitions)
 
     def _others(self) -> Iterator[Artifact]:
         every = [*self.partitions.partitions.values(), self.time_partition]
@@ -413,7 +410,14 @@ class ArtifactQuery:
                 yield each.reference_artifact
 
 
-def _settled(value: Any, inputs: Mapping[str, Any]) -> Any:
+def _value_in(version: Version, name: str) -> str:
+    """Return the value of a partition. Raise UsageError where a version has none."""
+    if name not in version.partitions:
+        raise UsageError(f"{version.ref} has no partition {name}")
+    return version.partitions[name]
+
+
+def settled(value: Any, inputs: Mapping[str, Any]) -> Any:
     """Return a value, that of the input where it is one. Raise UsageError where that is not given."""
     if not isinstance(value, InputBinding):
         return value
@@ -422,11 +426,11 @@ def _settled(value: Any, inputs: Mapping[str, Any]) -> Any:
     return inputs[value.var]
 
 
-# -- tasks and workflows ---------------------------------------------------------------------------
+# -- what is made in a task ------------------------------------------------------------
 
 
 @dataclass(frozen=True)
-class _Noted:
+class Noted:
     """What `create_from` said of an object in a task."""
 
     value: Any
@@ -436,140 +440,12 @@ class _Noted:
 
 
 @dataclass
-class _Call:
+class Going:
     """A task or workflow that goes on: what `create_from` said in it, and which objects are versions."""
 
     name: str
-    noted: list[_Noted] = field(default_factory=list)
+    noted: list[Noted] = field(default_factory=list)
     known: list[tuple[Any, Version]] = field(default_factory=list)
 
 
-_call: contextvars.ContextVar[_Call | None] = contextvars.ContextVar("call", default=None)
-
-
-class _Job:
-    """A function whose calls are runs."""
-
-    def __init__(self, fn: Callable[..., Any], *, is_workflow: bool, **options: Any) -> None:
-        if refused := sorted(name for name in options.keys() - _ACCEPTED if options[name]):
-            raise UsageError(
-                f"art.compat has no {refused[0]!r} for tasks, and does not do as if it had",
-                hint="docs/porting.md lists what is accepted",
-            )
-        is_generator = inspect.isgeneratorfunction(fn) or inspect.isasyncgenfunction(fn)
-        if is_generator or inspect.iscoroutinefunction(fn):
-            kind = "a generator" if is_generator else "asynchronous"
-            raise UsageError(f"{fn.__name__} is {kind}, as tasks and workflows of art are not")
-        functools.update_wrapper(self, fn)
-        self.fn = fn
-        self.name = fn.__name__
-        self.is_workflow = is_workflow
-        self.signature = inspect.signature(fn)
-        for spec in self.outputs:
-            for value in spec.values.values() if spec else ():
-                _settled(value, dict.fromkeys(self.signature.parameters))
-
-    @functools.cached_property
-    def outputs(self) -> list[ArtifactIDSpecification | None]:
-        """What each value that is returned becomes a version of."""
-        try:
-            hints = typing.get_type_hints(self.fn, include_extras=True)
-        except NameError as error:
-            raise UsageError(f"an annotation of {self.name} has no meaning: {error}") from None
-        returned = hints.get("return")
-        parts = get_args(returned) if get_origin(returned) is tuple else ()
-        return [_spec(each) for each in (parts if parts and ... not in parts else (returned,))]
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Call the function, as a run: queries among the arguments become what they mean."""
-        bound = self.signature.bind(*args, **kwargs)
-        bound.apply_defaults()
-        outer, inputs = _call.get(), dict(bound.arguments)
-        call = _Call(outer.name if outer else self.name, known=outer.known if outer else [])
-        params = {name: _param(value) for name, value in inputs.items() if _is_small(value)}
-        step = None if self.is_workflow else self.name
-        repo = repository()
-        with repo.run(call.name, step=step, params=params) as run, _current(call):
-            for name, value in inputs.items():
-                if isinstance(value, ArtifactQuery):
-                    version = value.get(**{k: v for k, v in inputs.items() if k != name})
-                    bound.arguments[name] = version.load()
-                    call.known.append((bound.arguments[name], version))
-                for known, version in call.known:
-                    if known is bound.arguments[name] and not _is_small(known):
-                        run.note_input(
-                            {"key": version.key, "id": version.id, "number": version.number}
-                        )
-            returned = self.fn(*bound.args, **bound.kwargs)
-            self._save(call, returned, inputs)
-        return returned
-
-    def _save(self, call: _Call, returned: Any, inputs: Mapping[str, Any]) -> None:
-        """Make versions of what is returned annotated, and of what was created besides."""
-        values = returned if len(self.outputs) > 1 else (returned,)
-        if not isinstance(values, tuple) or len(values) != len(self.outputs):
-            raise UsageError(f"{self.name} did not return {len(self.outputs)} values, as it says")
-        for value, spec in zip(values, self.outputs, strict=True):
-            if spec is None:
-                continue
-            noted = next(
-                (n for n in call.noted if n.value is value and n.artifact is spec.artifact), None
-            )
-            if noted:
-                call.noted.remove(noted)
-            elif any(known is value and v.key == spec.artifact.key for known, v in call.known):
-                continue  # a task that the workflow called made it
-            settled = {name: _settled(one, inputs) for name, one in spec.values.items()}
-            settled |= noted.values if noted else {}
-            made = spec.artifact.save(value, settled, noted.cards if noted else [])
-            call.known.append((value, made))
-        for noted in call.noted:
-            call.known.append(
-                (noted.value, noted.artifact.save(noted.value, noted.values, noted.cards))
-            )
-
-
-@contextmanager
-def _current(call: _Call) -> Iterator[None]:
-    token = _call.set(call)
-    try:
-        yield
-    finally:
-        _call.reset(token)
-
-
-def _spec(annotation: Any) -> ArtifactIDSpecification | None:
-    if get_origin(annotation) is not Annotated:
-        return None
-    for each in annotation.__metadata__:
-        if isinstance(each, Artifact):
-            return each()
-        if isinstance(each, ArtifactIDSpecification):
-            return each
-    return None
-
-
-def _is_small(value: Any) -> bool:
-    """Whether an argument is a parameter that is recorded, rather than data."""
-    if isinstance(value, str):
-        return len(value) <= _TEXT
-    return value is None or isinstance(value, (bool, int, float, datetime))
-
-
-def _param(value: Any) -> Any:
-    return value.isoformat() if isinstance(value, datetime) else value
-
-
-def task(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """Make the calls of a function steps of a workflow, or runs: `@task`, or with options. What says where
-    and how it is to run is accepted, and has no effect."""
-    if fn is not None:
-        return _Job(fn, is_workflow=False, **options)
-    return lambda fn: _Job(fn, is_workflow=False, **options)
-
-
-def workflow(fn: Callable[..., Any] | None = None, /, **options: Any) -> Any:
-    """Make the calls of a function runs, which the tasks that it calls are part of."""
-    if fn is not None:
-        return _Job(fn, is_workflow=True, **options)
-    return lambda fn: _Job(fn, is_workflow=True, **options)
+going: contextvars.ContextVar[Going | None] = contextvars.ContextVar("call", default=None)
