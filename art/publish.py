@@ -230,7 +230,15 @@ class Publisher:
     # -- manifests -------------------------------------------------------------------------------
 
     def draft(self, key: str | None, about: About) -> Draft:
-        """Check all that is said of a version, before anything is read or stored for it."""
+        """Check all that is said of a version, before anything is read or stored for it; tell of what is
+        probably a mistake."""
+        draft = self.check(key, about)
+        self._warn_of_mistakes(draft)
+        return draft
+
+    def check(self, key: str | None, about: About, types: Iterable[str] = ()) -> Draft:
+        """Do the same before it is known whether there is to be a version; `types` are those that it may
+        be of. Raise UsageError, or ConflictError for what is not as it was declared."""
         check_about(about)
         settings = self._settings.known(check_key(key)) if key is not None else Settings(None)
         tags = [check_tag(tag) for tag in (*(about.get("tags") or ()), *settings.default_tags)]
@@ -247,8 +255,7 @@ class Publisher:
             "inputs": [self._input(ref) for ref in about.get("inputs") or ()],
         }
         encode(fields)  # says where it is too much for a manifest
-        settings.check_type(type)
-        self._warn_of_mistakes(settings, type, fields["partitions"])
+        settings.check_type(*((type,) if type else types))
         self._check_tags(settings, tags)
         return Draft(
             key,
@@ -259,12 +266,12 @@ class Publisher:
             about.get("always", False),
         )
 
-    def _warn_of_mistakes(
-        self, settings: Settings, type: str | None, partitions: Iterable[str]
-    ) -> None:
+    def _warn_of_mistakes(self, draft: Draft) -> None:
         """Tell of a type, and of names of partitions, that nobody declared and that are probably mistyped."""
         from art import matching
 
+        type, partitions = draft.type, draft.fields["partitions"]
+        settings = self._settings.known(draft.key) if draft.key else Settings(None)
         if type and type != settings.type:
             matching.warn_of_type(self._index, type, self._reporter.warn)
         if settings.key and partitions and not settings.partitions:

@@ -64,11 +64,14 @@ class Settings:
                 hint=hint,
             )
 
-    def check_type(self, type: str | None) -> None:
-        """Raise ConflictError where a new version is not of the type that was declared."""
-        if self.type and type and type != self.type:
+    def check_type(self, *types: str | None) -> None:
+        """Raise ConflictError where a new version, which is of one of these types, is not of that which
+        was declared."""
+        known = [type for type in types if type]
+        if self.type and known and self.type not in known:
+            kind = " or ".join(known)
             raise ConflictError(
-                f"versions of {self.key} are declared to be of type {self.type}, this is a {type}",
+                f"versions of {self.key} are declared to be of type {self.type}, this is a {kind}",
                 hint=f"art settings {self.key} --unset type",
             )
 

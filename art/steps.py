@@ -117,7 +117,8 @@ class Step:
         outputs = _settled(repo, outputs, call.params)
         keys = [name for name, _ in names]
         job = self.job(repo, call, keys, **_partitions(outputs))
-        job = replace(job, outputs=dict(names))
+        said = dict(zip(keys, map(_about, outputs), strict=True))
+        job = replace(job, outputs=dict(names), about=said)
         if not outputs:  # it is called for something else
             job = replace(job, fingerprint=None)
         with runs.within(current):
@@ -179,8 +180,7 @@ class Step:
         for value, output, (name, key) in zip(values, outputs, names, strict=True):
             check_type(value, output.annotation, f"step {self.name} returns for {name}")
             saving = Saving.of(value, None, pickle=False, preview=True)
-            about: About = {"partitions": output.partitions} if output.partitions else {}
-            offers[name] = Offer(key, repo.content_of(saving, key), about)
+            offers[name] = Offer(key, repo.content_of(saving, key), _about(output))
         return offers
 
     def _values(self, returned: Any, count: int) -> Sequence[Any]:
@@ -416,6 +416,11 @@ def _settled(repo: Repo, outputs: list[_Output], params: Mapping[str, Any]) -> l
         else each
         for each in outputs
     ]
+
+
+def _about(output: _Output) -> About:
+    """Return what is said of what becomes of it."""
+    return {"partitions": output.partitions} if output.partitions else {}
 
 
 def _partitions(outputs: list[_Output]) -> dict[str, Any]:

@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from collections import deque
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import art
 from art import document
 from art.caching import Reuse
+from art.errors import ConflictError, UsageError
+from art.model import holdable
 from art.publish import Publisher
 from art.repo import Repo
 from art.tagging import Tags
@@ -173,3 +179,106 @@ def test_a_tag_that_is_set_late_is_published(repo: Repo, tmp_path: Path) -> None
         repo.run_command(WORDS, outputs={"k": "out"}, reuse=shared)
         other.fetch()
         assert tagged(other) == {"prod": "k@v2"}
+
+
+# -- what is known before the work is done ---------------------------------------------------------
+
+NOTE = (sys.executable, "-c", "open('count', 'a').write('x'); open('out', 'w').write('o')")
+
+
+@pytest.mark.parametrize("outputs", [{"r": "out"}, {"other": "out", "r": "out"}])
+def test_a_partition_that_is_missing_is_told_before_a_command_runs(
+    outputs: dict[str, str], repo: Repo
+) -> None:
+    repo.declare("r", partitions=["region"])
+    with pytest.raises(UsageError, match="partition region, which is missing"):
+        repo.run_command(NOTE, outputs=outputs)
+    assert (worked(repo), repo.runs()) == (0, [])
+    repo.run_command(NOTE, outputs=outputs, allow_undeclared=True)
+    assert worked(repo) == 1
+
+
+def test_a_type_that_no_command_writes_is_told_before_it_runs(repo: Repo) -> None:
+    repo.declare("r", type="table")
+    with pytest.raises(ConflictError, match="declared to be of type table"):
+        repo.run_command(NOTE, outputs={"r": "out"})
+    repo.declare("r", type="file")
+    repo.run_command(NOTE, outputs={"r": "out"})
+    assert worked(repo) == 1
+
+
+def test_a_tag_that_may_not_move_is_told_before_a_command_runs_and_nothing_is_told_twice(
+    repo: Repo, run: Runner
+) -> None:
+    words = ("run", "--out", "r=out", "-p", "regoin=eu", "--", *NOTE)
+    repo.markdown("r", "text", partitions={"region": "eu"})
+    assert run(*words).err.count("regoin") == 1
+    repo.set_settings("r", default_tags=["prod"], protected=True)
+    repo.tag("r@v1", "prod")
+    again = run("run", "--no-cache", *words[1:], code=5)
+    assert "tag 'prod' of r stays where it is" in again.error
+    assert "nothing was run" in run(*words).err  # and nothing is made
+    assert worked(repo) == 1
+
+
+def test_what_a_step_returns_is_compared_with_what_was_declared_before_it_is_called(
+    repo: Repo,
+) -> None:
+    calls: deque[int] = deque()
+
+    @art.step
+    def work() -> Annotated[int, "r"]:
+        calls.append(1)
+        return 1
+
+    repo.declare("r", partitions=["region"])
+    with pytest.raises(UsageError, match="partition region, which is missing"):
+        work()
+    assert not calls
+    repo.set_settings("r", partitions=None)
+    work()
+    assert list(calls) == [1]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="words are texts there")
+def test_words_and_variables_that_are_no_text_are_escaped(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_REF", "r\udcff")
+    made = repo.run_command(("true", "w\udcff", "\a"), name="n\udcff", outputs={"k": "."}).outputs
+    said = made["k"].run
+    assert said is not None
+    assert (said["name"], said["command"]) == ("n\\udcff", ["true", "w\\udcff", "\a"])
+    assert said["ci"]["ref"] == "r\\udcff"
+    assert repo.runs()[0].document["command"] == said["command"]
+
+
+def test_words_that_are_long_or_many_are_cut(repo: Repo) -> None:
+    words = [*NOTE, "x" * 100_000, *(["y" * 100] * 12_000)]
+    made = repo.run_command(words, outputs={"k": "out"}).outputs["k"]
+    assert made.run is not None
+    said = made.run["command"]
+    assert said[:3] == list(NOTE)
+    assert said[3].endswith("x…")
+    assert said[-1] == "…"
+    assert len("".join(said)) < 70_000
+    assert repo.runs()[0].document["command"] == said
+
+
+def test_parameters_that_no_manifest_holds_are_refused_before_the_work(repo: Repo) -> None:
+    with pytest.raises(UsageError, match="at most 524288"):
+        repo.run_command(NOTE, params={"a": ["x" * 1000] * 600}, outputs={"k": "out"})
+    assert worked(repo) == 0
+    with (
+        pytest.raises(UsageError, match="at most 524288"),
+        repo.run("r", params={"a": "x" * 600_000}),
+    ):
+        raise AssertionError("it has begun")
+
+
+@given(st.text() | st.binary().map(os.fsdecode))
+def test_any_text_is_held(text: str) -> None:
+    document.encode({"text": holdable(text, 100)})
+    assert len(holdable(text, 100)) <= 100
+    assert holdable(holdable(text, 100), 100) == holdable(text, 100)

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from art.repo.running import Running
     from art.version import Version
 
+FILES = ("file", "folder")  # types of what a command writes
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _INPUT, _PARAM = "ART_IN_", "ART_PARAM_"  # beginnings of the names of variables
 
@@ -51,8 +52,8 @@ class Command:
         params: dict[str, Any],
         about: About,
     ) -> Command:
-        """Find the inputs; `about` is what is said of each output. Raise UsageError for a wrong name or
-        partition, NotFoundError for what is not there."""
+        """Find the inputs; `about` is what is said of each output. Raise UsageError for a wrong name,
+        NotFoundError for what is not there."""
         for name in inputs:
             if not _NAME.fullmatch(name):
                 raise UsageError(f"input {name!r} is no name: letters, digits and '_'")
@@ -74,8 +75,6 @@ class Command:
             **about,
             "partitions": repo.expand_partitions(about.get("partitions") or {}, texts),
         }
-        for key in expanded:  # what is refused is refused before the work is done
-            repo.check_partitions(key, said)
         return cls(repo, words, versions, paths, expanded, params, said)
 
     def fingerprint(self, reuse: Reuse) -> str:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from art.errors import UsageError
-from art.keys import check_key
 from art.model import Payload, parse_progress
 from art.ref import Ref
 from art.repo.base import Published
@@ -215,14 +214,6 @@ class Publishing(Looking):
         if "{" not in template:
             return template
         return placeholders.expand(template, values or {})
-
-    def check_partitions(self, key: str, about: About) -> None:
-        """Raise UsageError where a version of a key cannot be of these partitions, as was declared."""
-        from art.about import check_partitions
-
-        settings = self._settings().known(check_key(key))
-        allows = about.get("allow_undeclared", False)
-        check_partitions(about.get("partitions") or {}, settings, allows=allows)
 
     def expand_partitions(
         self, partitions: Mapping[str, Any], values: Mapping[str, str] | None = None

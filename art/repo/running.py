@@ -37,7 +37,8 @@ class Job:
     """Something that is done once and, where nothing that it depends on is different, not again.
 
     `fingerprint` stands for all that it depends on, None where it is always done. `outputs` are the keys
-    of what it gives, by its names, where they are known before.
+    of what it gives, by its names, where they are known before; so is what is said of them, `about`, and
+    the `types` of which one is theirs.
     """
 
     name: str
@@ -48,6 +49,8 @@ class Job:
     fingerprint: str | None = None
     reuse: Reuse = field(default_factory=Reuse)
     outputs: Mapping[str, str] | None = None
+    about: Mapping[str, About] = field(default_factory=dict)
+    types: Sequence[str] = ()
 
     def has_given(self, entry: caching.Entry) -> bool:
         """Whether an entry names what this gives, as far as that is known."""
@@ -198,7 +201,7 @@ class Running(Sharing):
 
         Raise CommandError where its status is not 0, NotFoundError where an output is not there.
         """
-        from art.repo.commands import Command
+        from art.repo.commands import FILES, Command
 
         if not words:
             raise UsageError("there is no command to run")
@@ -221,6 +224,8 @@ class Running(Sharing):
             fingerprint=command.fingerprint(reuse) if outputs else None,
             reuse=reuse,
             outputs={key: key for key in command.outputs},
+            about=dict.fromkeys(command.outputs, command.about),
+            types=FILES,
         )
         return self.perform(job, command.work, command.put_in_place)
 
@@ -241,6 +246,7 @@ class Running(Sharing):
         earlier = self._earlier(job)
         if job.reuse.is_used and earlier.outputs is not None:
             return self._reused(job, earlier, deliver)
+        self._check_before(job)
         with self.run(job.name, step=job.step, command=job.command, params=job.params) as run:
             for version in job.inputs:
                 run.note_input(runs.named(version.key, version.id, version.number))
@@ -252,6 +258,16 @@ class Running(Sharing):
                 with runs.apart():
                     deliver(ran.outputs)
         return ran
+
+    def _check_before(self, job: Job) -> None:
+        """Raise what would keep what a job gives from becoming versions, as far as that is known before the
+        work is done."""
+        publisher = self._publisher()
+        try:
+            for name, key in (job.outputs or {}).items():
+                publisher.check(key, job.about.get(name) or {}, job.types)
+        finally:
+            publisher.release()
 
     def content_of(self, saving: Saving, key: str) -> Callable[[Publisher], Content]:
         """Return what stores an object, for an `Offer`."""
