@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 import art
 from art import document
+from art.backend import LocalBackend
 from art.caching import Reuse
 from art.errors import ConflictError, UsageError
 from art.model import holdable
@@ -179,6 +180,19 @@ def test_a_tag_that_is_set_late_is_published(repo: Repo, tmp_path: Path) -> None
         repo.run_command(WORDS, outputs={"k": "out"}, reuse=shared)
         other.fetch()
         assert tagged(other) == {"prod": "k@v2"}
+
+
+def test_an_entry_is_ones_own_where_the_answer_to_making_it_was_lost(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = LocalBackend.create
+
+    def unanswered(backend: LocalBackend, name: str, data: bytes) -> bool:
+        return create(backend, name, data) and not name.startswith("cache/")
+
+    monkeypatch.setattr(LocalBackend, "create", unanswered)
+    ran = repo.run_command(WORDS, outputs={"k": "out"})
+    assert (ran.cached, ran.created) == (None, {"k"})
 
 
 # -- what is known before the work is done ---------------------------------------------------------
