@@ -19,6 +19,9 @@ from art.errors import REPAIR, ArtError, CorruptError
 
 _READ_SIZE = 64 << 20
 _COPY_SIZE = 4 << 20
+# What one call writes, the kernel keeps in blocks of memory as large as that. Small ones are there; large
+# ones it may have to ask its host for, which gets back what is free, and gives it at 1 GB in 2 s.
+_WRITE_SIZE = 64 << 10
 # Where a pipe lies in place of a file, opening it must not wait for a writer.
 _READ_FLAGS = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
 _STALE_SECONDS = 24 * 3600
@@ -382,7 +385,7 @@ class LocalStaged:
         view = memoryview(data)
         try:
             while view:
-                view = view[self._file.write(view) :]
+                view = view[self._file.write(view[:_WRITE_SIZE]) :]
         except OSError as error:
             explain(error, self._path)
 
