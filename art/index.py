@@ -5,8 +5,9 @@ It is brought up to date with the files before each answer.
 
 from __future__ import annotations
 
+import contextlib
 import json
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -111,6 +112,20 @@ class Index:
         nothing of the key, so that all is read again. Raise BusyError where the index, which keeps the
         others out, cannot be used."""
         return self._intake.replacing(key)
+
+    @contextlib.contextmanager
+    def tentatively(self) -> Iterator[None]:
+        """Undo at the end what is changed here meanwhile. Nothing is to be refreshed."""
+        with contextlib.suppress(_UndoneError), self._db.transaction():
+            yield
+            raise _UndoneError
+
+    def cut(self, ends: Mapping[Log, int]) -> None:
+        """Answer as if these logs of keys ended at these numbers."""
+        for log, number in ends.items():
+            self._tables.drop_after(self._tables.known_key_id(str(log.key)), log.name, number)
+        for key in {str(log.key) for log in ends}:
+            self._tables.apply_logs(key)
 
     def note_version(self, manifest: Manifest, number: int | None) -> None:
         """Take in a version that was just published, unless another process did: it may know more."""
@@ -490,6 +505,10 @@ class Index:
     def payload_users(self, payload: str) -> list[Record]:
         """Return all versions that carry a payload."""
         return self._tables.records("payload = :payload", {"payload": payload})
+
+
+class _UndoneError(Exception):
+    """What ends a transaction of which nothing is to stay."""
 
 
 def _span(prefix: str) -> dict[str, str]:

@@ -111,7 +111,7 @@ def understand_query(text: str, resolve: Resolve) -> Query:
 
 def select(index: Index, wanted: Wanted) -> list[Record]:
     """Return the versions that are wanted, in order. Raise UsageError for an unknown field of a query."""
-    return index.selected(_selection(index, wanted))
+    return index.selected(prepared(index, wanted))
 
 
 def show(index: Index, wanted: Wanted) -> list[Record]:
@@ -124,11 +124,11 @@ def show(index: Index, wanted: Wanted) -> list[Record]:
 
 def count(index: Index, wanted: Wanted) -> int:
     """Return how many versions `show` would return."""
-    selection = _selection(index, wanted)
-    number = max(0, index.count(selection) - selection.offset)
+    found = prepared(index, wanted)
+    number = max(0, index.count(found) - found.offset)
     if not number or wanted.by:
         check_names(index, wanted)
-    limit = selection.limit
+    limit = found.limit
     return number if limit is None else min(number, limit)
 
 
@@ -146,7 +146,7 @@ def group(
     if field.kind in (Kind.REFERENCES, Kind.FLAG, Kind.AGE):
         raise UsageError(f"versions cannot be grouped by {field.name}")
     wanted = replace(wanted, fields=(field,))
-    found = sorted(index.groups(_selection(index, wanted), field), key=lambda one: _rank(one.value))
+    found = sorted(index.groups(prepared(index, wanted), field), key=lambda one: _rank(one.value))
     if all(one.value is None for one in found):
         check_names(index, wanted)
     if sort != "key":
@@ -185,10 +185,11 @@ def check_names(index: Index, wanted: Wanted) -> None:
         matching.check_names(index, names, _meant(index, wanted))
 
 
-def _selection(index: Index, wanted: Wanted) -> Selection:
-    """Return what is to be asked of the index, which is brought up to date."""
+def prepared(index: Index, wanted: Wanted, *, is_checked: bool = True) -> Selection:
+    """Return what is to be asked of the index, which is brought up to date. Raise QueryError as `check` does,
+    unless names may come later."""
     index.refresh_all()
-    if wanted.query is not None:
+    if is_checked and wanted.query is not None:
         check(index, wanted.query)
     for named in wanted.fields:
         _check_fields(index, [named], named.name)
@@ -212,15 +213,17 @@ def _meant(index: Index, wanted: Wanted) -> list[str] | None:
 
 
 def check(index: Index, query: Query) -> None:
-    """Raise QueryError where a query has a name that is neither a field nor a partition of any version."""
+    """Raise QueryError where a query has a name that is neither a field nor a partition, which a version has
+    or which is declared."""
     _check_fields(index, query.fields, query.text)
 
 
 def _check_fields(index: Index, fields: Iterable[Field], text: str) -> None:
     if any(field.is_bare for field in fields):
+        from art import matching
         from art.query.references import check_partitions
 
-        check_partitions(fields, text, index.is_used, index.partition_names)
+        check_partitions(fields, text, index.is_used, lambda: matching.known_names(index, None))
 
 
 def _scope(filter: Filter, query: Query | None) -> list[Node]:

@@ -102,7 +102,7 @@ def among(
 def check_names(index: Index, names: Iterable[str], keys: Collection[str] | None) -> None:
     """Raise NotFoundError where one of these partitions is neither declared of these keys, of all for
     None, nor has any of their versions one: it was mistyped. What has no version may have any."""
-    known = _known(index, keys)
+    known = known_names(index, keys)
     if not known and not any(map(index.latest_number, index.keys() if keys is None else keys)):
         return
     for name in names:
@@ -113,7 +113,7 @@ def check_names(index: Index, names: Iterable[str], keys: Collection[str] | None
             raise NotFoundError(f"no version{of} has a partition {name!r}{more}", hint=hint)
 
 
-def _known(index: Index, keys: Collection[str] | None) -> list[str]:
+def known_names(index: Index, keys: Collection[str] | None) -> list[str]:
     """Return the names of all partitions that are declared of keys, or that their versions have."""
     declared = index.settings()
     known: set[str] = index.partition_names() if keys is None else set()

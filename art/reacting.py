@@ -52,7 +52,7 @@ class Task:
     @classmethod
     def of(cls, reaction: Reaction) -> Task:
         """Return what is told of something new; of several events, `ref` and so on are of the newest."""
-        newest = max(reaction.events, key=lambda event: event.created)
+        newest = max(reaction.events, key=lambda event: event.at)
         about = {
             name: str(value) for name, value in newest.to_document().items() if value is not None
         }

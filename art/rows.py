@@ -11,7 +11,7 @@ from functools import cached_property
 from typing import Any
 
 from art import model
-from art.catalog import NOTES, STATE, Catalog
+from art.catalog import NOTES, STATE, VERSIONS, Catalog
 from art.database import APART, DamagedError, Database, row_checksum
 from art.errors import ArtError, CorruptError, NewerFormatError, NotFoundError
 from art.model import Document, Entry, Manifest, apply_notes, heads, preview_of
@@ -227,6 +227,16 @@ class Tables:
             self._db.execute(f"DELETE FROM {table} WHERE key_id = ? AND log = ?", (key_id, log))
         if log == STATE:
             self._db.execute("DELETE FROM moves WHERE key_id = ?", (key_id,))
+
+    def drop_after(self, key_id: int, log: str, number: int) -> None:
+        """Forget what follows a number in a log, that of the versions too."""
+        tables = ("versions", "inputs") if log == VERSIONS else ("entries",)
+        of_log = "" if log == VERSIONS else " AND log = :log"
+        values = {"key_id": key_id, "number": number, "log": log}
+        for table in tables:
+            self._db.execute(
+                f"DELETE FROM {table} WHERE key_id = :key_id AND number > :number{of_log}", values
+            )
 
     def put(self, manifest: Manifest, number: int | None) -> None:
         """Put a version, and what it was made from."""

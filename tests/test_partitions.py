@@ -874,3 +874,11 @@ def test_what_is_asked_of_many_versions_reads_few(repo: Repo) -> None:
     assert repo.version("k?n=..17").load() == 17
     assert len(repo.listing(filter=Filter(latest_per=("even",)))) == 2
     assert max(read) <= 2
+
+
+def test_what_is_declared_can_be_asked_for_before_there_is_a_version(repo: Repo) -> None:
+    repo.json("other", 1)
+    with pytest.raises(UsageError, match="no field or partition 'region'"):
+        repo.query("region = eu")
+    repo.declare("rides", partitions=["region"])
+    assert repo.query("region = eu") == []

@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone, tzinfo
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,14 @@ import pytest
 import art
 from art.errors import ArtError, BusyError, NotFoundError, UsageError
 from art.events import Reaction
+from art.index import Index
 from art.listing import Filter
+from art.periods import Period
 from art.reacting import Done
 from art.repo import Repo
 from art.repo.reacting import Waiting
+from art.rows import Record
+from art.sql import Selection
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="commands are of sh")
 
@@ -85,6 +90,93 @@ def test_only_what_matches_counts_whenever_it_begins_to(repo: Repo) -> None:
     assert found == [["k@v1"]]
 
 
+def test_a_version_counts_when_it_is_old_enough(repo: Repo) -> None:
+    make(repo, "k", "1")
+    found = take(repo, "k", count=1, filter=Filter(where="age > 1s", since="1h"))
+    assert found == [["k@v1"]]
+
+
+def test_a_version_counts_when_another_one_is_made_from_it(repo: Repo) -> None:
+    make(repo, "k", "1")
+    make(repo, "k", "2")
+    make(repo, "e", "1")
+    filter = Filter(where="descendant = e")
+    act = lambda: make(repo, "e", "2", inputs=["k@v1"])  # noqa: E731
+    assert take(repo, "k", count=1, act=act, filter=filter) == [["k@v1"]]
+
+
+def test_a_version_counts_when_a_tag_comes_to_what_it_was_made_from(repo: Repo) -> None:
+    make(repo, "raw", "1", tags=["prod"])
+    make(repo, "raw", "2")
+    make(repo, "k", "1", inputs=["raw@v2"])
+    filter = Filter(where="input = raw@prod")
+    found = take(repo, "k", count=1, act=lambda: repo.tag("raw@v2", tag="prod"), filter=filter)
+    assert found == [["k@v1"]]
+
+
+def test_a_version_counts_when_its_day_comes(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Later(datetime):
+        @classmethod
+        def now(cls, tz: tzinfo | None = None) -> datetime:
+            return datetime.now(tz) + timedelta(days=2)
+
+    repo.declare("k", time_partition="day")
+    make(repo, "k", "1", partitions={"day": Period.of(Later.now(timezone.utc), "day")})
+
+    def act() -> None:
+        monkeypatch.setattr("art.matching.datetime", Later)
+        monkeypatch.setattr("art.events.now", lambda: Later.now(timezone.utc).isoformat())
+
+    found = take(repo, "k", count=1, act=act, filter=Filter(partitions={"day": "today"}))
+    assert found == [["k@v1"]]
+
+
+def test_a_reference_that_means_nothing_any_more_is_told_and_looked_for_again(repo: Repo) -> None:
+    make(repo, "raw", "1", tags=["prod"])
+    make(repo, "k", "1", inputs=["raw@v1"])
+    waiting = Waiting(Filter(where="input = raw@prod", since="1h"), interval=0.01)
+    found = repo.events("k", waiting=waiting)
+    assert isinstance(next(found), Reaction)
+    repo.untag("raw", "prod")
+    assert "no tag 'prod'" in str(next(found))
+    repo.tag("raw@v1", tag="prod")
+    make(repo, "k", "2", inputs=["raw@v1"])
+    reaction = next(each for each in found if isinstance(each, Reaction))
+    assert [event.record.ref for event in reaction.events] == ["k@v2"]
+
+
+def test_what_did_not_change_is_not_looked_at_again(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[object] = []
+    selected = Index.selected
+
+    def noted(index: Index, selection: Selection) -> list[Record]:
+        looked.append(selection)
+        return selected(index, selection)
+
+    monkeypatch.setattr(Index, "selected", noted)
+    make(repo, "k", "1")
+
+    def act() -> None:
+        time.sleep(0.3)
+        make(repo, "other", "1", tags=["prod"])
+        time.sleep(0.3)
+        make(repo, "k", "2", tags=["prod"])
+
+    filter = Filter(where="created > 2026-01-01 and tag = prod and not state = deleted")
+    assert take(repo, "k", count=1, act=act, filter=filter) == [["k@v2"]]
+    assert len(looked) <= 4  # at first, and when there was k@v2, and its tag
+
+
+def test_partitions_may_come_with_the_first_version(
+    repo: Repo, capsys: pytest.CaptureFixture[str]
+) -> None:
+    filter = Filter(where="region = eu")
+    act = lambda: make(repo, "k", "1", partitions={"region": "eu"})  # noqa: E731
+    assert take(repo, "k", count=1, act=act, filter=filter) == [["k@v1"]]
+
+
 def test_each_move_of_a_tag_is_told(repo: Repo) -> None:
     make(repo, "k", "1", tags=["prod"])
     make(repo, "k", "2")
@@ -106,6 +198,21 @@ def test_with_all_of_there_is_something_new_of_each(repo: Repo) -> None:
         make(repo, "b", "1")
 
     assert take(repo, "a", "b", count=1, act=act, all_of=True) == [["a@v2", "b@v1"]]
+
+
+def test_of_a_key_the_highest_number_is_the_newest_whatever_the_clocks_say(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    make(repo, "b", "1")
+    for number in (3, 1, 2):  # the clocks of three machines
+        monkeypatch.setattr("art.publish.now", lambda at=number: f"2099-01-0{at}T00:00:00.000000Z")
+        make(repo, "a", f"{number}")
+    filter = Filter(since="1h")
+    assert take(repo, "a", "b", count=1, filter=filter, all_of=True) == [["a@v3", "b@v1"]]
+    assert take(repo, "a", count=3, filter=filter) == [["a@v1"], ["a@v2"], ["a@v3"]]
+    log = tmp_path / "log"
+    run(repo, f"echo $ART_REF {{refs}} > {log}", "b", "a", count=1, all_of=True)
+    assert log.read_text() == "a@v3 b@v1 a@v3\n"
 
 
 def test_a_cursor_goes_on_where_it_was(repo: Repo, tmp_path: Path) -> None:
@@ -167,6 +274,41 @@ def test_at_a_remote_only_what_is_there_counts(repo: Repo, tmp_path: Path) -> No
         repo.events("k", waiting=Waiting(remote="orign"))
 
 
+def test_at_a_remote_its_tags_count_and_those_that_moved_only_here_do_not(
+    repo: Repo, tmp_path: Path
+) -> None:
+    repo.remotes.add("origin", str(tmp_path / "shared"))
+    make(repo, "k", "1", tags=["prod"])
+    make(repo, "k", "2")
+    repo.push()
+
+    def act() -> None:
+        repo.tag("k@v2", tag="prod")
+        make(repo, "k", "3", tags=["prod"])
+        repo.note("k@v1", add_labels=["good"])
+        time.sleep(0.2)
+        with art.clone(str(tmp_path / "shared"), tmp_path / "other") as other:
+            make(other, "end", "1", tags=["prod"])
+            other.push()
+
+    filter = Filter(where="tag = prod or label = good")
+    assert take(repo, "k", "end", count=1, act=act, remote="origin", filter=filter) == [["end@v1"]]
+    assert take(repo, "*", count=1, act=repo.push, remote="origin", filter=filter) == [["k@v3"]]
+    assert repo.version("k@prod").ref == "k@v3"
+
+
+def test_a_version_that_is_the_latest_at_the_remote_counts_there(
+    repo: Repo, tmp_path: Path
+) -> None:
+    repo.remotes.add("origin", str(tmp_path / "shared"))
+    make(repo, "k", "1")
+    repo.push()
+    make(repo, "k", "2")
+    filter = Filter(where="latest = true", since="1h")
+    assert take(repo, "k", count=1, remote="origin", filter=filter) == [["k@v1"]]
+    assert take(repo, "k", count=1, filter=filter) == [["k@v2"]]
+
+
 @pytest.mark.parametrize(
     ("keys", "waiting", "said"),
     [
@@ -175,7 +317,8 @@ def test_at_a_remote_only_what_is_there_counts(repo: Repo, tmp_path: Path) -> No
         (("k",), Waiting(interval=0), "is not a number of seconds"),
         (("k",), Waiting(Filter(since="soon")), "is no time"),
         (("k",), Waiting(Filter(where="size >")), "expected"),
-        (("k",), Waiting(Filter(where="sise > 1")), "sise"),
+        (("k",), Waiting(Filter(where="age > blue")), "no value of age"),
+        (("k",), Waiting(Filter(where="input = raw@prod")), "raw"),
     ],
 )
 def test_what_cannot_be_waited_for_is_refused(

@@ -41,12 +41,11 @@ def check_partitions(
     fields: Iterable[Field],
     text: str,
     is_used: Callable[[Field], bool],
-    names: Callable[[], set[str]],
+    names: Callable[[], Iterable[str]],
 ) -> None:
     """Raise QueryError where a bare name is that of no partition. `is_used` tells whether a version has
-    the field, `names`, which takes longer, all partitions there are."""
+    the field, `names`, which takes longer, all partitions that there are or that are declared."""
     for field in fields:
-        if field.is_bare and not is_used(field):
-            name = field.path[-1]
+        if field.is_bare and not is_used(field) and (name := field.path[-1]) not in names():
             hint = known_fields(name, tuple(sorted(names())))
             raise QueryError(f"there is no field or partition {name!r}", text, field.at, hint=hint)

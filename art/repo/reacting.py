@@ -6,20 +6,21 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Container, Iterator
+from collections.abc import Container, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from art import listing
-from art.catalog import Log, tag_log
-from art.errors import ArtError, NotFoundError, UsageError
+from art.errors import ArtError, NotFoundError, QueryError, UsageError
 from art.listing import Filter
 from art.repo.drafting import Drafting
 
 # What only some operations need is imported where they begin: starting is most of what `art ls` takes.
 if TYPE_CHECKING:
     from art.cursor import Cursor
-    from art.events import Event, Finder, Reaction
+    from art.events import Finder, Reaction
     from art.reacting import Done, Runner
 
 _STEP_SECONDS = 0.05  # after which it is looked whether a command has ended
@@ -42,6 +43,15 @@ class Waiting:
     all_of: bool = False
 
 
+@dataclass
+class _Trouble:
+    """What was wrong at the last look: at a remote the kind of error, as words and times in it may differ,
+    and what is asked for."""
+
+    kind: str | None = None
+    of_query: str | None = None
+
+
 class Reacting(Drafting):
     """A repository whose changes somebody waits for."""
 
@@ -49,7 +59,7 @@ class Reacting(Drafting):
         self, *watched: str, waiting: Waiting | None = None, stop: threading.Event | None = None
     ) -> Iterator[Reaction | ArtError]:
         """Wait for what is new of `KEY`, `GLOB` or, for moves of a tag, `KEY@TAG`, and give it as it
-        comes, until `stop` is set; or what went wrong, which ends nothing.
+        comes, until `stop` is set; or what went wrong, which ends nothing, once for as long as it lasts.
 
         When the next one is asked for, the last one counts as reacted to, also for a process that has
         the same cursor later. Raise UsageError, BusyError where another process has the cursor.
@@ -60,12 +70,14 @@ class Reacting(Drafting):
     def _events(
         self, cursor: Cursor, finder: Finder, wanted: Waiting, ended: threading.Event
     ) -> Iterator[Reaction | ArtError]:
+        trouble = _Trouble()
         try:
             while not ended.is_set():
-                yield from self._fetched(finder, wanted)
-                for reaction in self._new(finder, cursor.seen, wanted):
-                    yield reaction
-                    cursor.note_done(reaction.uids)
+                for found in self._looked(finder, cursor.seen, wanted, trouble):
+                    yield found
+                    if isinstance(found, ArtError):
+                        continue
+                    cursor.note_done(found.uids)
                     if ended.is_set():
                         return
                 ended.wait(wanted.interval)
@@ -103,14 +115,19 @@ class Reacting(Drafting):
     ) -> Iterator[Done | ArtError]:
         from art.reacting import Task
 
+        trouble = _Trouble()
         try:
             runner.resume()
             pending: deque[Reaction] = deque()
             look = 0.0
             while not ended.is_set():
                 if time.monotonic() >= look:
-                    yield from self._fetched(finder, wanted)
-                    pending = deque(self._new(finder, cursor.seen | runner.uids, wanted))
+                    pending.clear()
+                    for found in self._looked(finder, cursor.seen | runner.uids, wanted, trouble):
+                        if isinstance(found, ArtError):
+                            yield found
+                        else:
+                            pending.append(found)
                     look = time.monotonic() + wanted.interval
                 while pending and runner.is_free:
                     runner.start(Task.of(pending.popleft()))
@@ -140,17 +157,17 @@ class Reacting(Drafting):
             dict.fromkeys(map(Watched.parse, watched)),
             replace(wanted.filter, since=None),
             self._resolver.ids,
+            partial(self._exchange.known_at, wanted.remote) if wanted.remote is not None else None,
         )
         cursor = Cursor(wanted.cursor)
         try:
             unknown = [each for each in finder.watched if each.name not in cursor.watched]
-            if unknown and wanted.remote is not None:
-                self.fetch(*(each.key for each in unknown), remote=wanted.remote)
-            is_meant = self._is_meant(wanted)
+            for each in unknown if wanted.remote is not None else ():
+                with suppress(NotFoundError):  # it may come
+                    self.fetch(each.key, remote=wanted.remote)
             for each, events in finder.look().items() if unknown else ():
                 if each in unknown:
-                    there = [event for event in events if is_meant(event)]
-                    old = [e.uid for e in there if since is None or e.created < since]
+                    old = [e.uid for e in events if since is None or e.created < since]
                     cursor.begin(each.name, old)
             for error in finder.mistakes():
                 self._warn(f"{error.message}; {error.hint}" if error.hint else error.message)
@@ -159,28 +176,26 @@ class Reacting(Drafting):
             raise
         return cursor, finder
 
-    def _new(self, finder: Finder, seen: Container[str], wanted: Waiting) -> list[Reaction]:
+    def _looked(
+        self, finder: Finder, seen: Container[str], wanted: Waiting, trouble: _Trouble
+    ) -> Iterator[Reaction | ArtError]:
+        """Look once: yield what is new, or what is wrong since now."""
         from art.events import reactions
 
-        is_meant = self._is_meant(wanted)
-        return reactions(finder.look(), seen, is_meant, all_of=wanted.all_of)
+        yield from self._fetched(finder, wanted, trouble)
+        try:
+            found = finder.look()
+        except QueryError as error:  # a reference in it means nothing now, and may again later
+            if error.message != trouble.of_query:
+                trouble.of_query = error.message
+                yield error
+            return
+        trouble.of_query = None
+        yield from reactions(found, seen, all_of=wanted.all_of)
 
-    def _is_meant(self, wanted: Waiting) -> Callable[[Event], bool]:
-        """Return what tells whether an event counts: of a remote, one that the remote knows."""
-        if wanted.remote is None:
-            return lambda event: True
-        ledger = self._exchange.known_at(wanted.remote)
-
-        def knows(event: Event) -> bool:
-            record, tag = event.record, event.tag
-            if ledger is None or not ledger.has_version(record.key, record.number, record.uid):
-                return False
-            return tag is None or event.entry <= ledger.end(Log(record.key, tag_log(tag)))
-
-        return knows
-
-    def _fetched(self, finder: Finder, wanted: Waiting) -> Iterator[ArtError]:
-        """Take in what is new at the remote, if one is watched; yield what went wrong."""
+    def _fetched(self, finder: Finder, wanted: Waiting, trouble: _Trouble) -> Iterator[ArtError]:
+        """Take in what is new at the remote, if one is watched; yield what went wrong, at the first of
+        several looks at which it does, and tell when it is over."""
         if wanted.remote is None:
             return
         for each in finder.watched:
@@ -189,5 +204,10 @@ class Reacting(Drafting):
             except NotFoundError:
                 continue  # it may come
             except ArtError as error:
-                yield error
+                if error.kind != trouble.kind:
+                    trouble.kind = error.kind
+                    yield error
                 return
+        if trouble.kind is not None:
+            trouble.kind = None
+            self._warn(f"{wanted.remote} is reachable again")
