@@ -4,16 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 import signal
+import stat
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from types import FrameType
 
+from blake3 import blake3
+
 from art.errors import ArtError
 
 NOT_FOUND, NOT_PERMITTED = 127, 126  # as shells have it
+_AT_ONCE = 1 << 20  # bytes
+_INT = 4  # bytes
 # The terminal sends these to all processes in front; the others go to the one that is named.
 _OF_TERMINALS = ("SIGINT", "SIGQUIT")
 _OTHERS = ("SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2")
@@ -53,6 +59,44 @@ def call(words: Sequence[str], environment: Mapping[str, str], *, keep: int | No
         raise CommandError(f"{words[0]} was ended by {_signal_name(-code)}", 128 - code)
     if code:
         raise CommandError(f"{words[0]} ended with exit status {code}", code)
+
+
+def given_input() -> str | None:
+    """Return a digest of what commands will read on standard input, which is left as it is: of a file, from
+    where it is read next, and empty where there is nothing, or a terminal. None where nobody can know: a
+    pipe, in which there is something or may be later."""
+    if sys.__stdin__ is None:
+        return ""  # it was closed
+    mode = os.fstat(0).st_mode
+    if stat.S_ISREG(mode) and hasattr(os, "pread"):
+        return _digest_from(os.lseek(0, 0, os.SEEK_CUR))
+    if stat.S_ISCHR(mode) or ((stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)) and _is_at_end()):
+        return ""
+    return None
+
+
+def _digest_from(start: int) -> str:
+    """Return the digest of what follows in the file that is standard input; empty where nothing does."""
+    hasher, place = blake3(), start
+    while data := os.pread(0, _AT_ONCE, place):
+        hasher.update(data)
+        place += len(data)
+    return hasher.hexdigest() if place > start else ""
+
+
+def _is_at_end() -> bool:
+    """Whether the pipe, or socket, that is standard input has ended and has nothing any more."""
+    if not hasattr(select, "poll"):
+        return False  # Windows tells nothing of pipes
+    import fcntl
+    import termios
+
+    poll = select.poll()
+    poll.register(0, select.POLLIN)
+    if not poll.poll(0):
+        return False  # nobody wrote anything yet, and nobody closed it
+    count = fcntl.ioctl(0, termios.FIONREAD, bytes(_INT))
+    return not any(count)
 
 
 class _Children(list["subprocess.Popen[bytes]"]):

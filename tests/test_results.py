@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+import socket
+import subprocess
 import sys
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -296,3 +299,67 @@ def test_any_text_is_held(text: str) -> None:
     document.encode({"text": holdable(text, 100)})
     assert len(holdable(text, 100)) <= 100
     assert holdable(holdable(text, 100), 100) == holdable(text, 100)
+
+
+# -- standard input --------------------------------------------------------------------------------
+
+READ = "import sys; data = sys.stdin.read(); open('out', 'w').write(data); open('count', 'a').write('x')"
+CALL = (sys.executable, "-m", "art", "run", "--out", "k=out", "--", sys.executable, "-c", READ)
+
+
+def called(**stdin: Any) -> str:
+    """Run the command that writes what it reads; return what art tells."""
+    return subprocess.run(CALL, stderr=subprocess.PIPE, text=True, check=True, **stdin).stderr
+
+
+def test_a_command_whose_input_is_a_pipe_is_run_each_time_and_that_is_told(repo: Repo) -> None:
+    assert "it may have read standard input" in called(input="a")
+    assert "cached" not in called(input="b")
+    assert repo.version("k").text() == "b"
+    called(input="b")
+    assert (worked(repo), len(repo.history("k"))) == (3, 2)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="what a pipe has cannot be asked there")
+def test_no_input_is_the_same_whatever_says_so(repo: Repo, workplace: Path) -> None:
+    called(stdin=subprocess.DEVNULL)
+    (workplace / "empty").touch()
+    assert "cached" in called(input="")
+    with (workplace / "empty").open() as empty:
+        assert "cached" in called(stdin=empty)
+    assert "cached" in called(preexec_fn=partial(os.close, 0))
+    left, right = socket.socketpair()
+    right.close()
+    assert "cached" in called(stdin=left)
+    left.close()
+    assert worked(repo) == 1
+
+
+@pytest.mark.skipif(os.name == "nt", reason="what a pipe has cannot be asked there")
+def test_a_pipe_that_is_open_may_have_more(repo: Repo) -> None:
+    called(stdin=subprocess.DEVNULL)
+    words = [*CALL[:-1], READ.replace("sys.stdin.read()", "''")]
+    for _ in range(2):
+        with subprocess.Popen(words, stdin=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+            assert process.wait() == 0
+            assert process.stderr is not None
+            assert b"< /dev/null" in process.stderr.read()
+    assert worked(repo) == 3
+
+
+@pytest.mark.skipif(os.name == "nt", reason="what a pipe has cannot be asked there")
+def test_a_file_as_input_counts_from_where_it_is_read(repo: Repo, workplace: Path) -> None:
+    def read(text: str, offset: int = 0) -> bool:
+        (workplace / "given").write_text(text)
+        with (workplace / "given").open("rb") as given:
+            os.lseek(given.fileno(), offset, os.SEEK_SET)
+            is_cached = "cached" in called(stdin=given)
+        assert (workplace / "out").read_text() == text[offset:]
+        return is_cached
+
+    assert not read("a")
+    assert read("a")
+    assert not read("b")
+    assert read("ab", 1)
+    assert not read("ab")
+    assert worked(repo) == 3

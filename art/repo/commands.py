@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from art import staging
 from art.caching import Reuse, fingerprint
 from art.errors import NotFoundError, UsageError
-from art.processes import CommandError, call
+from art.processes import CommandError, call, given_input
 from art.repo.running import Offer
 from art.runs import Run, environment
 
@@ -77,8 +77,12 @@ class Command:
         }
         return cls(repo, words, versions, paths, expanded, params, said)
 
-    def fingerprint(self, reuse: Reuse) -> str:
-        """Return the digest of all that the outputs depend on, as far as it is known."""
+    def fingerprint(self, reuse: Reuse) -> str | None:
+        """Return the digest of all that the outputs depend on, as far as it is known; None where nobody
+        can know what the command reads on standard input."""
+        given = given_input()
+        if given is None:
+            return None
         what = {
             "what": "command",
             "words": self.words,
@@ -92,6 +96,8 @@ class Command:
         }
         if partitions := self.about.get("partitions"):
             what["partitions"] = {name: str(value) for name, value in partitions.items()}
+        if given:
+            what["stdin"] = given
         return fingerprint(what)
 
     def _named_files(self) -> Iterator[str]:

@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 from art import caching, runs
 from art.caching import Results, Reuse
-from art.document import encode
-from art.errors import ConflictError, CorruptError, NotFoundError, UnavailableError, UsageError
+from art.errors import (
+    ArtError,
+    ConflictError,
+    CorruptError,
+    NotFoundError,
+    UnavailableError,
+    UsageError,
+)
 from art.model import check_metadata, is_uid
 from art.ref import Ref
 from art.repo.sharing import Sharing
@@ -29,6 +35,7 @@ if TYPE_CHECKING:
 
 _PART = re.compile("[0-9a-f-]{4,36}")  # of the id of a run
 _NAMED = 5  # runs that are named where several are meant
+_MAY_READ = "it may have read standard input, which is a pipe; with `< /dev/null` it does not"
 _CLAIMS = "cache"  # the lock under which results become versions
 
 
@@ -36,9 +43,9 @@ _CLAIMS = "cache"  # the lock under which results become versions
 class Job:
     """Something that is done once and, where nothing that it depends on is different, not again.
 
-    `fingerprint` stands for all that it depends on, None where it is always done. `outputs` are the keys
-    of what it gives, by its names, where they are known before; so is what is said of them, `about`, and
-    the `types` of which one is theirs.
+    `fingerprint` stands for all that it depends on, None where it is always done: `unknown` says why, where
+    nobody asked for that. `outputs` are the keys of what it gives, by its names, where they are known
+    before; so is what is said of them, `about`, and the `types` of which one is theirs.
     """
 
     name: str
@@ -47,6 +54,7 @@ class Job:
     params: Mapping[str, Any] = field(default_factory=dict)
     inputs: Sequence[Version] = ()
     fingerprint: str | None = None
+    unknown: str | None = None
     reuse: Reuse = field(default_factory=Reuse)
     outputs: Mapping[str, str] | None = None
     about: Mapping[str, About] = field(default_factory=dict)
@@ -111,15 +119,20 @@ class Running(Sharing):
             try:
                 yield run
             except BaseException as error:
-                self._record(run, error)
+                try:
+                    self._record(run, error)
+                except ArtError as problem:  # what failed is what counts
+                    tell = getattr(error, "add_note", self._warn)
+                    tell(f"run {run.id} leaves no record: {problem}")
                 raise
             self._record(run, None)
 
     def _record(self, run: Run, error: BaseException | None) -> None:
+        from art.records import encoded
+
         if background := self.__dict__.get("_background"):
             background.wait()  # what it saves is of this run, too
-        document = runs.record(run, error)
-        self._backend.create(f"runs/{run.id}.yaml", encode(document))
+        self._backend.create(f"runs/{run.id}.yaml", encoded(runs.record(run, error)))
 
     # -- looking back ----------------------------------------------------------------------------
 
@@ -215,13 +228,15 @@ class Running(Sharing):
             {"partitions": partitions or {}, "allow_undeclared": allow_undeclared},
         )
         named = name or os.path.basename(words[0])
+        fingerprint = command.fingerprint(reuse) if outputs else None
         job = Job(
             name=named,
             step=named,
             command=list(words),
             params=command.params,
             inputs=list(command.versions.values()),
-            fingerprint=command.fingerprint(reuse) if outputs else None,
+            fingerprint=fingerprint,
+            unknown=_MAY_READ if outputs and fingerprint is None else None,
             reuse=reuse,
             outputs={key: key for key in command.outputs},
             about=dict.fromkeys(command.outputs, command.about),
@@ -439,7 +454,9 @@ class Running(Sharing):
         why = _undeclared(read, made, _ids(map(_naming, job.inputs)))
         if job.fingerprint is None or why:
             created = {name: self._made(publisher, each) for name, each in prepared.items()}
-            ran = self._ran(run, prepared, created, uncached=why if job.fingerprint else None)
+            ran = self._ran(
+                run, prepared, created, uncached=why if job.fingerprint else job.unknown
+            )
             if self._is_shared(job):
                 self._publish_made(ran.outputs)
             return ran
