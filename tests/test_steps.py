@@ -401,34 +401,6 @@ def test_forty_processes_make_one_version_of_each_step(repo: Repo, workplace: Pa
     assert len(repo.runs()) == 80
 
 
-def test_forty_processes_in_eight_repositories_of_one_remote_make_one_version_of_each_step(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("ART_SHARED_CACHE", "true")
-    places = [tmp_path / str(number) for number in range(8)]
-    for place in places:
-        with art.init(place) as made:
-            made.remotes.add("origin", "../shared")
-        (place / "job.py").write_text(JOB)
-    begun = [
-        subprocess.Popen([sys.executable, "job.py"], cwd=place, stdout=subprocess.PIPE)
-        for place in places * 5
-    ]
-    found = set()
-    for process in begun:
-        out, _ = process.communicate()
-        assert process.returncode == 0
-        found.add(out)
-    assert len(found) == 1
-    with art.clone(str(tmp_path / "shared"), tmp_path / "clone") as clone:
-        assert [len(clone.history(key)) for key in ("first", "pid", "doubled")] == [1, 1, 1]
-        assert not clone.fsck(data=True).problems
-    for place in places:
-        with Repo(place) as there:
-            there.fetch()
-            assert [len(there.history(key)) for key in ("first", "pid", "doubled")] == [1, 1, 1]
-
-
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("is_shared", [False, True])
