@@ -21,7 +21,7 @@ from art.errors import ArtError
 from art.keys import glob_pattern
 
 APART = ("metadata", "labels", "partitions", "format", "run")  # JSON that is parsed by itself
-_SCHEMA_VERSION = 8
+_SCHEMA_VERSION = 10
 _PAGE_SIZE = 8192  # what is said of a version fits into one
 _BUSY_SECONDS = 10.0
 _IN_MEMORY = ":memory:"
@@ -38,9 +38,11 @@ CREATE TABLE versions (
     tags TEXT, state TEXT, base TEXT, exact TEXT, crc INTEGER,
     PRIMARY KEY (key_id, number, uid)) WITHOUT ROWID;
 CREATE INDEX versions_by_id ON versions (id);
+CREATE INDEX versions_by_time ON versions (created);
 CREATE INDEX damaged_versions ON versions (key_id) WHERE state = 'damaged';
 CREATE INDEX copies ON versions (json_extract(about, '$.origin.id'))
     WHERE instr(about, '"origin":{') > 0;
+CREATE TABLE said (paths TEXT, crc INTEGER);
 CREATE TABLE inputs (
     input TEXT, key_id INTEGER, number INTEGER, uid TEXT, named TEXT, crc INTEGER);
 CREATE INDEX inputs_by_input ON inputs (input);
@@ -228,6 +230,7 @@ class Database:
             for statement in _SCHEMA.split(";\n"):
                 connection.execute(statement)
             connection.execute("INSERT INTO identity VALUES (?)", (self._repository,))
+            connection.execute("INSERT INTO said VALUES ('[]', ?)", (row_checksum(("[]",)),))
             connection.execute(f"PRAGMA user_version={_SCHEMA_VERSION}")
         connection.execute("COMMIT")
 

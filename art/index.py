@@ -9,7 +9,7 @@ import contextlib
 import json
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from art import catalog as catalogs
@@ -19,12 +19,14 @@ from art.errors import ArtError
 from art.intake import Intake
 from art.model import Document, Entry, Manifest, heads
 from art.rows import KEYLESS, Record, Tables, checked
+from art.said import Said
 
 if TYPE_CHECKING:
     from art.query.tree import Field
     from art.sql import Selection
 
 _LOST_LIMIT = 1000
+_NEAR = 5000  # versions that are looked at before all are
 _LOST = "NOT EXISTS (SELECT 1 FROM versions v WHERE v.id = named.id AND v.key_id = named.key_id)"
 _HAS_ORIGIN = "instr(v.about, '\"origin\":{') > 0"  # as the index of copies has it
 
@@ -73,6 +75,7 @@ class Index:
     ) -> None:
         self._db = database
         self._tables = Tables(database)
+        self._said = Said(database)
         self._catalog = catalog
         self._intake = Intake(database, catalog, warn)
 
@@ -226,22 +229,50 @@ class Index:
         """Return the versions that a query asks for, in its order."""
         from art.sql import ordered
 
+        selection = self._possible(selection)
+        if len(near := self._nearest(selection)) == selection.limit:
+            return near
         found = ordered(selection)
-        return self._tables.records(found.text, found.values)
+        return self._tables.rows(found.text, found.values)
+
+    def _possible(self, selection: Selection) -> Selection:
+        """Return the same without what cannot be, because no version says anything under a name."""
+        from art.query.tree import settled, tests
+
+        if not any(test.field.path for test in tests(selection.condition)):
+            return selection
+        paths = self._said.paths()
+        if paths is None:
+            return selection
+        return replace(selection, condition=settled(selection.condition, paths))
+
+    def _nearest(self, selection: Selection) -> list[Record]:
+        """Return those among the newest, or oldest, versions where the order is by time: most questions
+        are answered by them, and few versions are looked at."""
+        from art.sql import edge, nearest
+
+        limit = _NEAR if selection.limit is None else selection.limit + selection.offset
+        if limit >= _NEAR or (found := nearest(selection, "")) is None:
+            return []
+        place = edge(selection, _NEAR)
+        if not (rows := self._db.execute(place.text, place.values)):
+            return []
+        found = nearest(selection, rows[0][0])
+        return self._tables.rows(found.text, found.values) if found else []
 
     def count(self, selection: Selection) -> int:
         """Return how many versions a query asks for; order and limit do not count."""
-        from art.sql import where
+        from art.sql import source
 
-        found = where(selection)
-        rows = self._db.execute(f"SELECT count(*) FROM versions WHERE {found.text}", found.values)
+        found = source(self._possible(selection))
+        rows = self._db.execute(f"SELECT count(*) FROM {found.text}", found.values)
         return int(rows[0][0])
 
     def groups(self, selection: Selection, field: Field) -> list[Group]:
         """Return the versions that a query asks for, by a field; with lists, by each of their members."""
         from art.sql import groups
 
-        found = groups(selection, field)
+        found = groups(self._possible(selection), field)
         rows = self._db.execute(found.text, found.values)
         return [
             Group(_json_value(kind, value), count, ((large or 0) << 20) + (small or 0), newest)

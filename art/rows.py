@@ -15,6 +15,7 @@ from art.catalog import NOTES, STATE, VERSIONS, Catalog
 from art.database import APART, DamagedError, Database, row_checksum
 from art.errors import ArtError, CorruptError, NewerFormatError, NotFoundError
 from art.model import Document, Entry, Manifest, apply_notes, heads, preview_of
+from art.said import Said, names_in
 
 LIVE = "live"
 KEYLESS = 0
@@ -102,13 +103,15 @@ class Record:
 
 Row = tuple[Any, ...]
 Wanted = tuple[str, int, int]  # key and number of a version, and the id that its key has here
-Taken = tuple[Row, list[Row]]  # that of a version, and those of what it was made from
+# The row of a version, those of what it was made from, and the names in what is said of it.
+Taken = tuple[Row, list[Row], str]
 
 
 def rows_of(manifest: Manifest, number: int | None, key_id: int) -> Taken:
     """Return the rows of a version whose key has this id."""
     payload = manifest.payload
-    about, exact = _json(_about(manifest.document))
+    said = _about(manifest.document)
+    about, exact = _json(said)
     values = (
         -1 if number is None else number,
         manifest.id,
@@ -130,7 +133,7 @@ def rows_of(manifest: Manifest, number: int | None, key_id: int) -> Taken:
     for entry in manifest.inputs:
         row = (entry["id"], key_id, values[0], manifest.uid, _named(entry))
         inputs.append((*row, row_checksum(row)))
-    return _version_row(manifest.key, values, key_id), inputs
+    return _version_row(manifest.key, values, key_id), inputs, names_in(said)
 
 
 def damaged_rows(key: str | None, number: int, uid: str, error: ArtError, key_id: int) -> Taken:
@@ -139,7 +142,7 @@ def damaged_rows(key: str | None, number: int, uid: str, error: ArtError, key_id
     known = {"number": number, "uid": uid, "type": "damaged", "title": error.message}
     row = dict.fromkeys(_NAMES, "") | nothing | known
     row |= {"about": _NOTHING, "tags": _NO_TAGS, "state": "damaged"}
-    return _version_row(key, tuple(row.values()), key_id), []
+    return _version_row(key, tuple(row.values()), key_id), [], names_in({})
 
 
 def read_rows(catalog: Catalog, wanted: Wanted) -> Taken | None:
@@ -171,6 +174,7 @@ class Tables:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        self._said = Said(database)
 
     def key_id(self, key: str) -> int:
         """Return a key's number, a new one where the key is new."""
@@ -248,11 +252,14 @@ class Tables:
         self.put_all([damaged_rows(None, -1, uid, error, KEYLESS)])
 
     def put_all(self, taken: Iterable[Taken]) -> None:
-        """Put versions, each with what it was made from."""
-        for version, inputs in taken:
+        """Put versions, each with what it was made from. To be called in a transaction."""
+        shapes = set()
+        for version, inputs, names in taken:
             self._db.execute(_PUT, version)
             for row in inputs:
                 self._db.execute("INSERT INTO inputs VALUES (?, ?, ?, ?, ?, ?)", row)
+            shapes.add(names)
+        self._said.note(shapes)
 
     def put_entries(self, key_id: int, log: str, entries: list[Entry]) -> None:
         """Put the entries that follow the last one known; another process may have put some."""
@@ -289,6 +296,7 @@ class Tables:
             "OR id IN (SELECT value FROM json_each(?)))",
             (key_id, json.dumps(sorted(touched))),
         )
+        shapes: set[str] = set()
         for *values, crc in rows:
             if row_checksum((key, *values)) != crc:
                 raise DamagedError
@@ -307,6 +315,9 @@ class Tables:
             if row["state"] != "purged":
                 row["state"] = states.get(id, LIVE)
             self._db.execute(_PUT, _version_row(key, tuple(row.values()), key_id))
+            if id in notes:
+                shapes.add(names_in(about))
+        self._said.note(shapes)
 
     def logs(self, key_id: int, log: str | None = None) -> dict[str, list[Entry]]:
         """Return a key's entries by log, or those of one log."""
@@ -323,9 +334,12 @@ class Tables:
 
     def records(self, where: str, values: dict[str, Any] | tuple[Any, ...]) -> list[Record]:
         """Return the versions for which an SQL condition holds, in the order that may follow it."""
+        return self.rows(f"versions WHERE {where}", values)
+
+    def rows(self, source: str, values: dict[str, Any] | tuple[Any, ...]) -> list[Record]:
+        """Return the versions that are found by what follows FROM."""
         rows = self._db.execute(
-            f"SELECT (SELECT key FROM keys WHERE keys.id = key_id), {_COLUMNS}, crc "
-            f"FROM versions WHERE {where}",
+            f"SELECT (SELECT key FROM keys WHERE keys.id = key_id), {_COLUMNS}, crc FROM {source}",
             values,
         )
         return [_record(row) for row in checked(rows)]

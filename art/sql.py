@@ -31,17 +31,24 @@ from art.query.tree import (
     Reference,
     Test,
     Value,
+    tests,
 )
 
 Bound = str | int | float
 _SHALLOW = 3
+_VERSION = "(versions.key_id, versions.number, versions.uid)"
+_NUMBERED = "(versions.key_id, versions.number)"
 _LATEST = (
     "(versions.key_id != 0 AND versions.number = (SELECT v.number FROM versions v "
     "WHERE v.key_id = versions.key_id AND v.state = 'live' ORDER BY v.number DESC LIMIT 1))"
 )
-_VERSION = "(versions.key_id, versions.number, versions.uid)"
-_NUMBERED = "(versions.key_id, versions.number)"
+# Of each key the first that fits, from the highest number down: others are not looked at.
+_HIGHEST = (
+    "SELECT k.id AS k, (SELECT versions.number FROM versions WHERE versions.key_id = k.id AND {} "
+    "ORDER BY versions.number DESC LIMIT 1) AS n FROM keys k WHERE k.id != 0"
+)
 _INPUTS = "(SELECT inputs.key_id, inputs.number, inputs.uid FROM inputs"
+_CREATED = "+versions.created"  # not by its index, which is slower where most times are asked for
 _KEY = "(SELECT keys.key FROM keys WHERE keys.id = versions.key_id)"
 _COLUMNS = {
     "key": _KEY,
@@ -51,8 +58,8 @@ _COLUMNS = {
     "state": "versions.state",
     "size": "versions.size",
     "files": "versions.files",
-    "created": "versions.created",
-    "age": "versions.created",
+    "created": _CREATED,
+    "age": _CREATED,
     "author": "versions.author",
     "title": "versions.title",
     "description": "json_extract(versions.about, '$.description')",
@@ -130,11 +137,28 @@ def where(selection: Selection) -> Sql:
         return _ranked(selection, Sql(f"{scope} AND {found.text}", found.values))
     if not selection.newest or selection.keyless:
         return Sql(f"{scope} AND {found.text}", found.values)
-    return Sql(
-        f"{_NUMBERED} IN (SELECT versions.key_id, max(versions.number) FROM versions "
-        f"WHERE {scope} AND {found.text} GROUP BY versions.key_id)",
-        found.values,
-    )
+    return Sql(f"{_NUMBERED} IN ({_HIGHEST.format(found.text)})", found.values)
+
+
+def source(selection: Selection) -> Sql:
+    """Return what follows FROM for the rows that `where` means."""
+    is_plain = selection.keyless or selection.greatest or selection.per
+    if is_plain or not (selection.newest or _asks_for_latest(selection.condition)):
+        found = where(selection)
+        return Sql(f"versions WHERE {found.text}", found.values)
+    found = condition(selection.condition)
+    joined = "CROSS JOIN versions ON versions.key_id = c.k AND versions.number = c.n"
+    if selection.newest:
+        return Sql(f"({_HIGHEST.format(found.text)}) c {joined}", found.values)
+    live = _HIGHEST.format("versions.state = 'live'")
+    return Sql(f"({live}) c {joined} WHERE {found.text}", found.values)
+
+
+def _asks_for_latest(node: Node) -> bool:
+    """Whether only the latest of each key can meet a condition."""
+    if isinstance(node, And):
+        return any(_asks_for_latest(part) for part in node.parts)
+    return isinstance(node, Test) and node.field.kind is Kind.FLAG and node.operands == (True,)
 
 
 def _ranked(selection: Selection, found: Sql) -> Sql:
@@ -167,24 +191,63 @@ def _by_size(value: Sql) -> tuple[Sql, Sql, Sql]:
 
 
 def ordered(selection: Selection) -> Sql:
-    """Return the condition with order and limit."""
-    found = where(selection)
-    text, values = found.text, [*found.values]
+    """Return what follows FROM, with order and limit."""
+    found, order = source(selection), _order(selection)
+    if selection.limit is None and not selection.offset:
+        return Sql(found.text + order.text, found.values + order.values)
+    limit = -1 if selection.limit is None else selection.limit
+    return _first(found, order.text, order, limit, selection.offset)
+
+
+def nearest(selection: Selection, edge: str) -> Sql | None:
+    """Return what `ordered` does, for those only that were made up to the time `edge`, counted from the
+    end where the order begins: as many as the limit says are then the right ones. None where the order is
+    another one, what is first depends on all, or few versions are as quickly found by themselves."""
+    first = selection.orders[0] if selection.orders else None
+    is_all = selection.newest or selection.greatest or selection.per or selection.limit is None
+    if is_all or first is None or first.field.kind is not Kind.TIME:
+        return None
+    if any(test.field.kind in (Kind.REFERENCES, Kind.ID) for test in tests(selection.condition)):
+        return None
+    found, order = where(selection), _order(selection)
+    near = f"versions.created {'>=' if first.descending else '<='} ?"
+    by_time = order.text.replace(_CREATED, "versions.created", 1)
+    rows = Sql(f"versions WHERE {near} AND {found.text}", (edge, *found.values))
+    return _first(rows, by_time, order, selection.limit or 0, selection.offset)
+
+
+def _first(rows: Sql, way: str, order: Sql, limit: int, offset: int) -> Sql:
+    """Return the first of some rows, sorted by what is narrow: all that is said of them is read later."""
+    narrow = (
+        "SELECT versions.key_id AS k, versions.number AS n, versions.uid AS u "
+        f"FROM {rows.text}{way} LIMIT ? OFFSET ?"
+    )
+    return Sql(
+        f"({narrow}) f CROSS JOIN versions ON {_VERSION} = (f.k, f.n, f.u){order.text}",
+        (*rows.values, *order.values, limit, offset, *order.values),
+    )
+
+
+def edge(selection: Selection, count: int) -> Sql:
+    """Return the statement that finds the time of the version at this place in the order by time."""
+    way = " DESC" if selection.orders and selection.orders[0].descending else ""
+    text = f"SELECT created FROM versions ORDER BY created{way} LIMIT 1 OFFSET ?"
+    return Sql(text, (count,))
+
+
+def _order(selection: Selection) -> Sql:
     terms: list[str] = []
+    values: tuple[Bound, ...] = ()
     for order in selection.orders:
         value = value_of(order.field)
-        way = " DESC" if order.descending else ""
-        if order.field.name in _NEVER_NULL:
-            terms.append(value.text + way)
+        if order.descending:  # what is missing is the least to SQLite
+            terms.append(f"{value.text} DESC")
+        elif order.field.name in _NEVER_NULL:
+            terms.append(value.text)
         else:
-            terms.append(f"{value.text} IS NULL, {value.text}{way}")
-            values += value.values * 2
-    if terms:
-        text += f" ORDER BY {', '.join(terms)}"
-    if selection.limit is not None or selection.offset:
-        text += " LIMIT ? OFFSET ?"
-        values += [-1 if selection.limit is None else selection.limit, selection.offset]
-    return Sql(text, tuple(values))
+            terms.append(f"{value.text} NULLS LAST")
+        values += value.values
+    return Sql(f" ORDER BY {', '.join(terms)}" if terms else "", values)
 
 
 def groups(selection: Selection, field: Field) -> Sql:
@@ -306,16 +369,16 @@ def _created(test: Test) -> Sql:
 
 
 _AGAINST_PERIODS = {  # by operator, and whether it is one instant
-    (EQUAL, True): ("versions.created = ?", ("start",)),
-    (EQUAL, False): ("(versions.created >= ? AND versions.created < ?)", ("start", "end")),
-    ("<", True): ("versions.created < ?", ("start",)),
-    ("<", False): ("versions.created < ?", ("start",)),
-    ("<=", True): ("versions.created <= ?", ("start",)),
-    ("<=", False): ("versions.created < ?", ("end",)),
-    (">", True): ("versions.created > ?", ("start",)),
-    (">", False): ("versions.created >= ?", ("end",)),
-    (">=", True): ("versions.created >= ?", ("start",)),
-    (">=", False): ("versions.created >= ?", ("start",)),
+    (EQUAL, True): (f"{_CREATED} = ?", ("start",)),
+    (EQUAL, False): (f"({_CREATED} >= ? AND {_CREATED} < ?)", ("start", "end")),
+    ("<", True): (f"{_CREATED} < ?", ("start",)),
+    ("<", False): (f"{_CREATED} < ?", ("start",)),
+    ("<=", True): (f"{_CREATED} <= ?", ("start",)),
+    ("<=", False): (f"{_CREATED} < ?", ("end",)),
+    (">", True): (f"{_CREATED} > ?", ("start",)),
+    (">", False): (f"{_CREATED} >= ?", ("end",)),
+    (">=", True): (f"{_CREATED} >= ?", ("start",)),
+    (">=", False): (f"{_CREATED} >= ?", ("start",)),
 }
 _OLDER = {"<": ">", "<=": ">=", ">": "<", ">=": "<="}
 
@@ -326,7 +389,7 @@ def _age(test: Test) -> Sql:
 
 
 def _flag(test: Test) -> Sql:
-    return Sql(f"{_COLUMNS[test.field.name]} = ?", (int(bool(test.operands[0])),))
+    return _compared(_COLUMNS[test.field.name], EQUAL, [int(bool(one)) for one in test.operands])
 
 
 def _texts(test: Test) -> Sql:

@@ -227,6 +227,27 @@ def test_a_changed_cell_is_noticed(filled: Repo, table: str, column: str, value:
         ]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE said SET paths = '[]'",
+        "UPDATE said SET paths = NULL",
+        "UPDATE said SET crc = 1",
+        "DELETE FROM said",
+        "INSERT INTO said SELECT * FROM said",
+    ],
+)
+def test_names_that_are_not_those_of_the_versions_hide_nothing(repo: Repo, change: str) -> None:
+    repo.value("k", 1, metadata={"acc": 0.9})
+    assert repo.count("metadata.acc > 0.5") == 1
+    repo.close()
+    with sqlite3.connect(index_path(repo)) as database:
+        database.execute(change)
+    database.close()
+    with art.open(repo.root) as again:
+        assert again.count("metadata.acc > 0.5") == 1
+
+
 def test_an_index_of_another_repository_is_not_believed(filled: Repo, tmp_path: Path) -> None:
     expected = view(filled)
     filled.close()

@@ -17,12 +17,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import art
-from art import sql
+from art import index, sql
 from art.errors import NotFoundError, QueryError, UsageError
 from art.index import Group
 from art.listing import Filter
 from art.query.syntax import parse
+from art.query.tree import Field, Kind
 from art.repo import Repo
+from art.said import Said
 
 _EXAMPLES = int(os.environ.get("ART_TEST_EXAMPLES", "60"))
 NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
@@ -505,10 +507,14 @@ def test_nothing_of_a_query_is_in_the_sql(where: str) -> None:
         query = parse(where, NOW)
     except QueryError:
         return
-    selection = sql.Selection(query.node, newest=True, limit=5)
-    for made in (sql.where(selection), sql.ordered(selection)):
+    by_time = sql.Order(Field("created", Kind.TIME), descending=True)
+    newest = sql.Selection(query.node, newest=True, limit=5)
+    all_of_them = sql.Selection(query.node, orders=(by_time,), limit=5)
+    near = sql.nearest(all_of_them, "2026-11-21T08:30:00.000000Z")
+    pieces = [sql.where(newest), sql.source(newest), sql.ordered(newest), sql.ordered(all_of_them)]
+    for made in [*pieces, near] if near else pieces:
         assert made.text.isascii()
-        assert re.fullmatch(r"[\w\s().,*=<>!?|'$-]*", made.text)
+        assert re.fullmatch(r"[\w\s().,*=<>!?|'$+-]*", made.text)
         assert set(re.findall(r"'([^']*)'", made.text)) <= CONSTANTS
         assert made.text.count("?") == len(made.values)
     is_bound = any(MARK in str(value) or "2603" in str(value) for value in made.values)
@@ -534,6 +540,92 @@ def test_and_or_not_go_together_as_in_logic(shelf: Repo, left: str, right: str) 
     assert set(found(shelf, f"{left} or {right}")) == one | other
     assert set(found(shelf, f"not ({left} or {right})")) == set(ALL) - one - other
     assert set(found(shelf, f"not {left} and not {right}")) == set(ALL) - one - other
+
+
+# -- shortcuts: what is found is the same as without them --------------------------------------------
+
+sorts = st.sampled_from(
+    ["created", "created:asc", "age", "age:desc", "metadata.acc", "title:asc", "key", "size:desc"]
+)
+
+
+@settings(max_examples=2 * _EXAMPLES, suppress_health_check=list(HealthCheck))
+@given(
+    where=written,
+    sort=sorts,
+    limit=st.integers(0, 3),
+    offset=st.integers(0, 2),
+    near=st.integers(1, 7),
+)
+def test_the_first_of_what_is_found_are_those_of_all(
+    shelf: Repo, where: str, sort: str, limit: int, offset: int, near: int
+) -> None:
+    try:
+        everything = shelf.query(where, sort=sort)
+    except QueryError:
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(index, "_NEAR", near)
+        some = shelf.query(where, sort=sort, limit=limit, offset=offset)
+    assert some == everything[offset : offset + limit]
+
+
+@settings(max_examples=2 * _EXAMPLES, suppress_health_check=list(HealthCheck))
+@given(where=written, is_newest=st.booleans())
+def test_what_no_version_says_is_found_nowhere_whether_it_is_looked_for_or_not(
+    shelf: Repo, where: str, is_newest: bool
+) -> None:
+    wanted = Filter(where=where, all=not is_newest)
+    try:
+        answers = shelf.listing(filter=wanted), shelf.count(filter=wanted)
+    except QueryError:
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Said, "paths", lambda self: None)
+        assert (shelf.listing(filter=wanted), shelf.count(filter=wanted)) == answers
+    assert answers[1] == len(answers[0])
+
+
+def test_of_each_key_the_highest_number_that_matches_is_shown(repo: Repo) -> None:
+    for key, values in {"a": (1, 5, 2), "b": (5, 5), "c": (1,), "d": (5, 1, 5)}.items():
+        for value in values:
+            repo.value(key, value, metadata={"v": value}, always=True)
+    repo.delete("d@v3")
+
+    def shown(where: str, **more: Any) -> list[str]:
+        return [record.ref for record in repo.listing(filter=Filter(where=where, **more))]
+
+    assert shown("metadata.v = 5") == ["a@v2", "b@v2", "d@v1"]
+    assert shown("metadata.v = 1", sort="number") == ["d@v2", "a@v1", "c@v1"]
+    assert shown("latest = true") == ["a@v3", "b@v2", "c@v1", "d@v2"]
+    assert shown("latest = true and metadata.v < 5", all=True, limit=2) == ["a@v3", "c@v1"]
+    assert shown("latest = false", all=True) == ["a@v2", "a@v1", "b@v1", "d@v1"]
+    assert shown("latest in (true, false)", all=True, limit=3) == ["a@v3", "a@v2", "a@v1"]
+    assert repo.count("latest = true") == 4
+
+
+def test_a_name_is_found_as_soon_as_something_is_said_under_it(repo: Repo) -> None:
+    repo.value("k", 1, metadata={"a": 1})
+    assert repo.query("metadata.later = 3") == []
+    assert repo.count("metadata.later is null") == 1
+    repo.note("k@v1", metadata={"later": 3})
+    assert found(repo, "metadata.later = 3") == ["k@v1"]
+    with Repo(repo.root) as other:
+        other.value("k", 2, metadata={"deep": {"in": {"it": 3}}})
+        assert found(other, "metadata.deep.in.it = 3") == ["k@v2"]
+    assert found(repo, "metadata.deep.in.it = 3 and metadata.deep is not null") == ["k@v2"]
+    assert repo.query("metadata.deep.at.it = 3") == []
+    assert found(repo, "metadata.deep.at is null and number = 2") == ["k@v2"]
+
+
+def test_more_names_than_are_kept_are_found(repo: Repo) -> None:
+    for number in range(12):
+        names = {f"n{number}-{at}": at for at in range(190)}
+        repo.value("many", number, metadata=names)
+    repo.value("wide", 1, metadata={f"w{at}": at for at in range(300)})
+    for where in ("metadata.n0-0 = 0", "metadata.n11-189 = 189", "metadata.w299 = 299"):
+        assert len(found(repo, where)) == 1
+    assert repo.query("metadata.absent = 0") == []
 
 
 # -- compared with Python --------------------------------------------------------------------------

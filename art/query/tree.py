@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -147,3 +147,17 @@ def tests(node: Node) -> Iterator[Test | IsNull]:
         yield from tests(node.part)
     else:
         yield node
+
+
+def settled(node: Node, paths: Collection[tuple[str, ...]]) -> Node:
+    """Return a tree without the tests of what no version has, where these are the paths of all that any
+    has: what they come to stands in their place."""
+    if isinstance(node, And):
+        return And(tuple(settled(part, paths) for part in node.parts))
+    if isinstance(node, Or):
+        return Or(tuple(settled(part, paths) for part in node.parts))
+    if isinstance(node, Not):
+        return Not(settled(node.part, paths))
+    if not node.field.path or node.field.path in paths:
+        return node
+    return And(()) if isinstance(node, IsNull) else Or(())
