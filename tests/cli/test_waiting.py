@@ -6,6 +6,7 @@ import json
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -119,6 +120,26 @@ def test_a_partition_that_no_version_has_yet_is_told_and_waited_for(
     warning = "no version of k has a partition 'regoin'; did you mean region?"
     process = waiting("k", "-p", "regoin=eu", "--once", warning=warning)
     repo.value("k", 2, partitions={"regoin": "eu"})
+    assert line_of(process)["ref"] == "k@v2"
+
+
+def test_a_remote_that_is_away_is_told_once_and_that_it_is_back(
+    repo: Repo, waiting: Callable[..., Process], tmp_path: Path
+) -> None:
+    repo.remotes.add("origin", str(tmp_path / "shared"))
+    repo.markdown("k", "1")
+    repo.push()
+    process = waiting("k", "--remote", "origin")
+    assert process.stderr
+
+    (tmp_path / "shared").rename(tmp_path / "away")
+    assert "there is no folder" in process.stderr.readline()
+    assert process.stderr.readline().startswith("hint: ")
+    time.sleep(0.5)  # in which it looks many times
+    (tmp_path / "away").rename(tmp_path / "shared")
+    assert process.stderr.readline() == "warning: origin is reachable again\n"
+    repo.markdown("k", "2")
+    repo.push()
     assert line_of(process)["ref"] == "k@v2"
 
 
