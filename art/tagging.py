@@ -73,7 +73,7 @@ class Tags:
         to = (record.id, record.number)
         return self.move(record.key, tag, *to, message, force=force)
 
-    def tag_late(self, record: Record, tag: str) -> TagMove | None:
+    def tag_late(self, record: Record, tag: str, message: str | None = None) -> TagMove | None:
         """Make the tag name a version that it was to name since that was made. Return None where it was
         moved or taken away since, or names a newer version: then it stays where it is."""
         assert record.key is not None, "a keyless version cannot be tagged"
@@ -88,7 +88,7 @@ class Tags:
                 is_late = is_newer or head.created > record.created
             return None if is_late else {"id": record.id, "number": record.number} | _after(head)
 
-        moved = self._append_move(key, tag, None, make, force=False)
+        moved = self._append_move(key, tag, message, make, force=False)
         return None if is_late else moved
 
     def check(self, key: str | None, tags: Iterable[str]) -> None:

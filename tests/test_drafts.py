@@ -257,6 +257,63 @@ def test_sealing_again_gives_the_same_version_everywhere(repos: list[Repo]) -> N
     assert len(repos[2].history("k")) == 1
 
 
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_sealing_again_leaves_tags_that_were_moved_since(
+    is_shared: bool, repos: list[Repo]
+) -> None:
+    one, two = repos[0], repos[is_shared]
+    told: list[str] = []
+    two.reporter.warn = told.append  # type: ignore[method-assign]
+
+    def seal(repo: Repo, draft: str) -> str:
+        made = repo.seal("k", draft=draft, expect=1, tags=["main"], local=not is_shared)
+        return made.version.ref
+
+    for draft in ("first", "second"):
+        one.part(
+            "k", folder_of(one, draft, x=draft.encode()), draft=draft, name="a", local=not is_shared
+        )
+        seal(one, draft)
+    assert seal(two, "first") == "k@v1"
+    assert two.version("k@main").ref == "k@v2"
+    (said,) = told
+    assert said.startswith("tag main of k was moved since k@v1 was made, and stays where it is")
+    assert seal(two, "second") == "k@v2"
+    one.tag("k@v1", tag="main")
+    if is_shared:
+        one.push()
+    assert seal(two, "second") == "k@v2"
+    assert two.version("k@main").ref == "k@v1"
+    assert len(told) == 2
+    one.untag("k", "main")
+    assert seal(one, "second") == "k@v2"
+    assert one.version("k@v2").record.tags == []
+
+
+def test_sealing_again_sets_a_tag_that_was_not_set(repo: Repo) -> None:
+    put(repo, "a")
+    repo.seal("k", draft="run", expect=1)
+    repo.seal("k", draft="run", expect=1, tags=["main"])
+    assert repo.version("k@main").ref == "k@v1"
+
+
+@pytest.mark.parametrize("is_shared", [False, True])
+def test_a_sealed_version_that_was_deleted_is_told(is_shared: bool, repos: list[Repo]) -> None:
+    one, two = repos[0], repos[is_shared]
+    one.part("k", folder_of(one, "a", x=b"1"), draft="run", name="a", local=not is_shared)
+    one.seal("k", draft="run", expect=1, local=not is_shared)
+    one.delete("k@v1")
+    if is_shared:
+        one.push()
+    with pytest.raises(ConflictError, match="k@v1, which draft run is sealed as, is deleted") as no:
+        two.seal("k", draft="run", expect=1, tags=["main"], local=not is_shared)
+    assert no.value.hint == "art restore k@v1"
+    two.restore("k@v1")
+    made = two.seal("k", draft="run", expect=1, tags=["main"], local=not is_shared)
+    assert (made.version.ref, made.created) == ("k@v1", False)
+    assert two.version("k@main").ref == "k@v1"
+
+
 def test_a_missing_part_is_named_and_nothing_is_made(repo: Repo) -> None:
     put(repo, "a")
     for expect, told in ((["a", "b", "c"], "lacks b, c"), (2, "has 1 part: a; 2 were expected")):

@@ -127,10 +127,11 @@ class Drafting(Running):
 
         The files of each part lie in a folder called like it; with `flat`, side by side. A draft is
         sealed once: whoever does it again, or at the same time, gets that version, and a version whose
-        making was interrupted is made.
+        making was interrupted is made. Then tags stay where they were moved to since.
 
         Raise NotFoundError where a part is missing; ConflictError where there is one too many, where the
-        draft is sealed with others, or where files do not go side by side.
+        draft is sealed with others, or as a version that was deleted since, or where files do not go side
+        by side.
         """
         expected = _expected(expect)
         with (
@@ -148,8 +149,12 @@ class Drafting(Running):
 
             seal, is_new = assembly.seal(expected, is_flat=flat, prepare=prepare)
             record = self._made_of(key, seal, publisher, assembly, where)
-        for tag in said.tags:
-            self._tags().tag(record, tag, said.message)
+        if is_new:
+            for tag in said.tags:
+                self._tags().tag(record, tag, said.message)
+        else:
+            self._refuse_gone(record, draft)
+            self._tag_again(record, said)
         if said.tags and where:
             for left in self.push(key).left:
                 self._warn(f"{left.ref} is not published: {left.reason}")
@@ -196,6 +201,28 @@ class Drafting(Running):
                     dropped, number = DraftState(key, draft, state.parts), state.number
                 if log.append(number, self._author(), {"dropped": True}):
                     return dropped
+
+    def _refuse_gone(self, record: Record, draft: str) -> None:
+        """Raise ConflictError for the version of a sealed draft that somebody took away since."""
+        if record.state in ("deleted", "swept", "purged", "moved"):
+            raise ConflictError(
+                f"{record.ref}, which draft {draft} is sealed as, is {record.state}",
+                hint=f"art restore {record.ref}"
+                if record.state == "deleted"
+                else "another --draft begins another version",
+            )
+
+    def _tag_again(self, record: Record, said: Draft) -> None:
+        """Set the tags that whoever sealed the draft did not come to; those that were moved since stay."""
+        tags = self._tags()
+        left = [tag for tag in said.tags if not tags.tag_late(record, tag, said.message)]
+        placed = self._tag_ids(str(record.key)) if left else {}
+        for tag in left:
+            if placed.get(tag) != record.id:
+                self._warn(
+                    f"tag {tag} of {record.key} was moved since {record.ref} was made, and stays where it "
+                    f"is; art tag set {record.ref} {tag} moves it here"
+                )
 
     # -- inside ----------------------------------------------------------------------------------
 
