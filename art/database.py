@@ -15,6 +15,7 @@ import threading
 import weakref
 import zlib
 from collections.abc import Callable, Iterable, Iterator
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from art.errors import ArtError
@@ -268,7 +269,12 @@ def _schema_version(connection: sqlite3.Connection) -> int:
 
 def _matches_key(glob: str, key: str | None) -> bool:
     """Whether a key matches a glob, for SQL, whose own globs know no segments."""
-    return key is not None and re.fullmatch(glob_pattern(glob), key) is not None
+    return key is not None and _compiled(glob).fullmatch(key) is not None
+
+
+@lru_cache(maxsize=64)
+def _compiled(glob: str) -> re.Pattern[str]:
+    return re.compile(glob_pattern(glob))
 
 
 def row_checksum(row: tuple[Any, ...]) -> int:

@@ -157,13 +157,13 @@ class Index:
     def ends(self) -> dict[Log, int]:
         """Return every log, those of versions too, with the number of its last document."""
         rows = self._db.execute(
-            "SELECT key_id, key, ?, max(number) FROM versions JOIN keys ON keys.id = key_id "
-            "WHERE key_id != 0 GROUP BY key_id UNION ALL "
-            "SELECT key_id, key, log, max(number) FROM entries JOIN keys ON keys.id = key_id "
+            "SELECT key, ?, (SELECT max(number) FROM versions WHERE key_id = keys.id) AS last "
+            "FROM keys WHERE id != 0 AND last IS NOT NULL UNION ALL "
+            "SELECT key, log, max(number) FROM entries JOIN keys ON keys.id = key_id "
             "GROUP BY key_id, log",
             (VERSIONS,),
         )
-        return {Log(key, log): number for _, key, log, number in rows}
+        return {Log(key, log): number for key, log, number in rows}
 
     def key_ends(self, key: str) -> dict[str, int]:
         """Return every log of a key, that of its versions too, with the number of its last document."""

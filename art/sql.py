@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from art.database import APART
+from art.keys import is_glob
 from art.query.tree import (
     CONTAINS,
     ENDS,
@@ -339,8 +340,10 @@ def _text(test: Test) -> Sql:
 
 
 def _key(test: Test) -> Sql:
-    if test.operator == LIKE:
+    if test.operator == LIKE and is_glob(str(test.operands[0])):
         found = Sql("matches_key(?, keys.key)", (str(test.operands[0]),))
+    elif test.operator == LIKE:
+        found = _compared("keys.key", EQUAL, test.operands)
     else:
         found = _compared("keys.key", test.operator, test.operands)
     return Sql(f"versions.key_id IN (SELECT keys.id FROM keys WHERE {found.text})", found.values)
