@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from art import staging
 from art.caching import Reuse, fingerprint
-from art.errors import NotFoundError, UsageError
+from art.errors import ConflictError, NotFoundError, UsageError
 from art.processes import CommandError, call, given_input
 from art.repo.running import Offer
 from art.runs import Run, environment
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 FILES = ("file", "folder")  # types of what a command writes
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_ATTEMPTS = 10
 _INPUT, _PARAM = "ART_IN_", "ART_PARAM_"  # beginnings of the names of variables
 
 
@@ -159,9 +160,15 @@ class Command:
         return read
 
     def put_in_place(self, outputs: Mapping[str, Version]) -> None:
-        """Put outputs from earlier where the command would have written them."""
+        """Put outputs from earlier where the command would have written them, perhaps while others do."""
         for key, path in self.outputs.items():
-            outputs[key].get(path, force=True)
+            for attempts_left in reversed(range(_ATTEMPTS)):
+                try:
+                    outputs[key].get(path, force=True)
+                    break
+                except ConflictError:  # what came into being meanwhile may be overwritten now
+                    if not attempts_left:
+                        raise
 
 
 def _stamps(path: str) -> list[tuple[str, int, int, int]]:

@@ -17,6 +17,7 @@ import pytest
 
 import art
 from art import document
+from art.checkout import Checkout
 from art.errors import NotFoundError, UnavailableError, UsageError
 from art.exchange import Shared
 from art.listing import Filter
@@ -374,6 +375,22 @@ def test_many_at_once_make_one_version(repo: Repo, raw: Path) -> None:
         _, err = process.communicate()
         assert process.returncode == 0, err
     assert len(repo.history("k")) == 1
+
+
+def test_outputs_are_put_in_place_while_another_does_the_same(
+    repo: Repo, raw: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run("run", *WORDS)
+    (raw / "out.txt").unlink()
+    write = Checkout._write_node
+
+    def meanwhile(*words: Any) -> None:
+        write(*words)
+        (raw / "out.txt").write_text("of another")
+
+    monkeypatch.setattr(Checkout, "_write_node", meanwhile)
+    assert "cached" in run("run", *WORDS).err
+    assert (raw / "out.txt").read_text() == "1212"
 
 
 def test_a_purge_takes_what_the_cache_says_of_a_version_too(
