@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
 import re
+import signal
 import socket
 import threading
 from collections.abc import Iterator
@@ -29,6 +31,9 @@ class Proxy:
     requests: list[str] = field(default_factory=list)
     lost: int = 0
     flipped: int = 0
+    _victim: int | None = None  # the process that is killed
+    _kills_at: int = 0
+    _is_late: bool = False
     _together: threading.Barrier = field(default_factory=lambda: threading.Barrier(1))
     _to_gather: int = 0
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -38,6 +43,25 @@ class Proxy:
         """Hold the next so many requests back until all of them have come."""
         self._together = threading.Barrier(count)
         self._to_gather = count
+
+    def kill(self, process: int | None, at: int = 0, *, is_late: bool = False) -> None:
+        """Kill a process at its request of this number, counted from 1: before the server has that, or
+        when the server has answered it."""
+        with self._lock:
+            self._victim, self._kills_at, self._is_late = process, at, is_late
+            self.requests.clear()
+
+    def _kill(self) -> None:
+        with self._lock, contextlib.suppress(ProcessLookupError):
+            if self._victim is not None:
+                os.kill(self._victim, signal.SIGKILL)
+            self._victim = None
+
+    def _is_last(self, *, is_late: bool) -> bool:
+        """Whether the victim is to be killed now."""
+        with self._lock:
+            is_there = len(self.requests) >= self._kills_at > 0
+            return self._victim is not None and is_there and self._is_late == is_late
 
     def _hold(self, data: bytes) -> None:
         with self._lock:
@@ -124,6 +148,9 @@ class _Connection:
             while data := self._client.recv(1 << 16):
                 self._proxy._hold(data)
                 self._is_lost = self._proxy._note(data) or self._is_lost
+                if self._proxy._is_last(is_late=False):
+                    self._proxy._kill()
+                    break
                 self._server.sendall(self._proxy._flip(data, is_up=True))
         with contextlib.suppress(OSError):
             self._server.shutdown(socket.SHUT_WR)
@@ -131,6 +158,9 @@ class _Connection:
     def _down(self) -> None:
         with contextlib.suppress(OSError):
             while data := self._server.recv(1 << 16):
+                if self._proxy._is_last(is_late=True) and not data.startswith(b"HTTP/1.1 100"):
+                    self._proxy._kill()
+                    break
                 if self._is_lost and not data.startswith(b"HTTP/1.1 100"):
                     self._proxy.lost += 1
                     break
