@@ -12,8 +12,9 @@ A tour of the code, from the outside in. Imports go down only.
 cli         words → one call of Repo → render; the only part that knows Typer
 compat      the calls of Prefect, ClearML, ZenML and Union for artifacts, on `Repo`
 render      values → text; `render.terminal` alone knows rich
-steps       functions as steps (sources: what their code is); runs, records: what was run, caching: what that
-            gave earlier; processes: commands
+steps       functions as steps (sources: what their code is; annotations: what they take and return; awaiting:
+            asynchronous ones); runs, journal, records: what was run, caching: what that gave earlier;
+            processes: commands
 artifacts   `Artifact`: a key with partitions, to name in a program
 repo        `Repo`, the facade: puts the parts below together, does nothing itself
 assembly    parts of several jobs become one version; drafts: the log that they are in; joining: payloads
@@ -41,8 +42,8 @@ backend     bytes at names, durable and created exclusively (disk: how); pack, l
 matching    which versions are of the partitions that are asked for (partitions: what is declared and asked)
 model       what a manifest and an entry are, keys: what a key is: pure values; ref: references to versions;
             periods: minutes, days, weeks … of UTC
-errors      every way things go wrong (nearest: what was probably meant); reporter: how long jobs say how far they
-            are
+errors      every way things go wrong (nearest: what was probably meant); warned: whom warnings name;
+            reporter: how long jobs say how far they are
 
 `FORMAT.md`, beside this file, says what lies on disk.
 """
