@@ -99,6 +99,8 @@ class Version:
         self.manifest = manifest
         # Called before content is handed out; raises where it must not be.
         self.guard: Callable[[], object] = lambda: None
+        # The folder or URL of its repository, where that is known.
+        self.place: str | None = None
         # How another process gets it, where that can be told.
         self.again: Callable[[], Version] | None = None
 

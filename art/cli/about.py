@@ -1,7 +1,7 @@
 """Options that say what is known of a version, for the commands that make one."""
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from art.cli.common import (
     Output,
@@ -13,6 +13,10 @@ from art.cli.common import (
     parse_pairs,
     parse_ref,
 )
+from art.errors import UsageError
+
+if TYPE_CHECKING:
+    from art.version import Version
 
 Texts = list[str] | None
 
@@ -80,12 +84,24 @@ def find_inputs(output: Output, words: list[str] | None) -> list[str | dict[str,
 
 def _distant(output: Output, word: str) -> dict[str, object] | None:
     """Return key, id, number and URL of `PLACE#REF`, None for a version that is here."""
+    found = find_elsewhere(output, word, "--input")
+    if found is None:
+        return None
+    url, version = found
+    return {"key": version.key, "id": version.id, "number": version.number, "url": url}
+
+
+def find_elsewhere(output: Output, word: str, option: str) -> "tuple[str, Version] | None":
+    """Return the version that `PLACE#REF` means, and the URL of the place, None for one that is here."""
     place, mark, text = word.rpartition("#")
     if not mark or "?" in place:
         return None
     from art.addresses import is_place
+    from art.cli.places import naming
 
+    if not text:
+        raise UsageError(f"{option} {word!r} names no version", hint=f"{option} '{word}KEY@v3'")
     url = place if is_place(place) else open_repo(output).remotes.get(place).url
-    ref = parse_ref(text, None)
-    version = open_place(output, place, None, ref.key or None).version(ref)
-    return {"key": version.key, "id": version.id, "number": version.number, "url": url}
+    with naming(place):
+        ref = parse_ref(text, None)
+        return url, open_place(output, place, None, ref.key or None).version(ref)

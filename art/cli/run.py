@@ -1,11 +1,12 @@
 """`art run`: a command, and versions of what it wrote."""
 
+import os
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from art.caching import Reuse
-from art.cli.about import AllowUndeclared
+from art.cli.about import AllowUndeclared, find_elsewhere
 from art.cli.common import (
     EndedError,
     Jobs,
@@ -25,6 +26,7 @@ from art.render.plain import count_text, escape
 
 if TYPE_CHECKING:
     from art.repo.running import Ran
+    from art.version import Version
 
 Words = Annotated[
     list[str] | None,
@@ -35,7 +37,11 @@ Name = Annotated[
 ]
 Input = Annotated[
     list[str] | None,
-    option("--in", metavar="NAME=REF", help="Version to read, or ./PATH; may be repeated"),
+    option(
+        "--in",
+        metavar="NAME=REF",
+        help="Version to read, also PLACE#REF, or ./PATH; may be repeated",
+    ),
 ]
 Out = Annotated[
     list[str] | None,
@@ -105,17 +111,21 @@ def command(
     Examples:
       art run --in raw=sales/raw --out sales/clean=clean.csv -- python clean.py {raw} clean.csv
       art run --in raw=rides?day=-1d -p day={date} --out sums=sums.csv -- ./sum.sh {raw}
+      art run --in raw=s3://bucket/repo#sales/raw@prod --out sums=sums.csv -- ./sum.sh {raw}
       art run --param rate:=0.1 --out models/churn=model/ -- ./train.sh --rate {rate}
       art run --name nightly --no-cache --out report=report.md -- make report.md
     """
     if not words:
         raise UsageError("a command is missing", hint="art run --out KEY=PATH -- CMD …")
     repo = open_repo(output)
+    params = parse_metadata(param, "--param")
     about: dict[str, Any] = {
         "name": name,
-        "inputs": parse_pairs(input, "--in"),
+        "inputs": {
+            name: _input(output, text, params) for name, text in parse_pairs(input, "--in").items()
+        },
         "outputs": parse_pairs(out, "--out"),
-        "params": parse_metadata(param, "--param"),
+        "params": params,
         "partitions": parse_pairs(partition, "-p"),
         "allow_undeclared": allow_undeclared,
         "reuse": Reuse(not no_cache, _seconds(expires), depends or (), env or (), push),
@@ -128,6 +138,17 @@ def command(
         raise EndedError(error.exit_code) from None
     output.finish()
     _show(output, ran)
+
+
+def _input(output: Output, text: str, params: dict[str, Any]) -> "str | Version":
+    """Return a reference or path as it is, the version itself where it is in another repository."""
+    from art.repo.commands import filled, is_path, told
+
+    full = filled(text, told(params)) if "#" in text else text
+    if is_path(full) and os.path.lexists(full):
+        return text
+    found = find_elsewhere(output, full, "--in")
+    return found[1] if found else text
 
 
 def _seconds(text: str | None) -> float | None:

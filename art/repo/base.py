@@ -278,6 +278,7 @@ class Base:
             self._store, self._index, self.reporter, record, manifest, self._elsewhere
         )
         version.guard = lambda: self._handed_out(record, tag)
+        version.place = self.place
         version.again = partial(self._version, record, tag)
         return version
 

@@ -48,7 +48,7 @@ class Command:
         cls,
         repo: Running,
         words: list[str],
-        inputs: Mapping[str, str],
+        inputs: Mapping[str, str | Version],
         outputs: Mapping[str, str],
         params: dict[str, Any],
         about: About,
@@ -60,15 +60,20 @@ class Command:
                 raise UsageError(f"input {name!r} is no name: letters, digits and '_'")
             if name in params:
                 raise UsageError(f"{name} is an input and a parameter: {{{name}}} would be both")
-        texts = _texts(params)
-        inputs = {name: _filled(text, texts) for name, text in inputs.items()}
-        paths = {name: text for name, text in inputs.items() if _is_path(text)}
-        for name, path in paths.items():
-            if not os.path.lexists(path):
-                raise NotFoundError(f"there is no file or folder {path!r} for input {name}")
-        versions = {name: repo.version(ref) for name, ref in inputs.items() if not _is_path(ref)}
+        texts = told(params)
+        paths, versions = {}, {}
+        for name, given in inputs.items():
+            found = filled(given, texts) if isinstance(given, str) else given
+            if not isinstance(found, str):
+                versions[name] = found
+            elif not is_path(found):
+                versions[name] = repo.version(found)
+            elif os.path.lexists(found):
+                paths[name] = found
+            else:
+                raise NotFoundError(f"there is no file or folder {found!r} for input {name}")
         expanded = {
-            repo.expand_key(key, texts): _filled(path, texts) for key, path in outputs.items()
+            repo.expand_key(key, texts): filled(path, texts) for key, path in outputs.items()
         }
         if len(expanded) < len(outputs):
             raise UsageError("two outputs have the same key")
@@ -104,8 +109,8 @@ class Command:
     def _named_files(self) -> Iterator[str]:
         """Yield the files that words name, such as scripts: what they say is part of what is done."""
         written = {os.path.abspath(path) for path in self.outputs.values()}
-        texts = _texts(self.params)
-        for word in (_filled(word, texts) for word in self.words):
+        texts = told(self.params)
+        for word in (filled(word, texts) for word in self.words):
             for text in {word, word.partition("=")[2]}:
                 if os.path.isfile(text) and os.path.abspath(text) not in written:
                     yield text
@@ -116,9 +121,9 @@ class Command:
             places = self._inputs(run, stack)
             before = {path: _stamps(path) for path in self.outputs.values()}
             variables = {_INPUT + name: place for name, place in places.items()}
-            texts = _texts(self.params)
+            texts = told(self.params)
             variables |= {_PARAM + name: texts[name] for name in filter(_NAME.fullmatch, texts)}
-            words = [_filled(word, {**texts, **places}) for word in self.words]
+            words = [filled(word, {**texts, **places}) for word in self.words]
             try:
                 call(words, {**environment(run), **variables}, keep=run.handle)
             except CommandError as error:
@@ -184,11 +189,12 @@ def _stamps(path: str) -> list[tuple[str, int, int, int]]:
     return sorted(found)
 
 
-def _is_path(text: str) -> bool:
+def is_path(text: str) -> bool:
+    """Whether an input is a file or folder, not a reference."""
     return text.startswith(("./", "../", "/")) or (os.sep != "/" and os.path.isabs(text))
 
 
-def _texts(params: Mapping[str, Any]) -> dict[str, str]:
+def told(params: Mapping[str, Any]) -> dict[str, str]:
     """Return parameters as a command is told them: texts as they are, all else as JSON."""
     texts = {
         name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
@@ -200,7 +206,7 @@ def _texts(params: Mapping[str, Any]) -> dict[str, str]:
     return texts
 
 
-def _filled(text: str, values: Mapping[str, str]) -> str:
+def filled(text: str, values: Mapping[str, str]) -> str:
     """Return a text with each `{NAME}` of these replaced, and nothing else."""
     if not values:
         return text

@@ -195,7 +195,7 @@ class Running(Sharing):
         words: Sequence[str],
         *,
         name: str | None = None,
-        inputs: Mapping[str, str] | None = None,
+        inputs: Mapping[str, str | Version] | None = None,
         outputs: Mapping[str, str] | None = None,
         params: Mapping[str, Any] | None = None,
         partitions: Mapping[str, Any] | None = None,
@@ -204,11 +204,11 @@ class Running(Sharing):
     ) -> Ran:
         """Run a command, and make versions of what it wrote: `outputs` maps keys to paths.
 
-        `inputs` maps names to references, which are taken out before, or to paths (`./x`, `/x`), which
-        are used as they are: the command finds the path in `ART_IN_NAME`, and as `{NAME}` in its words. It
-        finds parameters in `ART_PARAM_NAME`, and as `{NAME}` in words, references and paths: texts as they
-        are, all else as JSON. Keys of outputs, and the `partitions` that these are of, may have those and
-        other placeholders; what was declared is compared before the command runs.
+        `inputs` maps names to references, or versions of any repository, which are taken out before, or to
+        paths (`./x`, `/x`), which are used as they are: the command finds the path in `ART_IN_NAME`, and as
+        `{NAME}` in its words. It finds parameters in `ART_PARAM_NAME`, and as `{NAME}` in words, references
+        and paths: texts as they are, all else as JSON. Keys of outputs, and the `partitions` that these are
+        of, may have those and other placeholders; what was declared is compared before the command runs.
         Where the same words, files that they name, parameters, inputs and paths gave these outputs before,
         as `reuse` has it, they are put in place again and nothing is run.
 
@@ -264,7 +264,7 @@ class Running(Sharing):
         self._check_before(job)
         with self.run(job.name, step=job.step, command=job.command, params=job.params) as run:
             for version in job.inputs:
-                run.note_input(runs.named(version.key, version.id, version.number))
+                run.note_input(_naming(version), version.place)
             offers = work(run)
             ran = self._settle(run, job, offers, earlier)
             run.results = {name: _naming(version) for name, version in ran.outputs.items()}
@@ -312,7 +312,7 @@ class Running(Sharing):
             deliver(earlier.outputs)
         with self.run(job.name, step=job.step, command=job.command, params=job.params) as run:
             for version in job.inputs:
-                run.note_input(runs.named(version.key, version.id, version.number))
+                run.note_input(_naming(version), version.place)
             run.results = {name: _naming(version) for name, version in earlier.outputs.items()}
             run.ended["cached"] = earlier.run
         return Ran(run.id, earlier.outputs, cached=earlier.run)

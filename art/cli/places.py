@@ -1,0 +1,32 @@
+"""Errors of a repository that is elsewhere: they name the place, and hint at what helps from here."""
+
+import contextlib
+from collections.abc import Iterator
+
+from art.errors import ArtError
+
+_UNKNOWN = (
+    ", neither here nor at origin"  # where `art.cloning` opened it for as long as a command takes
+)
+_LOOKING = ("ls", "log", "inspect", "resolve", "get", "cat")  # which take --remote
+
+
+@contextlib.contextmanager
+def naming(place: str) -> Iterator[None]:
+    """Let errors that are raised inside name `place`, a remote or URL as it was typed."""
+    try:
+        yield
+    except ArtError as error:
+        message = error.message.removesuffix(_UNKNOWN)
+        error.message = message if place in message else f"{place}: {message}"
+        error.args = (error.message,)
+        error.hint = error.hint and _hint(error.hint, place)
+        raise
+
+
+def _hint(hint: str, place: str) -> str | None:
+    """Return what helps at the place; None where that is a command for the repository here."""
+    words = hint.replace("`", "").split()
+    if words[0] != "art":
+        return hint
+    return f"{hint.partition(' --remote ')[0]} --remote {place}" if words[1] in _LOOKING else None
