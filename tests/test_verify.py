@@ -457,6 +457,35 @@ def test_the_command_line_signs_and_tells(signing: Repo, run: Runner, files: Pat
 
 
 @needs_ssh
+def test_a_version_of_parts_is_signed_also_at_the_remote(
+    signing: Repo, run: Runner, files: Path, workplace: Path, signers: Path, tmp_path: Path
+) -> None:
+    signing.remotes.add("origin", str(workplace / "shared"))
+    run("part", "k", "data", "--draft", "7", "--name", "a")
+    seal = ("seal", "k", "--draft", "7", "--expect", "1", "-t", "prod", "--sign")
+    as_signer(signing, tmp_path, "nobody")
+    run(*seal, code=2)
+    assert signing.keys() == []  # nothing is made that cannot be signed
+    as_signer(signing, tmp_path, "ana")
+    run(*seal)
+    run(*seal)
+    with art.clone(str(workplace / "shared"), workplace / "other") as other:
+        other.config.set("signers", str(signers))
+        for ref in ("k@v1", "k@prod"):
+            assert other.signed_by(ref).by == "ana@example.org"
+
+
+@needs_ssh
+def test_parts_that_were_sealed_are_signed_later(signing: Repo, run: Runner, files: Path) -> None:
+    run("part", "k", "data", "--draft", "7", "--name", "a")
+    seal = ("seal", "k", "--draft", "7", "--expect", "1")
+    run(*seal)
+    run("verify", "--signature", "k", code=7)
+    run(*seal, "--sign")
+    run("verify", "--signature", "k@v1")
+
+
+@needs_ssh
 def test_what_a_tag_stands_against_is_told_before_anything_is_made(
     signing: Repo, run: Runner, files: Path
 ) -> None:

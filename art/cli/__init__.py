@@ -9,12 +9,13 @@ import importlib
 import io
 import os
 import sys
+from collections.abc import Mapping
 from gc import set_threshold  # the module `art.cli.gc` takes the other name
 from types import ModuleType
 
 import typer
 
-from art.cli.common import EndedError, grouped_help, root
+from art.cli.common import EndedError, root
 from art.errors import ArtError, DeniedError, QueryError, StorageError, UsageError
 
 COMMANDS = {
@@ -105,7 +106,7 @@ def _app(names: list[str], *, is_completing: bool) -> typer.Typer:
         pretty_exceptions_enable=False,
         rich_markup_mode=None,
         context_settings={"auto_envvar_prefix": "ART", "help_option_names": ["-h", "--help"]},
-        help=grouped_help(COMMANDS, modules) if is_whole else None,
+        help=_grouped_help(modules) if is_whole else None,
     )
     app.callback()(root)
     for name, module in modules.items():
@@ -115,6 +116,25 @@ def _app(names: list[str], *, is_completing: bool) -> typer.Typer:
         else:
             app.command(name, hidden=is_hidden)(module.command)
     return app
+
+
+def _grouped_help(modules: Mapping[str, ModuleType]) -> str:
+    """Return the text of `art --help`: all commands, in groups."""
+    lines = [str(root.__doc__), "", "\b"]
+    for title, names in COMMANDS.items():
+        lines.append(title)
+        lines += [f"  {name:<11} {_first_line(modules[name])}" for name in names]
+    lines += [
+        "",
+        "`art COMMAND --help` explains a command. An option can also be set in the environment:",
+        "`--json` as ART_JSON, `create --title` as ART_CREATE_TITLE.",
+    ]
+    return "\n".join(lines)
+
+
+def _first_line(module: ModuleType) -> str:
+    text = module.app.info.help if hasattr(module, "app") else module.command.__doc__
+    return str(text).strip().partition("\n")[0]
 
 
 def _module(name: str) -> ModuleType:

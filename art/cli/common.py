@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields, is_dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import TYPE_CHECKING, Annotated, Any, Concatenate, ParamSpec
 
 import typer
@@ -152,6 +151,7 @@ Quiet = Annotated[bool, option("-q", "--quiet", help="No messages beside the res
 Verbose = Annotated[
     bool, option("-v", "--verbose", help="What is done, where, and how long it took")
 ]
+Sign = Annotated[bool, option("--sign", help="Signed with an SSH key: art config get signing_key")]
 Directory = Annotated[
     str | None,
     option(
@@ -305,25 +305,6 @@ def group(help: str) -> typer.Typer:
     return typer.Typer(help=help, rich_markup_mode=None)
 
 
-def grouped_help(groups: Mapping[str, list[str]], modules: Mapping[str, ModuleType]) -> str:
-    """Return the text of `art --help`: all commands, in groups."""
-    lines = [str(root.__doc__), "", "\b"]
-    for title, names in groups.items():
-        lines.append(title)
-        lines += [f"  {name:<11} {_first_line(modules[name])}" for name in names]
-    lines += [
-        "",
-        "`art COMMAND --help` explains a command. An option can also be set in the environment:",
-        "`--json` as ART_JSON, `create --title` as ART_CREATE_TITLE.",
-    ]
-    return "\n".join(lines)
-
-
-def _first_line(module: ModuleType) -> str:
-    text = module.app.info.help if hasattr(module, "app") else module.command.__doc__
-    return str(text).strip().partition("\n")[0]
-
-
 def open_repo(output: Output) -> "Repo":
     """Open the repository here or above, with a reporter that suits where stderr goes."""
     from art.repo import open as open_here
@@ -347,9 +328,10 @@ def open_place(
             raise UsageError("--option goes with --remote URL")
         return open_repo(output)
     from art.addresses import is_place
+    from art.cli.places import naming
     from art.cloning import open_remote
 
-    local = None
+    local, named = None, remote
     if not is_place(remote):
         if given:
             raise UsageError("--option goes with --remote URL", hint="art remote ls")
@@ -363,7 +345,8 @@ def open_place(
     output.reporter = make_reporter(output)
     patterns = [] if None in keys else [key for key in keys if key]
     opening = open_remote(remote, *patterns, options=given, reporter=output.reporter)
-    opened = output.closing.enter_context(opening)
+    with naming(named):
+        opened = output.closing.enter_context(opening)
     if local is not None:
         opened.trust_as(local)
     return opened

@@ -15,6 +15,7 @@ from art.cli.common import (
     Jobs,
     NoHooks,
     Output,
+    Sign,
     complete_key,
     complete_ref,
     complete_remote,
@@ -110,7 +111,6 @@ Set = Annotated[
     Texts, option("--set", metavar="K=V", help="Value of a name in {} in key or partitions")
 ]
 Always = Annotated[bool, option("--always", help="New version even if nothing changed")]
-Sign = Annotated[bool, option("--sign", help="Signed with an SSH key: art config get signing_key")]
 Push = Annotated[bool, option("--push", help="Published at the remote, too")]
 Remote = Annotated[
     str | None,

@@ -9,6 +9,7 @@ from art.cli.common import (
     Key,
     NoHooks,
     Output,
+    Sign,
     open_repo,
     option,
     shared,
@@ -35,6 +36,7 @@ def command(
     *,
     about: About,
     local: Local = False,
+    sign: Sign = False,
     error_on_noop: ErrorOnNoop = False,
     jobs: Jobs = None,
     no_hooks: NoHooks = False,
@@ -51,11 +53,12 @@ def command(
       art seal tests/reports --draft run-4711 --expect 6
       art seal tests/reports --draft run-4711 --expect linux,mac,windows -t green
       art seal sales/data --draft $CI_PIPELINE_ID --expect $CI_NODE_TOTAL --flat
+      art seal models/churn --draft run-4711 --expect 3 --sign
     """
     repo = open_repo(output)
     told = about.words(output)
     expected = parse_expected(expect)
-    made = repo.seal(key, draft=draft, expect=expected, flat=flat, local=local, **told)
+    made = repo.seal(key, draft=draft, expect=expected, flat=flat, local=local, sign=sign, **told)
     output.finish()
     show_published(output, made, error_on_noop=error_on_noop, draft=draft)
 

@@ -121,13 +121,15 @@ class Drafting(Running):
         expect: int | Iterable[str],
         flat: bool = False,
         local: bool = False,
+        sign: bool = False,
         **about: Unpack[About],
     ) -> Published:
         """Make one version of all parts of a draft: `expect` says how many, or which, there must be.
 
         The files of each part lie in a folder called like it; with `flat`, side by side. A draft is
         sealed once: whoever does it again, or at the same time, gets that version, and a version whose
-        making was interrupted is made. Then tags stay where they were moved to since.
+        making was interrupted is made. Then tags stay where they were moved to since. With `sign`, the
+        version and the moves of its tags are signed.
 
         Raise NotFoundError where a part is missing; ConflictError where there is one too many, where the
         draft is sealed with others, or as a version that was deleted since, or where files do not go side
@@ -141,6 +143,8 @@ class Drafting(Running):
             if where:
                 self._learn(key)
             said = publisher.draft(key, about)
+            if sign:
+                self.check_can_sign(key, said.tags)
 
             def prepare(joined: Joined, parts: list[Part]) -> tuple[str, Document | None]:
                 prepared = _prepared(publisher, said, joined, parts)
@@ -151,11 +155,13 @@ class Drafting(Running):
             record = self._made_of(key, seal, publisher, assembly, where)
         if is_new:
             for tag in said.tags:
-                self._tags().tag(record, tag, said.message)
+                self._tags(sign=sign).tag(record, tag, said.message)
         else:
             self._refuse_gone(record, draft)
-            self._tag_again(record, said)
-        if said.tags and where:
+            self._tag_again(record, said, sign=sign)
+        if sign:
+            self._changes().add_signature(record, self._signer())
+        if (said.tags or sign) and where:
             for left in self.push(key).left:
                 self._warn(f"{left.ref} is not published: {left.reason}")
         version = self._version(self._by_id(key, seal.id) or record)
@@ -212,9 +218,9 @@ class Drafting(Running):
                 else "another --draft begins another version",
             )
 
-    def _tag_again(self, record: Record, said: Draft) -> None:
+    def _tag_again(self, record: Record, said: Draft, *, sign: bool) -> None:
         """Set the tags that whoever sealed the draft did not come to; those that were moved since stay."""
-        tags = self._tags()
+        tags = self._tags(sign=sign)
         left = [tag for tag in said.tags if not tags.tag_late(record, tag, said.message)]
         placed = self._tag_ids(str(record.key)) if left else {}
         for tag in left:

@@ -161,6 +161,51 @@ def test_what_is_not_in_the_other_repository_is_refused(
 
 
 @pytest.mark.parametrize(
+    ("ref", "error", "hint"),
+    [
+        ("nope", "there is no key 'nope'", "art ls --remote {}"),
+        ("raw@v7", "raw has no v7, its last is v2", "art log raw --remote {}"),
+        ("raw@pord", "raw has no tag 'pord'", "tags: prod"),
+        ("raw@next", "raw has no tag 'next'", None),
+        ("raw?day=1", "no version of raw has a partition 'day', nor any other one", None),
+        (
+            "b3:12345678",
+            "no version has an id that begins with b3:12345678",
+            "art ls -a --remote {}",
+        ),
+        ("raw@v1/x", "raw@v1/x names a path in a version", "leave out /x"),
+        ("r w", "key 'r w' is not possible", "keys look like"),
+    ],
+)
+def test_errors_of_another_repository_name_it_and_hint_at_what_helps_from_here(
+    repo: Repo, away: Repo, run: Runner, ref: str, error: str, hint: str | None
+) -> None:
+    if hint is None:
+        away.untag("raw", "prod")
+    place = str(away.root)
+    failed = run("create", "made", "--value", "7", "--input", f"{place}#{ref}", code=_code(ref))
+    assert failed.error.startswith(f"{place}: {error}")
+    assert (f"hint: {hint.format(place)}" in failed.err) if hint else ("hint" not in failed.err)
+
+
+def _code(ref: str) -> int:
+    return 2 if ref in ("raw@v1/x", "r w") else 4
+
+
+def test_a_place_without_a_version_is_refused(repo: Repo, away: Repo, run: Runner) -> None:
+    failed = run("create", "made", "--value", "7", "--input", f"{away.root}#", code=2)
+    assert failed.error == f"--input '{away.root}#' names no version"
+
+
+def test_a_key_that_is_not_at_a_remote_is_told_with_its_place(
+    repo: Repo, away: Repo, run: Runner
+) -> None:
+    failed = run("resolve", "nope", "--remote", str(away.root), code=4)
+    assert failed.error == f"{away.root}: there is no key 'nope'"
+    assert f"hint: art ls --remote {away.root}\n" in failed.err
+
+
+@pytest.mark.parametrize(
     "given",
     [
         {"key": "raw", "id": "b3:1234", "number": 1, "url": "s3://x/y"},
