@@ -39,7 +39,7 @@ def read_beside(backend: Backend, name: str) -> bytes:
         return previews.read(backend, digest)
     if not is_beside(name):
         raise FileNotFoundError(name)
-    data = backend.read(name, 0, documents.READ_LIMIT)
+    data = backend.read(name, 0, documents.limit_of(name) + 1)
     check_run_of(_uid(name), data, name)
     return data
 
@@ -55,7 +55,12 @@ def check_beside(name: str, data: bytes) -> None:
 
 def check_run_of(uid: str, data: bytes, name: str) -> None:
     """Raise CorruptError where this is not the record of the run with this uid."""
-    document: Document = documents.decode(data, name)
+    parse_run(uid, data, name)
+
+
+def parse_run(uid: str, data: bytes, name: str) -> Document:
+    """Return the record of the run with this uid. Raise CorruptError where this is not it."""
+    document = documents.decode(data, name)
     if document.get("uid") != uid or not is_uid(uid):
         raise CorruptError(f"{name} is damaged: it is about something else")
     if document.get("status") not in ("completed", "failed"):
@@ -64,6 +69,7 @@ def check_run_of(uid: str, data: bytes, name: str) -> None:
         (field for field, is_right in _FIELDS.items() if not is_right(document)), None
     ):
         raise CorruptError(f"{name} is damaged: {wrong} is not as in the record of a run")
+    return document
 
 
 def _is_text(field: str) -> Callable[[Document], bool]:

@@ -13,6 +13,7 @@ from art.errors import REPAIR, CorruptError, NewerFormatError, UsageError
 from art.model import FORMAT, Document
 
 SIZE_LIMIT = 1 << 20
+RUN_LIMIT = 8 << 20  # of the record of a run, which may have read and made much
 READ_LIMIT = SIZE_LIMIT + 1  # enough to see that a document is too large
 _DEPTH_LIMIT = 64
 _CHECK_LENGTH = len("check: ") + 32 + 1
@@ -58,7 +59,7 @@ def _yaml() -> tuple[Any, Any, Any]:
     return yaml, StrictLoader, PlainDumper
 
 
-def encode(document: Document) -> bytes:
+def encode(document: Document, limit: int = SIZE_LIMIT) -> bytes:
     """Return the canonical bytes of `document`, with its checksum as the last line.
 
     Raise UsageError where YAML cannot carry it unchanged, or no reader would take it.
@@ -67,16 +68,22 @@ def encode(document: Document) -> bytes:
     options = {"sort_keys": False, "allow_unicode": True, "width": 2**30, "encoding": "utf-8"}
     try:
         body = yaml.dump(document, Dumper=dumper, **options)
-    except (yaml.YAMLError, UnicodeEncodeError) as error:
+        if len(body) + _CHECK_LENGTH > limit:
+            raise UsageError(
+                f"what is to be written has {len(body)} bytes, at most {limit} are possible",
+                hint="store what is large as a file of the version",
+            )
+        is_same = _same(_load(body), document)
+    except (yaml.YAMLError, ValueError) as error:
         raise UsageError(f"what is to be written does not survive YAML ({error})") from None
-    if not _same(_load(body), document):
+    if not is_same:
         raise UsageError("what is to be written does not survive YAML")
-    if len(body) + _CHECK_LENGTH > SIZE_LIMIT:
-        raise UsageError(
-            f"what is to be written has {len(body)} bytes, at most {SIZE_LIMIT} are possible",
-            hint="store what is large as a file of the version",
-        )
     return bytes(body) + b"check: " + _checksum(body) + b"\n"
+
+
+def limit_of(name: str) -> int:
+    """Return how many bytes a document of this name may have (FORMAT §3)."""
+    return RUN_LIMIT if name.startswith("runs/") else SIZE_LIMIT
 
 
 def decode(data: bytes, name: str) -> Document:
@@ -85,8 +92,8 @@ def decode(data: bytes, name: str) -> Document:
     Raise CorruptError or NewerFormatError, naming `name`.
     """
     body = data[:-_CHECK_LENGTH]
-    if len(data) > SIZE_LIMIT:
-        raise _damaged(name, f"it is too large, at most {SIZE_LIMIT} bytes are possible")
+    if len(data) > (limit := limit_of(name)):
+        raise _damaged(name, f"it is too large, at most {limit} bytes are possible")
     if data[-_CHECK_LENGTH:] != b"check: " + _checksum(body) + b"\n" or body[-1:] != b"\n":
         raise _damaged(name, "its checksum does not match its content")
     return check_format(_loaded(body, name), name)
@@ -157,7 +164,7 @@ _QUOTED = re.compile(r"'([ -&(-~\u00c0-\u024f]*)'")
 _WORD = re.compile(  # or several, with one space between any two
     r"(?!(?:y|n|yes|no|on|off|true|false|null)$)-{0,2}[A-Za-z\u00c0-\u024f]"
     r"[A-Za-z0-9_./@\u00c0-\u024f-]{0,250}(?: [A-Za-z0-9_./@(),+%=\u00c0-\u024f-]+)*"
-    r"|b3:[0-9a-f]{64}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?!0b)(?=[0-9]*[a-f])[0-9a-f]{40}(?:[0-9a-f]{24})?",
+    r"|b3:[0-9a-f]{64}|[0-9]{1,9}(?:\.[0-9]{1,9}){2}|[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}|(?!0b)(?=[0-9]*[a-f])[0-9a-f]{40}(?:[0-9a-f]{24})?",
     re.IGNORECASE,
 )
 _PLACE = re.compile(r"(?:[A-Za-z][A-Za-z0-9+.-]{0,30}:/)?/[A-Za-z0-9_./@~+:-]{0,249}[A-Za-z0-9_/]")

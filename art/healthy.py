@@ -37,7 +37,7 @@ class Documents:
             if located and not self._is_agreed(peer, *located):
                 continue
             try:
-                data = peer.store.backend.read(name, 0, documents.READ_LIMIT)
+                data = peer.store.backend.read(name, 0, documents.limit_of(name) + 1)
                 parse(name, data)
             except (FileNotFoundError, ArtError):
                 continue

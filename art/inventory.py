@@ -294,7 +294,7 @@ class _Taker:
 
     def _content(self, name: str) -> bytes:
         try:
-            return self._backend.read(name, 0, documents.READ_LIMIT)
+            return self._backend.read(name, 0, documents.limit_of(name) + 1)
         except FileNotFoundError:
             raise CorruptError(f"{name} is missing") from None
 

@@ -11,8 +11,7 @@ from dataclasses import dataclass, field
 
 from art import document as documents
 from art.backend import LocalBackend
-from art.beside import check_run_of, run_name
-from art.document import READ_LIMIT
+from art.beside import parse_run, run_name
 from art.errors import CorruptError, NewerFormatError
 from art.index import Index, Link
 from art.model import Document, is_uid
@@ -120,9 +119,8 @@ def run_records(backend: LocalBackend, ids: Iterable[str]) -> dict[str, Document
     for id in ids:
         name = run_name(id)
         try:
-            data = backend.read(name, 0, READ_LIMIT) if is_uid(id) else b""
-            check_run_of(id, data, name)
-            found[id] = documents.decode(data, name)
+            data = backend.read(name, 0, documents.limit_of(name) + 1) if is_uid(id) else b""
+            found[id] = parse_run(id, data, name)
         except (FileNotFoundError, CorruptError, NewerFormatError):
             continue  # a record is derived: what manifests say of the run is enough
     return found

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
 from art import beside, previews, reference
-from art import document as documents
 from art import preview as shown
 from art.backend import Backend
 from art.errors import DeniedError, StorageError, UsageError
@@ -174,4 +173,4 @@ def run_record(
         if data is not None:
             with contextlib.suppress(DeniedError, StorageError):
                 backend.create(name, data)
-    return documents.decode(data, name) if data is not None else None
+    return beside.parse_run(uid, data, name) if data is not None else None

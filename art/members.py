@@ -165,6 +165,7 @@ class Members:
         member = self.take()
         if member.stream is None:
             raise CorruptError(f"{member.name[:SHOWN]!r} in the archive is no file")
-        data = member.stream.read(documents.READ_LIMIT)
+        limit = documents.limit_of(member.name.removeprefix(".art/"))
+        data = member.stream.read(limit + 1)
         self.advance()
         return data

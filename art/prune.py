@@ -171,7 +171,7 @@ class Pruner:
         for child in self._store.backend.names("runs"):
             name = f"runs/{child}"
             if child.endswith(".yaml"):
-                data = self._store.backend.read(name, 0, documents.READ_LIMIT)
+                data = self._store.backend.read(name, 0, documents.limit_of(name) + 1)
                 for id in _ids_in(documents.decode(data, name)):
                     found[id] = child.removesuffix(".yaml")
         return found

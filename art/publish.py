@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, BinaryIO
@@ -21,7 +22,7 @@ from art.about import (
 )
 from art.backend import Lock
 from art.catalog import manifest_directory
-from art.document import encode
+from art.document import SIZE_LIMIT, encode
 from art.edit import Edit
 from art.errors import REPAIR, CorruptError, UsageError
 from art.evidence import published_number
@@ -38,6 +39,9 @@ from art.store import Store
 from art.stored import StoredPayload
 from art.worktree import Ingest, Source
 from art.writer import ChunkHints, NoHints, PayloadWriter, Written
+
+_FEW = 100  # inputs that have room in any manifest
+_ROOM = SIZE_LIMIT - SIZE_LIMIT // 8  # bytes of a manifest that its inputs may fill
 
 
 @dataclass(frozen=True)
@@ -470,7 +474,13 @@ class Publisher:
         if run := runs.current():
             fields["run"] = run.about
             fields["inputs"] = _united(draft.fields["inputs"], _read_by(run, draft.key, self.place))
-        return {name: value for name, value in fields.items() if value not in (None, [], {}, "")}
+        document = {n: value for n, value in fields.items() if value not in (None, [], {}, "")}
+        if left := _shorten(document, len(draft.fields["inputs"])):
+            self._reporter.warn(
+                f"{left:,} of the versions that were read are no inputs of {draft.key or 'the version'}, "
+                "as its manifest holds no more; the record of the run names all"
+            )
+        return document
 
     def _input(self, given: str | Mapping[str, Any] | HasRef) -> Document:
         if isinstance(given, Mapping):
@@ -500,6 +510,27 @@ def _read_by(run: runs.Run, key: str | None, place: str | None) -> list[Document
     made = {each["id"] for each in run.outputs}
     read = run.inputs_in(place)
     return [each for each in read if each.get("key") != key or each["id"] not in made]
+
+
+def _shorten(document: Document, given: int) -> int:
+    """Take those inputs out of a manifest that are beyond what it holds and were not `given`; return how
+    many, which `omitted` says, too."""
+    inputs = document.get("inputs", [])
+    if len(inputs) - given <= _FEW:
+        return 0
+    room = _ROOM - _size({**document, "inputs": inputs[:given]})
+    for at, each in enumerate(inputs[given:], given):
+        room -= _size(each)
+        if room < 0:
+            document["inputs"] = inputs[:at]
+            document["omitted"] = {"inputs": len(inputs) - at}
+            return len(inputs) - at
+    return 0
+
+
+def _size(value: Document) -> int:
+    """Return about how many bytes a document takes for this, hardly ever less."""
+    return len(json.dumps(value)) + 2
 
 
 def _united(given: list[Document], read: list[Document]) -> list[Document]:

@@ -3,12 +3,71 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from itertools import islice
+from typing import TYPE_CHECKING, Any
 
-from art.model import Document
+from art.document import RUN_LIMIT, encode
+from art.errors import UsageError
+from art.model import Document, holdable
 
 if TYPE_CHECKING:
     from art.version import Version
+
+_TEXT = 4000  # characters of a text that are kept where a record is too large
+_FIELD = RUN_LIMIT // 16  # bytes of a field, then
+
+
+def encoded(document: Document) -> bytes:
+    """Return the bytes of a record, whatever is in it: what documents do not hold is escaped, or left out;
+    of what is too much only the beginning is kept, and `omitted` says how much is not."""
+    try:
+        return encode(document, RUN_LIMIT)
+    except UsageError:
+        return encode(_bounded(document), RUN_LIMIT)
+
+
+def _bounded(document: Document) -> Document:
+    omitted = {}
+    kept: Document = {}
+    for name, value in document.items():
+        beginning, left = _beginning(_escaped(value))
+        if beginning is not None:
+            kept[name] = beginning
+        if left:
+            omitted[name] = left
+    return {**kept, "omitted": omitted} if omitted else kept
+
+
+def _beginning(value: Any) -> tuple[Any, int]:
+    """Return as much of the value of a field as a record holds, and how many items or characters are left
+    out."""
+    count, kept = len(value) if isinstance(value, (str, list, dict)) else 1, value
+    while not _is_holdable(kept):
+        if isinstance(kept, str):
+            kept = kept[: min(len(kept) // 2, _TEXT)]
+        elif isinstance(kept, (list, dict)):
+            items = kept.items() if isinstance(kept, dict) else kept
+            kept = type(kept)(islice(items, len(kept) // 2))
+        else:
+            return None, 1
+    return kept, count - (len(kept) if isinstance(kept, (str, list, dict)) else 1)
+
+
+def _is_holdable(value: Any) -> bool:
+    try:
+        encode({"value": value}, _FIELD)
+    except UsageError:
+        return False
+    return True
+
+
+def _escaped(value: Any) -> Any:
+    """Return a value with all texts in it as documents hold them."""
+    if isinstance(value, dict):
+        return {_escaped(name): _escaped(item) for name, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_escaped(item) for item in value]
+    return holdable(value, _FIELD) if isinstance(value, str) else value
 
 
 class PastRun:

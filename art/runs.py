@@ -14,6 +14,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextvars import ContextVar
 from pathlib import Path
+from traceback import TracebackException
 from typing import Any
 
 from art import staging
@@ -296,14 +297,17 @@ def _in_environment(run: Run) -> Iterator[None]:
 
 
 def record(run: Run, error: BaseException | None) -> Document:
-    """Return the record of a run that has ended (FORMAT §10.1)."""
+    """Return the record of a run that has ended (FORMAT §10.1); `error` is what ended it, None where nothing
+    did. A program that ends itself with status 0 has not failed."""
+    if isinstance(error, SystemExit) and error.code in (None, 0):
+        error = None
     about = {name: value for name, value in run.about.items() if name != "id"}
     fields: Document = {
         "art": FORMAT,
         "uid": run.id,
         "created": now(),
         "status": "completed" if error is None else "failed",
-        "error": f"{type(error).__name__}: {error}"[:_ERROR] if error is not None else None,
+        "error": holdable(_told(error), _ERROR) if error is not None else None,
         **about,
         "inputs": run.inputs,
         "outputs": run.outputs,
@@ -312,6 +316,11 @@ def record(run: Run, error: BaseException | None) -> Document:
         **run.ended,
     }
     return {name: value for name, value in fields.items() if value not in (None, [], {})}
+
+
+def _told(error: BaseException) -> str:
+    """Return what an error says, also where it cannot tell."""
+    return f"{type(error).__name__}: {TracebackException(type(error), error, None)}"
 
 
 def _path_of(run: Run) -> str:

@@ -14,9 +14,10 @@ import pytest
 
 import art
 from art import document, runs
-from art.cloning import open_remote
+from art.cloning import clone, open_remote
 from art.errors import UsageError
 from art.repo import Repo
+from tests.support_sync import Telling
 
 
 @pytest.fixture(autouse=True)
@@ -100,6 +101,87 @@ def test_a_run_that_fails_leaves_a_record_with_its_error(repo: Repo) -> None:
     found = record(repo, run.id)
     assert (found["status"], found["error"]) == ("failed", "ZeroDivisionError: division by zero")
     assert [each["key"] for each in found["outputs"]] == ["made"]  # type: ignore[attr-defined]
+
+
+class SilentError(Exception):
+    def __str__(self) -> str:
+        raise ValueError("it cannot tell")
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (ValueError("\udc80"), "ValueError: \\udc80"),
+        (ValueError("x" * 9_000_000), "ValueError: xxx"),
+        (SilentError(), "SilentError: "),
+        (SystemExit("no"), "SystemExit: no"),
+        (SystemExit(3), "SystemExit: 3"),
+    ],
+)
+def test_whatever_a_run_fails_with_is_raised_and_recorded(
+    repo: Repo, error: BaseException, told: str
+) -> None:
+    with pytest.raises(type(error)) as raised, repo.run("etl") as run:
+        raise error
+    assert raised.value is error
+    found = record(repo, run.id)
+    assert found["status"] == "failed"
+    assert str(found["error"]).startswith(told)
+    assert len(str(found["error"])) <= 4000
+
+
+@pytest.mark.parametrize("code", [None, 0])
+def test_a_program_that_ends_itself_well_has_not_failed(repo: Repo, code: int | None) -> None:
+    with pytest.raises(SystemExit), repo.run("etl") as run:
+        sys.exit(code)
+    assert record(repo, run.id)["status"] == "completed"
+    assert "error" not in record(repo, run.id)
+
+
+def test_what_failed_is_raised_where_no_record_can_be_written(repo: Repo) -> None:
+    (repo.root / ".art" / "runs").write_text("in the way")
+    with pytest.raises(ZeroDivisionError) as raised, repo.run("etl") as run:
+        1 / 0  # noqa: B018
+    if sys.version_info >= (3, 11):
+        assert run.id in raised.value.__notes__[0]
+
+
+def test_a_run_that_read_thousands_of_versions_names_them(repo: Repo, tmp_path: Path) -> None:
+    """Its record names all; its versions as many as a manifest holds, and how many more there are."""
+    long = "/".join(["k" * 120] * 2)
+    reading = [{"key": f"{long}/{n}", "id": f"b3:{n:064x}", "number": 1} for n in range(3500)]
+    reporter = repo.reporter = Telling()
+    with repo.run("merge") as run:
+        for each in reading:
+            run.note_input(each)
+        made = repo.save(1, "merged").version
+        again = repo.save(2, "merged", inputs=[made]).version
+    left = made.manifest.document["omitted"]["inputs"]
+    assert len(made.inputs) > 2000
+    assert made.inputs == reading[: 3500 - left]
+    assert again.inputs[0]["id"] == made.id
+    assert any(f"{left:,} of the versions" in text for text in reporter.warnings)
+    past = repo.get_run(run.id)
+    assert past.document["inputs"] == reading
+    assert not repo.fsck().problems
+    repo.remotes.add("origin", str(tmp_path / "remote"))
+    repo.push()
+    copy = clone(str(tmp_path / "remote"), tmp_path / "clone")
+    assert copy.get_run(run.id).document["inputs"] == reading
+
+
+def test_what_is_too_much_for_a_record_is_cut_and_counted(repo: Repo) -> None:
+    """Nothing that a program says of its run keeps the run from ending."""
+    with repo.run("etl") as run:
+        repo.save(1, "k")
+        for number in range(30):
+            run.note_input({"key": "k" * 400_000, "id": f"b3:{number}", "number": number})
+        run.ended["metadata"] = {"note": "\udcff", "n": 2**70}
+    found = repo.get_run(run.id).document
+    assert (found["status"], found["name"]) == ("completed", "etl")
+    assert [each["key"] for each in found["outputs"]] == ["k"]
+    assert found["omitted"]["inputs"] == 30 - len(found["inputs"]) > 0
+    assert found["metadata"] == {"note": "\\udcff"}
 
 
 def test_a_run_in_a_run_knows_the_outer_one(repo: Repo) -> None:
