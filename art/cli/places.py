@@ -1,13 +1,13 @@
 """Errors of a repository that is elsewhere: they name the place, and hint at what helps from here."""
 
 import contextlib
+import re
 from collections.abc import Iterator
 
 from art.errors import ArtError
 
-_UNKNOWN = (
-    ", neither here nor at origin"  # where `art.cloning` opened it for as long as a command takes
-)
+# As what `art.cloning` opens it for as long as a command takes.
+_ORIGIN = re.compile(r"^remote origin(?: \([^)]*\))?: |, neither here nor at origin$")
 _LOOKING = ("ls", "log", "inspect", "resolve", "get", "cat")  # which take --remote
 
 
@@ -17,7 +17,7 @@ def naming(place: str) -> Iterator[None]:
     try:
         yield
     except ArtError as error:
-        message = error.message.removesuffix(_UNKNOWN)
+        message = _ORIGIN.sub("", error.message)
         error.message = message if place in message else f"{place}: {message}"
         error.args = (error.message,)
         error.hint = error.hint and _hint(error.hint, place)

@@ -10,7 +10,8 @@ from xml.etree import ElementTree
 import pytest
 
 import art
-from art.errors import UsageError
+from art.cli.places import naming
+from art.errors import UnavailableError, UsageError
 from art.repo import Repo
 from tests.conftest import Runner
 
@@ -195,6 +196,13 @@ def _code(ref: str) -> int:
 def test_a_place_without_a_version_is_refused(repo: Repo, away: Repo, run: Runner) -> None:
     failed = run("create", "made", "--value", "7", "--input", f"{away.root}#", code=2)
     assert failed.error == f"--input '{away.root}#' names no version"
+
+
+@pytest.mark.parametrize("message", ["timed out", "remote origin (s3://b/r): timed out"])
+def test_that_a_place_is_opened_as_a_remote_is_not_told(message: str) -> None:
+    with pytest.raises(UnavailableError) as caught, naming("s3://b/r"):
+        raise UnavailableError(message)
+    assert (caught.value.message, str(caught.value)) == ("s3://b/r: timed out",) * 2
 
 
 def test_a_key_that_is_not_at_a_remote_is_told_with_its_place(
