@@ -2,7 +2,8 @@
 
 What is begun is written down beside the cursor before the command starts, in a file that is locked by
 the process that runs it. Whoever goes on later waits for that one; a command that nobody runs any more,
-and of which nobody noted how it ended, is run again.
+and of which nobody noted how it ended, is run again. One whose supervisor was killed is waited for until
+nothing of it is left, and then nobody knows how it ended.
 """
 
 from __future__ import annotations
@@ -180,7 +181,7 @@ class Runner:
             if process is None:
                 self._begin(task)
                 return None
-            self._remove(task.name)
+            # The task stays: before it is run again, what is left of the command is waited for.
             status = process.returncode
             return Done(task.refs, 128 - status if status < 0 else status, is_kept=False)
         self._cursor.note_done(task.uids, refs=task.refs, code=code, at=now())
@@ -200,6 +201,8 @@ class Runner:
         return None
 
     def _is_run_elsewhere(self, name: str) -> bool:
+        if self._result(name) is not None:
+            return False  # what has the lock is something that the command left running
         handle = self._locked(name)
         if handle is None:
             return True

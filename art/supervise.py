@@ -1,8 +1,8 @@
 """Runs one command and keeps how it ended, whatever becomes of who wanted it: `python supervise.py RESULT
 HANDLE COMMAND`. Nothing is kept of one that was stopped on the way: it is to be run again.
 
-A program of its own, with nothing of art. The handle is of a file that is locked: as long as this
-process is there, so is the lock, and the command does not have it.
+A program of its own, with nothing of art. The handle is of a file that is locked. The command has it, too:
+the lock is there as long as this process or any that the command began is.
 """
 
 import os
@@ -29,8 +29,7 @@ def main(result: str, handle: str, command: str) -> int:
     if sys.platform == "win32":
         process = subprocess.Popen(command, shell=True)
     else:
-        os.set_inheritable(int(handle), False)
-        process = subprocess.Popen(["/bin/sh", "-c", command])
+        process = subprocess.Popen(["/bin/sh", "-c", command], pass_fds=[int(handle)])
     if signal.SIGTERM in came:  # before there was a process
         process.terminate()
     code = process.wait()

@@ -463,3 +463,68 @@ def test_who_comes_later_waits_for_what_still_runs(repo: Repo, workplace: Path) 
     (workplace / "go").touch()
     assert second.wait() == 0
     assert (workplace / "log").read_text().split() == ["begun", "ended"]
+
+
+_SLOW = (
+    "echo $$ > pid; echo begun >> log; while [ ! -e go ]; do sleep 0.02; done; echo ended >> log"
+)
+
+
+def _supervisor_of(command: Path) -> int:
+    """Return the process that runs a command, which wrote its own number into a file."""
+    while not command.exists() or not command.read_text().strip():
+        time.sleep(0.02)
+    return int(Path(f"/proc/{int(command.read_text())}/stat").read_text().split()[3])
+
+
+def test_a_command_whose_supervisor_was_killed_too_is_waited_for_and_then_run_again(
+    repo: Repo, workplace: Path
+) -> None:
+    make(repo, "k", "1")
+    words = [*_WATCH, "--cursor", "cursor", "--once", "--exec", _SLOW]
+    first = subprocess.Popen(words, cwd=workplace)
+    supervisor = _supervisor_of(workplace / "pid")
+    first.kill()
+    first.wait()
+    os.kill(supervisor, signal.SIGKILL)
+    second = subprocess.Popen(words, cwd=workplace)
+    time.sleep(0.7)
+    assert (workplace / "log").read_text().split() == ["begun"]
+    (workplace / "go").touch()
+    assert second.wait() == 0
+    assert (workplace / "log").read_text().split() == ["begun", "ended"] * 2
+
+
+def test_a_command_whose_supervisor_alone_was_killed_is_not_run_twice_at_a_time(
+    repo: Repo, workplace: Path
+) -> None:
+    make(repo, "k", "1")
+    words = [*_WATCH, "--cursor", "cursor", "--once", "--exec", _SLOW]
+    watching = subprocess.Popen(words, cwd=workplace, stderr=subprocess.PIPE, text=True)
+    os.kill(_supervisor_of(workplace / "pid"), signal.SIGKILL)
+    time.sleep(0.7)
+    assert (workplace / "log").read_text().split() == ["begun"]
+    (workplace / "go").touch()
+    _, said = watching.communicate()
+    assert watching.returncode == 0
+    assert "ended with 137; it will be run again" in said
+    assert (workplace / "log").read_text().split() == ["begun", "ended"] * 2
+
+
+def test_what_a_command_left_running_keeps_nobody_waiting(repo: Repo, workplace: Path) -> None:
+    make(repo, "k", "1")
+    words = [*_WATCH, "--cursor", "cursor", "--exec"]
+    command = "sleep 100 > log.left 2>&1 & echo $! > left; " + _SLOW
+    first = subprocess.Popen([*words, command], cwd=workplace)
+    _supervisor_of(workplace / "pid")
+    first.kill()
+    first.wait()
+    (workplace / "go").touch()
+    while "ended" not in (workplace / "log").read_text():
+        time.sleep(0.02)
+    second = subprocess.Popen([*words, "echo wrong >> log", "--once"], cwd=workplace)
+    try:
+        assert second.wait() == 0
+    finally:
+        os.kill(int((workplace / "left").read_text()), signal.SIGKILL)
+    assert (workplace / "log").read_text().split() == ["begun", "ended"]
