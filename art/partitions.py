@@ -46,7 +46,7 @@ class Declared:
             {
                 name: Granularity(word)
                 for name, word in (times.items() if isinstance(times, dict) else ())
-                if word in Granularity._value2member_map_
+                if isinstance(word, str) and word in Granularity._value2member_map_
             },
         )
 
