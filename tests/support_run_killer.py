@@ -97,6 +97,7 @@ def _recovered(root: Path, do: Callable[[], dict[str, str]]) -> tuple[object, ..
                 repo.fetch()
             counts.add(tuple(len(repo.history(key)) for key in ("one", "two")))
             is_well = is_well and {key: repo.version(key).id for key in made[0]} == made[0]
+            is_well = is_well and repo.version("one@prod").id == made[0]["one"]
             is_well = is_well and bool(repo.version("one").load())
             is_well = is_well and not repo.fsck(data=True).problems
     is_kept = all(made[0][key] == id for key, id in before.items())

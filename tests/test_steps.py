@@ -416,7 +416,9 @@ def test_what_is_killed_at_any_point_makes_its_versions_once(
                 monkeypatch.setenv("ART_SHARED_CACHE", "true")
                 repo.remotes.add("origin", str(template / "shared"))
                 repo.fetch()
-            repo.value("raw", 12) if name == "one" else None
+            if name == "one":
+                repo.value("raw", 12)
+                repo.declare("one", default_tags=["prod"])
             if is_shared:
                 repo.push()
     step = _STEP or ("23" if is_shared else "4")
