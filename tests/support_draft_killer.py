@@ -10,14 +10,13 @@ well.
 
 from __future__ import annotations
 
-import os
 import shutil
 import sys
-import traceback
+from functools import partial
 from pathlib import Path
 
 from art.repo import Repo
-from tests.support_killer import Killer
+from tests.support_killer import import_for, killed
 from tests.support_sync_killer import copy_template
 
 _CONTENT = {name: name.encode() * 100_000 for name in ("a", "b")}
@@ -35,10 +34,12 @@ def work(root: Path) -> str:
 
 
 def main(template: str, folder: str, when: str, step: int) -> None:
+    copy_template(Path(template), Path(folder) / "0")
+    import_for(partial(work, Path(folder) / "0" / "one"))
     for at in range(1, 2000, step):
         root = Path(folder) / str(at)
         copy_template(Path(template), root)
-        killed_at = _killed(root / "one", at, is_late=when == "after")
+        killed_at = killed(partial(work, root / "one"), at, is_late=when == "after")
         words = (killed_at, *_recovered(root))
         sys.stdout.write(" ".join(map(str, words)) + "\n")
         shutil.rmtree(root)
@@ -67,26 +68,6 @@ def _recovered(root: Path) -> tuple[object, ...]:
             is_well = is_well and found == content and {version.id} == ids
             is_well = is_well and repo.fsck(data=True).is_whole
     return len(before), *counts, is_well and before <= ids
-
-
-def _killed(root: Path, at: int, *, is_late: bool) -> str:
-    """Run the jobs in a process of its own; return what ended that."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if not child:
-        os.close(reading)
-        try:
-            Killer(at, is_late=is_late, report=writing).install()
-            work(root)
-        except BaseException:  # noqa: BLE001 - a forked child must not go on as its parent
-            traceback.print_exc()
-            os._exit(1)
-        os._exit(0)
-    os.close(writing)
-    _, status = os.waitpid(child, 0)
-    assert not os.WIFEXITED(status) or os.WEXITSTATUS(status) == 0, "the jobs failed"
-    with os.fdopen(reading) as report:
-        return report.read() or "done"
 
 
 if __name__ == "__main__":

@@ -18,6 +18,7 @@ import sys
 import threading
 import traceback
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -121,21 +122,26 @@ def _apart(work: Callable[[int], object]) -> str:
     return said
 
 
-def main(template: str, folder: str, command: str, when: str) -> None:
+def kill_all(attempt: Callable[[str], Callable[[], object]], step: int, *, is_late: bool) -> None:
+    """Do what `attempt` gives for the name of a copy, killed at each `step`-th call, up to one that is not
+    reached; print name and call."""
     packer.PACK_SIZE = 64 << 10
-
-    def attempt(name: str) -> Callable[[], None]:
-        root = Path(folder, name)
-        shutil.copytree(template, root, symlinks=True)
-        return lambda: _run(root, command)
-
     import_for(attempt("0"))
-    for at in range(1, 10_000):
-        name = killed(attempt(str(at)), at, is_late=when == "after")
+    for at in range(1, 100_000, step):
+        name = killed(attempt(str(at)), at, is_late=is_late)
         sys.stdout.write(f"{at} {name}\n")
         sys.stdout.flush()
         if name == "done":
             return
+
+
+def main(template: str, folder: str, command: str, when: str) -> None:
+    def attempt(name: str) -> Callable[[], None]:
+        root = Path(folder, name)
+        shutil.copytree(template, root, symlinks=True)
+        return partial(_run, root, command)
+
+    kill_all(attempt, 1, is_late=when == "after")
 
 
 def _run(root: Path, command: str) -> None:

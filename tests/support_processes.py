@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 HANG_SECONDS = 300  # only a hang takes so long
+_ROOT = Path(__file__).parent.parent
 _PROLOGUE = """
 import json, os, sys, time
 from pathlib import Path
@@ -25,6 +26,19 @@ Path(folder, f"ready-{number}").touch()
 sys.stdin.read()  # ends when all may go
 repo = art.open()
 """
+
+
+def lines_of(module: str, *words: object) -> list[str]:
+    """Run one of the modules beside this one, in a process of its own; return the lines that it prints."""
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.{module}", *map(str, words)],
+        cwd=_ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
 
 
 @contextmanager

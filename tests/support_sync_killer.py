@@ -13,11 +13,11 @@ import os
 import shutil
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
-from art import packer
 from art.repo import Repo
-from tests.support_killer import import_for, killed
+from tests.support_killer import kill_all
 
 
 def copy_template(template: Path, root: Path) -> None:
@@ -30,20 +30,12 @@ def copy_template(template: Path, root: Path) -> None:
 
 
 def main(template: str, folder: str, command: str, when: str, step: str) -> None:
-    packer.PACK_SIZE = 64 << 10
-
     def attempt(name: str) -> Callable[[], None]:
         root = Path(folder, name)
         copy_template(Path(template), root)
-        return lambda: _run(root, command)
+        return partial(_run, root, command)
 
-    import_for(attempt("0"))
-    for at in range(1, 100_000, int(step)):
-        name = killed(attempt(str(at)), at, is_late=when == "after")
-        sys.stdout.write(f"{at} {name}\n")
-        sys.stdout.flush()
-        if name == "done":
-            return
+    kill_all(attempt, int(step), is_late=when == "after")
 
 
 def _run(root: Path, command: str) -> None:

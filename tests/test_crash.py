@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,9 +10,9 @@ import pytest
 from art import packer
 from art.errors import StorageError
 from tests.support_faults import Death, Fault, failing, temporary_files
+from tests.support_processes import lines_of
 from tests.support_state import COMMANDS, Command, check_recovery, make_template, states_around
 
-ROOT = Path(__file__).parent.parent
 FAULTS = [("full", False), ("full", True), ("eio", False), ("eio", True)]
 FAULTS += [("death", False), ("death", True), ("lost", True)]
 
@@ -83,10 +81,7 @@ def test_a_command_killed_at_any_call_loses_nothing_and_can_be_repeated(
     name: str, when: str, template: Path, tmp_path: Path
 ) -> None:
     before, after = states_around(COMMANDS[name], template, tmp_path / "whole")
-    words = [sys.executable, "-m", "tests.support_killer", template, tmp_path, name, when]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=600)
-    assert done.returncode == 0, done.stderr
-    kills = [line.split() for line in done.stdout.splitlines()]
+    kills = [line.split() for line in lines_of("support_killer", template, tmp_path, name, when)]
     assert kills[-1][1] == "done"
     # Threads take turns as they like, so no single kind of call is sure to be hit, but most are.
     calls = {"fsync", "link", "write", "sql", "unlink"}

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -26,7 +24,7 @@ from art.repo import Repo
 from tests.support import lay_out
 from tests.support_faults import Fault, failing
 from tests.support_gc import Place
-from tests.support_processes import run_together
+from tests.support_processes import lines_of, run_together
 from tests.support_state import random_bytes
 
 _STEP = os.environ.get("ART_TEST_STEP")
@@ -477,10 +475,18 @@ say(files=sorted({node.path.split("/")[0] for node in made.version.files}))
 """
 
 
+@pytest.mark.parametrize("is_shared", [False, True])
 def test_every_part_that_was_accepted_is_in_the_version_whenever_it_is_sealed(
-    repo: Repo, tmp_path: Path
+    is_shared: bool, repo: Repo, tmp_path: Path
 ) -> None:
-    *parts, (sealed,) = run_together(tmp_path / "go", *[_RACE] * 7, _SEAL_WHATEVER)
+    choose = ""
+    if is_shared:
+        choose = f"repo = art.open({str(tmp_path)!r} + f'/repo-{{number}}')\n"
+        for number in range(8):
+            with art.init(tmp_path / f"repo-{number}") as one:
+                one.remotes.add("origin", str(tmp_path / "shared"))
+    scripts = [choose + script for script in [*[_RACE] * 7, _SEAL_WHATEVER]]
+    *parts, (sealed,) = run_together(tmp_path / "go", *scripts)
     accepted = sorted(said["part"] for (said,) in parts if "part" in said)
     assert sealed["files"] == accepted
 
@@ -498,20 +504,13 @@ def test_jobs_that_are_killed_at_any_point_make_one_version(
             if is_shared:
                 repo.remotes.add("origin", str(template / "shared"))
     step = _STEP or ("11" if is_shared else "3")
-    killer = [sys.executable, "-m", "tests.support_draft_killer"]
-    done = subprocess.run(
-        [*killer, str(template), str(folder), when, step],
-        cwd=Path(__file__).parent.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    lines = [line.split() for line in done.stdout.splitlines()]
+    lines = [
+        line.split() for line in lines_of("support_draft_killer", template, folder, when, step)
+    ]
     assert len(lines) > 5
     assert lines[-1][0] == "done"
     for _, before, *counts, is_well in lines:
-        assert (counts, is_well) == (["1"], "True"), done.stdout
+        assert (counts, is_well) == (["1"], "True"), lines
         assert int(before) <= 1
 
 

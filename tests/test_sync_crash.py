@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
@@ -23,12 +21,12 @@ from art.errors import StorageError, UnavailableError
 from art.repo import Repo
 from tests.support import lay_out
 from tests.support_faults import Death, Fault, FaultyBackend, FaultyStaged
+from tests.support_processes import lines_of
 from tests.support_state import random_bytes
 from tests.support_sync import Plan, World, documents_of, files_of, progress_of, records_of
 from tests.support_sync_killer import copy_template
 
 _STEP = int(os.environ.get("ART_TEST_STEP", "0"))
-_ROOT = Path(__file__).parent.parent
 
 
 def prepare(world: World) -> None:
@@ -209,12 +207,8 @@ def test_killed_at_a_system_call(name: str, when: str, tmp_path: Path) -> None:
         prepare(world)
     copy_template(template, tmp_path / "calm")
     expected = killed(tmp_path / "calm", name)
-    words = [sys.executable, "-m", "tests.support_sync_killer", template, tmp_path, name, when]
-    done = subprocess.run(
-        [*words, str(_STEP or 29)], cwd=_ROOT, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    kills = [line.split() for line in done.stdout.splitlines()]
+    words = template, tmp_path, name, when, _STEP or 29
+    kills = [line.split() for line in lines_of("support_sync_killer", *words)]
     assert kills[-1][1] == "done"
     assert len(kills) > 3
     for number, call in kills:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import ast
 import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -17,6 +15,7 @@ import art
 from art.errors import CorruptError
 from art.repo import Repo
 from art.repo.reacting import Waiting
+from tests.support_processes import lines_of
 from tests.support_watch_killer import COUNT
 
 pytestmark = pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork and SIGKILL")
@@ -47,21 +46,13 @@ def test_killed_at_any_point_and_watching_again_each_version_is_reacted_to_once(
     """`stop`: it was asked to end before. Told without a command, one may be told twice."""
     template = _template(tmp_path / "template", is_shared=is_shared)
     (tmp_path / "copies").mkdir()
-    killer = [sys.executable, "-m", "tests.support_watch_killer"]
-    done = subprocess.run(
-        [*killer, str(template), str(tmp_path / "copies"), when, _STEP, what],
-        cwd=Path(__file__).parent.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    lines = [ast.literal_eval(line) for line in done.stdout.splitlines()]
+    words = template, tmp_path / "copies", when, _STEP, what
+    lines = [ast.literal_eval(line) for line in lines_of("support_watch_killer", *words)]
     assert len(lines) > 3
     assert lines[-1][0] == "done"
     for _, before, after in lines:
         assert set(before) <= set(after)
-        assert (sorted(set(after)) if what == "tell" else after) == _ALL, done.stdout
+        assert (sorted(set(after)) if what == "tell" else after) == _ALL, lines
 
 
 @pytest.mark.parametrize(
