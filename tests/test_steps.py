@@ -22,6 +22,7 @@ import art
 from art.errors import NotFoundError, UsageError
 from art.repo import Repo
 from art.version import Version
+from tests.support_processes import lines_of
 
 # `ART_TEST_STEP=1` tries every single call, by default only some of them are tried.
 _STEP = os.environ.get("ART_TEST_STEP")
@@ -422,22 +423,14 @@ def test_what_is_killed_at_any_point_makes_its_versions_once(
             if is_shared:
                 repo.push()
     step = _STEP or ("23" if is_shared else "4")
-    killer = [sys.executable, "-m", "tests.support_run_killer"]
-    done = subprocess.run(
-        [*killer, str(template), str(folder), when, step, what],
-        cwd=Path(__file__).parent.parent,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    lines = [line.split() for line in done.stdout.splitlines()]
+    said = lines_of("support_run_killer", template, folder, when, step, what)
+    lines = [line.split() for line in said]
     assert len(lines) > 5
     assert lines[-1][0] == "done"
     for killed_at, found, worked, *counts, is_well in lines:
-        assert (counts, is_well) == (["1", "1"], "True"), done.stdout
+        assert (counts, is_well) == (["1", "1"], "True"), said
         assert int(worked) <= 1
-        assert not (int(found) and int(worked)), f"{killed_at}: made again\n{done.stdout}"
+        assert not (int(found) and int(worked)), f"{killed_at}: made again\n{said}"
 
 
 def test_the_samples_of_the_page_print_what_they_show(
