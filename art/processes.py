@@ -67,11 +67,13 @@ def given_input() -> str | None:
     pipe, in which there is something or may be later."""
     if sys.__stdin__ is None:
         return ""  # it was closed
-    mode = os.fstat(0).st_mode
-    if stat.S_ISREG(mode) and hasattr(os, "pread"):
-        return _digest_from(os.lseek(0, 0, os.SEEK_CUR))
-    if stat.S_ISCHR(mode) or ((stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)) and _is_at_end()):
-        return ""
+    with contextlib.suppress(OSError):  # it cannot be read, or not now
+        mode = os.fstat(0).st_mode
+        if stat.S_ISREG(mode) and hasattr(os, "pread"):
+            return _digest_from(os.lseek(0, 0, os.SEEK_CUR))
+        is_pipe = stat.S_ISFIFO(mode) or stat.S_ISSOCK(mode)
+        if stat.S_ISCHR(mode) or (is_pipe and _is_at_end()):
+            return ""
     return None
 
 

@@ -347,6 +347,13 @@ def test_a_pipe_that_is_open_may_have_more(repo: Repo) -> None:
     assert worked(repo) == 3
 
 
+def test_an_input_that_cannot_be_read_is_not_known(repo: Repo, workplace: Path) -> None:
+    words = [*CALL[:-1], READ.replace("sys.stdin.read()", "''")]
+    with (workplace / "written").open("w") as written:
+        done = subprocess.run(words, stdin=written, capture_output=True, check=True)
+    assert b"it may have read standard input" in done.stderr
+
+
 @pytest.mark.skipif(os.name == "nt", reason="what a pipe has cannot be asked there")
 def test_a_file_as_input_counts_from_where_it_is_read(repo: Repo, workplace: Path) -> None:
     def read(text: str, offset: int = 0) -> bool:
