@@ -117,7 +117,8 @@ def select(index: Index, wanted: Wanted) -> list[Record]:
 def show(index: Index, wanted: Wanted) -> list[Record]:
     """Return what `select` does. Raise NotFoundError, too, where a partition is named that there is not."""
     found = select(index, wanted)
-    if not found or (wanted.by and not any(wanted.by in one.partitions for one in found)):
+    names = _partition_names(wanted)
+    if not all(any(name in one.partitions for one in found) for name in names):
         check_names(index, wanted)
     return found
 
@@ -175,14 +176,18 @@ def _rank(value: Any) -> tuple[int, Any]:
 
 def check_names(index: Index, wanted: Wanted) -> None:
     """Raise NotFoundError where a partition is named that no version has, and none is declared to have."""
-    names = [*wanted.partitions, *([wanted.by] if wanted.by else ())]
-    named = [*wanted.selection.per, *wanted.fields]
-    paths = [field.path for field in named if field.path[:1] == ("partitions",)]
-    names += [".".join(path[1:]) for path in paths if len(path) > 1]
-    if names:
+    if names := _partition_names(wanted):
         from art import matching
 
         matching.check_names(index, names, _meant(index, wanted))
+
+
+def _partition_names(wanted: Wanted) -> list[str]:
+    """Return the names of all partitions that are asked for, sorted or grouped by."""
+    named = [*wanted.selection.per, *wanted.fields, *(wanted.query.fields if wanted.query else ())]
+    paths = [field.path for field in named if field.path[:1] == ("partitions",)]
+    names = [".".join(path[1:]) for path in paths if len(path) > 1]
+    return [*wanted.partitions, *([wanted.by] if wanted.by else ()), *names]
 
 
 def prepared(index: Index, wanted: Wanted, *, is_checked: bool = True) -> Selection:
@@ -268,7 +273,8 @@ def _per(filter: Filter) -> tuple[Field, ...]:
 
 def _partition_name(name: str) -> str:
     if not PARTITION.fullmatch(name):
-        raise UsageError(f"{name!r} is no name of a partition")
+        hint = "several are named one by one" if "," in name else None
+        raise UsageError(f"{name!r} is no name of a partition", hint=hint)
     return name
 
 

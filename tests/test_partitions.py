@@ -444,6 +444,9 @@ def test_a_partition_that_there_is_not_is_told_with_those_that_there_are(rides: 
         (lambda: rides.count(None, "rides", filter=Filter(by="regoin")), "of rides "),
         (lambda: rides.count(filter=Filter(partitions={"regoin": "eu"})), ""),
         (lambda: rides.groups("partition.regoin"), ""),
+        (lambda: rides.query("partition.regoin = eu"), ""),
+        (lambda: rides.query("rides", where="not partitions.regoin = eu"), "of rides "),
+        (lambda: rides.query("rides", sort="partition.regoin"), "of rides "),
     ]
     for ask, of in asked_for:
         with pytest.raises(

@@ -2,7 +2,7 @@
 
 import stat
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, BinaryIO
@@ -218,6 +218,7 @@ def command(
     told["always"] = always
     repo = open_repo(output)
     names = parse_pairs(set, "--set")
+    _check_used(names, [key or "", *told.get("partitions", {}).values()])
     told["partitions"] = repo.expand_partitions(told.get("partitions", {}), names)
     _check_push(repo, key, remote, push=push)
     if key is not None:
@@ -236,6 +237,16 @@ def command(
         _push(output, repo, made, remote, error_on_noop=error_on_noop)
     else:
         show_published(output, made, error_on_noop=error_on_noop)
+
+
+def _check_used(names: Iterable[str], texts: Iterable[str]) -> None:
+    """Raise UsageError for a name that was given with --set, and stands in neither key nor partitions."""
+    whole = "\n".join(texts)
+    for name in names:
+        if f"{{{name}}}" not in whole:
+            raise UsageError(
+                f"--set {name} means nothing: neither key nor partitions have {{{name}}} in them"
+            )
 
 
 def _from_option(

@@ -70,6 +70,10 @@ def test_what_is_said_of_versions_is_refused_where_watch_makes_none(
             "--columns means nothing with --group-by",
         ),
         (
+            ("create", "k-{a}", "file", "--set", "a=1", "--set", "b=2", "-p", "x={a}"),
+            "--set b means nothing: neither key nor partitions have {b} in them",
+        ),
+        (
             ("create", "k", "file", "--name", "x"),
             "--name means nothing where neither standard input nor a pipe is read",
         ),
