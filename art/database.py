@@ -22,21 +22,21 @@ from art.errors import ArtError
 from art.keys import glob_pattern
 
 APART = ("metadata", "labels", "partitions", "format", "run")  # JSON that is parsed by itself
-_SCHEMA_VERSION = 10
+_SCHEMA_VERSION = 11
 _PAGE_SIZE = 8192  # what is said of a version fits into one
 _BUSY_SECONDS = 10.0
 _IN_MEMORY = ":memory:"
 _UNUSABLE = ("locked", "readonly", "unable to open", "disk I/O", "full", "denied")
+# What is asked for most stands first in a version: what is before it is passed over each time.
 _SCHEMA = """
 CREATE TABLE identity (repository TEXT);
 CREATE TABLE keys (id INTEGER PRIMARY KEY, key TEXT UNIQUE);
 INSERT INTO keys VALUES (0, NULL);
 CREATE TABLE directories (name TEXT PRIMARY KEY, modified INTEGER) WITHOUT ROWID;
 CREATE TABLE versions (
-    key_id INTEGER, number INTEGER, id TEXT, uid TEXT, type TEXT, created TEXT, author TEXT,
-    size INTEGER, files INTEGER, payload TEXT, title TEXT, about TEXT,
-    metadata TEXT, labels TEXT, partitions TEXT, format TEXT, run TEXT,
-    tags TEXT, state TEXT, base TEXT, exact TEXT, crc INTEGER,
+    key_id INTEGER, number INTEGER, uid TEXT, state TEXT, created TEXT, type TEXT, size INTEGER,
+    files INTEGER, metadata TEXT, labels TEXT, partitions TEXT, tags TEXT, title TEXT, id TEXT,
+    author TEXT, payload TEXT, format TEXT, run TEXT, about TEXT, base TEXT, exact TEXT, crc INTEGER,
     PRIMARY KEY (key_id, number, uid)) WITHOUT ROWID;
 CREATE INDEX versions_by_id ON versions (id);
 CREATE INDEX versions_by_time ON versions (created);

@@ -37,6 +37,7 @@ from art.query.tree import (
 
 Bound = str | int | float
 _SHALLOW = 3
+_SHORT = ("metadata", "partitions")  # JSON that mostly is, unlike what runs and formats say
 _VERSION = "(versions.key_id, versions.number, versions.uid)"
 _NUMBERED = "(versions.key_id, versions.number)"
 _LATEST = (
@@ -219,9 +220,13 @@ def nearest(selection: Selection, edge: str) -> Sql | None:
 
 def _first(rows: Sql, way: str, order: Sql, limit: int, offset: int) -> Sql:
     """Return the first of some rows, sorted by what is narrow: all that is said of them is read later."""
+    source = rows.text
+    if source.startswith("versions WHERE"):  # versions of a key lie together: it is looked up once
+        source = source.replace("versions", "versions CROSS JOIN keys ON keys.id = key_id", 1)
+        way = way.replace(_KEY, "keys.key")
     narrow = (
         "SELECT versions.key_id AS k, versions.number AS n, versions.uid AS u "
-        f"FROM {rows.text}{way} LIMIT ? OFFSET ?"
+        f"FROM {source}{way} LIMIT ? OFFSET ?"
     )
     return Sql(
         f"({narrow}) f CROSS JOIN versions ON {_VERSION} = (f.k, f.n, f.u){order.text}",
@@ -400,9 +405,8 @@ def _texts(test: Test) -> Sql:
     text = f"EXISTS (SELECT 1 FROM {_LISTS[test.field.name]} j WHERE {found.text})"
     if test.operator != EQUAL or len(test.operands) > 1:
         return Sql(text, found.values)
-    # Most lists do not even have the text in them, which is seen at once.
-    token = json.dumps(test.operands[0])
-    return Sql(f"(instr({_TOKENS[test.field.name]}, ?) > 0 AND {text})", (token, *found.values))
+    wanted = [Value(str(test.operands[0]))]
+    return _with_token(_TOKENS[test.field.name], wanted, Sql(text, found.values))
 
 
 def _references(test: Test) -> Sql:
@@ -423,10 +427,23 @@ def _any(test: Test) -> Sql:
     cases, bound = _cases(value, (path,), test.operator, values)
     inner, inner_bound = _cases("j.value", (), test.operator, values)
     member = f"SELECT 1 FROM json_each({column}, ?) j WHERE CASE j.type {inner} ELSE 0 END"
-    return Sql(
+    found = Sql(
         f"CASE {type} {cases} WHEN 'array' THEN EXISTS ({member}) ELSE 0 END",
         (path, *bound, path, *inner_bound),
     )
+    if test.operator != EQUAL or test.field.path[0] not in _SHORT:
+        return found
+    return _with_token(column, values, found)
+
+
+def _with_token(column: str, wanted: Sequence[Value], found: Sql) -> Sql:
+    """Return a test for equality; before it, for a text, whether it is in the JSON at all: where that is
+    short it is seen at once."""
+    first = wanted[0]
+    if len(wanted) > 1 or first.number is not None or first.flag is not None:
+        return found
+    values = (json.dumps(first.text), *found.values)
+    return Sql(f"(instr({column}, ?) > 0 AND {found.text})", values)
 
 
 def _cases(
