@@ -33,7 +33,8 @@ fsck        documents and bytes checked, here and at remotes; repair: healed fro
 gc          what goes; needed: what stays; whole: whether anything may go
 remotes     by name (addresses: where they are; opening: what is there)
 store       one place with the layout of FORMAT.md; index: a cache of it that answers fast, from rows that
-            intake takes from the files (taking: by several processes where there are many)
+            intake takes from the files (taking: by several processes where there are many); said: the
+            names under which any version says something
 writer      payloads into packs; objects: payloads by digest (stored: one of them; reading: out of packs);
             catalog: manifests and logs
 config      settings of the place; place: where the nearest repository lies
