@@ -31,7 +31,7 @@ from art.errors import UsageError
 from art.model import check_metadata
 from art.repo import Repo
 from art.repo import open as open_repo
-from art.repo.running import Job, Offer
+from art.repo.jobs import Job, Offer
 from art.saving import Saving
 from art.version import Version
 

@@ -25,7 +25,7 @@ from art.processes import CommandError
 from art.render.plain import count_text, escape
 
 if TYPE_CHECKING:
-    from art.repo.running import Ran
+    from art.repo.jobs import Ran
     from art.version import Version
 
 Words = Annotated[

@@ -14,7 +14,7 @@ from art import staging
 from art.caching import Reuse, fingerprint
 from art.errors import ConflictError, NotFoundError, UsageError
 from art.processes import CommandError, call, given_input
-from art.repo.running import Offer
+from art.repo.jobs import Offer
 from art.runs import Run, environment
 
 if TYPE_CHECKING:

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from art import caching, runs
@@ -21,11 +21,11 @@ from art.errors import (
 )
 from art.model import check_metadata, is_uid
 from art.ref import Ref
+from art.repo.jobs import Job, Offer, Ran
 from art.repo.sharing import Sharing
 
 # What only some operations need is imported where they begin: starting is most of what `art ls` takes.
 if TYPE_CHECKING:
-    from art.about import About
     from art.model import Document
     from art.publish import Content, Prepared, Publisher
     from art.records import PastRun
@@ -37,54 +37,6 @@ _PART = re.compile("[0-9a-f-]{4,36}")  # of the id of a run
 _NAMED = 5  # runs that are named where several are meant
 _MAY_READ = "it may have read standard input, which is a pipe; with `< /dev/null` it does not"
 _CLAIMS = "cache"  # the lock under which results become versions
-
-
-@dataclass(frozen=True)
-class Job:
-    """Something that is done once and, where nothing that it depends on is different, not again.
-
-    `fingerprint` stands for all that it depends on, None where it is always done: `unknown` says why, where
-    nobody asked for that. `outputs` are the keys of what it gives, by its names, where they are known
-    before; so is what is said of them, `about`, and the `types` of which one is theirs.
-    """
-
-    name: str
-    step: str | None = None
-    command: list[str] | None = None
-    params: Mapping[str, Any] = field(default_factory=dict)
-    inputs: Sequence[Version] = ()
-    fingerprint: str | None = None
-    unknown: str | None = None
-    reuse: Reuse = field(default_factory=Reuse)
-    outputs: Mapping[str, str] | None = None
-    about: Mapping[str, About] = field(default_factory=dict)
-    types: Sequence[str] = ()
-
-    def has_given(self, entry: caching.Entry) -> bool:
-        """Whether an entry names what this gives, as far as that is known."""
-        keys = {name: output["key"] for name, output in entry.outputs.items()}
-        return self.outputs is None or keys == self.outputs
-
-
-@dataclass(frozen=True)
-class Offer:
-    """What a job gave, to become a version of `key`."""
-
-    key: str
-    content: Callable[[Publisher], Content]
-    about: About | None = None
-
-
-@dataclass(frozen=True)
-class Ran:
-    """What a job came to. `cached` is the run whose outputs these are where nothing was done; `created`
-    are the names of those that are new versions; `uncached` says why nobody will find them again."""
-
-    id: str
-    outputs: dict[str, Version]
-    created: frozenset[str] = frozenset()
-    cached: str | None = None
-    uncached: str | None = None
 
 
 @dataclass(frozen=True)

@@ -28,7 +28,7 @@ from art.compat.zenml.context import (
     within_step,
 )
 from art.compat.zenml.outputs import Output, outputs_of
-from art.repo.running import Offer
+from art.repo.jobs import Offer
 from art.saving import Saving
 from art.steps import Call, is_parameter, plain_function
 
