@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 from art import drafts
 from art.backend import Backend
+from art.beside import names_beside
+from art.delivery import bring_beside
 from art.drafts import DraftLog, Part, Round, Seal
 from art.errors import ConflictError, NotFoundError
 from art.joining import Joined, Joiner
@@ -45,6 +47,11 @@ class Site:
             _raise_first(reliance)
         finally:
             self.pair.reporter.finish()
+
+    def bring_beside(self, document: Document) -> None:
+        """Bring what a part or a version names beside it before it comes there."""
+        if self.pair:
+            bring_beside(self.pair, names_beside(document))
 
     def joiner(self) -> Joiner:
         """Return what joins payloads there."""
@@ -143,6 +150,7 @@ class Assembly:
             "inputs": list(inputs),
             "run": run,
         }
+        self._site.bring_beside({"run": run})
         with self._site.keeping(str(payload.tree)):
             while True:
                 found = self._log.read()

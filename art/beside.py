@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from functools import partial
 from typing import Any
@@ -14,6 +15,8 @@ from art.backend import Backend
 from art.errors import CorruptError
 from art.model import Document, is_uid, preview_of
 
+_LONGEST = 90 * 24 * 3600  # seconds that a run goes on, at most
+
 
 def names_beside(manifest: Document) -> list[str]:
     """Return the names of what a manifest says is beside it. Any of these may be missing."""
@@ -21,9 +24,28 @@ def names_beside(manifest: Document) -> list[str]:
     if preview := preview_of(manifest):
         names.append(previews.preview_name(preview))
     run = manifest.get("run")
-    if isinstance(run, dict) and is_uid(run.get("id")):
-        names.append(run_name(run["id"]))
-    return names
+    uids = [run.get(field) for field in ("id", "parent")] if isinstance(run, dict) else []
+    return names + [run_name(str(uid)) for uid in uids if is_uid(uid)]
+
+
+def names_of_steps(backend: Backend, name: str) -> list[str]:
+    """Return the names of the records of a run's steps; nothing where its own, of this name, is not there."""
+    uid = _uid(name)
+    if name != run_name(uid):
+        return []
+    try:
+        steps = parse_run(uid, read_beside(backend, name), name).get("steps", [])
+    except (FileNotFoundError, CorruptError):
+        return []
+    return [run_name(step["id"]) for step in steps]
+
+
+def may_come(name: str) -> bool:
+    """Whether this is the record of a run that may still go on: it began, as its uid tells, not long ago."""
+    uid = _uid(name)
+    if not is_uid(uid) or name != run_name(uid):
+        return False
+    return time.time() - int(uid.replace("-", "")[:12], 16) / 1000 < _LONGEST
 
 
 def is_beside(name: str) -> bool:

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 from art import checkpoint
 from art import document as documents
-from art.beside import names_beside, read_beside
+from art.beside import may_come, names_beside, names_of_steps, read_beside
 from art.catalog import STATE, VERSIONS, Log, parse_anonymous
 from art.errors import ConflictError, CorruptError, UnavailableError
 from art.fetch import Fetcher, ProgressRank, progress_rank, take_progress
@@ -277,16 +277,10 @@ class Delivery:
     # -- the rest --------------------------------------------------------------------------------
 
     def put_beside(self, work: Work) -> None:
-        """Bring previews, and records of runs, before the manifests that name them. What is not here may
-        be missing there, too (FORMAT §8.1)."""
-
-        def put(name: str) -> None:
-            with contextlib.suppress(FileNotFoundError, CorruptError):
-                self._remote.create(name, read_beside(self._pair.backend, name))
-
+        """Bring previews, and records of runs, before the manifests that name them."""
         ready = [m for m in work.manifests if m.uid in work.ready and not m.is_stub]
         named = {name for manifest in ready for name in names_beside(manifest.document)}
-        _all([partial(put, name) for name in sorted(named)])
+        bring_beside(self._pair, named)
 
     def publish_keyless(self, work: Work) -> None:
         """Publish the keyless versions that are ready."""
@@ -358,6 +352,52 @@ class Delivery:
             return self._remote.read(name, 0, documents.READ_LIMIT)
         except FileNotFoundError:
             return None
+
+
+def bring_beside(pair: Pairing, names: Collection[str]) -> None:
+    """Bring previews, and records of runs, to a remote before what names them is there. What is not here
+    may be missing there, too (FORMAT §8.1); the record of a run that goes on comes when it is written."""
+    for name in _missing(pair, sorted(names)):
+        if may_come(name):
+            pair.ledger.note_owed(name)
+    pair.ledger.save()  # who writes it after this sees to it, what was written until now is brought here
+    bring_owed(pair)
+
+
+def bring_owed(pair: Pairing) -> None:
+    """Bring the records of runs that were not written yet when what names them came to a remote."""
+    owed = pair.ledger.owed()
+    if owed:
+        missing = _missing(pair, owed)
+        for name in owed:
+            pair.ledger.note_owed(name, is_so=name in missing and may_come(name))
+        pair.ledger.save()
+
+
+def _missing(pair: Pairing, names: Collection[str]) -> set[str]:
+    """Bring what is here of these to a remote, before the record of a run those of its steps; return the
+    names of the others."""
+    missing = set()
+    steps = {step for name in names for step in _new_steps(pair, name)}
+    if steps:
+        _missing(pair, sorted(steps))
+
+    def put(name: str) -> None:
+        try:
+            data = read_beside(pair.backend, name)
+        except (FileNotFoundError, CorruptError):
+            missing.add(name)
+        else:
+            pair.remote.backend.create(name, data)
+
+    _all([partial(put, name) for name in names])
+    return missing
+
+
+def _new_steps(pair: Pairing, name: str) -> list[str]:
+    """Return the names of the records of a run's steps, nothing where a remote has that of the run."""
+    steps = names_of_steps(pair.backend, name)
+    return steps if steps and pair.remote.backend.size(name) is None else []
 
 
 def _all(jobs: Sequence[Callable[[], None]]) -> None:

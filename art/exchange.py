@@ -10,13 +10,16 @@ from pathlib import Path
 
 from art.addresses import RemoteSetting, is_place
 from art.backend import Backend, LocalBackend
+from art.beside import names_beside, run_name
 from art.catalog import VERSIONS, Log
 from art.changes import Changes
 from art.database import Database
+from art.delivery import bring_beside, bring_owed
 from art.errors import ArtError, ConflictError, CorruptError
 from art.fetch import Fetcher
 from art.index import Index
 from art.merge import Ledger, renumbered
+from art.model import Document
 from art.objects import layout_directory
 from art.opening import mirrored, note_mirror
 from art.outgoing import Authority
@@ -67,6 +70,10 @@ class Shared:
     def has(self, tree: str) -> bool:
         """Whether it has a payload."""
         return bool(self.backend.names(layout_directory(tree)))
+
+    def bring_beside(self, document: Document) -> None:
+        """Bring what a manifest names beside it before it comes: records of runs, when they are written."""
+        bring_beside(self.pair, names_beside(document))
 
     def ship(self, trees: Iterable[str]) -> None:
         """Bring payloads there, durably, before the versions that have them. Raise what keeps one here."""
@@ -178,6 +185,20 @@ class Exchange:
         """Give a remote, by default the authority, to look at and claim results of steps."""
         with self._pair(remote) as pair:
             yield Shared(pair)
+
+    def bring_record(self, uid: str) -> None:
+        """Bring the record of a run, which was written now, to the remotes where versions that name it were
+        published before. Where one cannot be reached, the next push there brings it."""
+        for setting in self._remotes.all():
+            ledger = Ledger(self._backend, setting.repository or "unknown")
+            if run_name(uid) not in ledger.owed():
+                continue
+            try:
+                with self._pair(setting.name) as pair:
+                    bring_owed(pair)
+            except ArtError as error:
+                what = f"the record of run {uid} is not at {setting.name} yet"
+                self._reporter().warn(f"{what}, the next push brings it: {error.message}")
 
     def is_published(self, record: Record) -> bool:
         """Whether a remote is known to have a version."""

@@ -24,6 +24,7 @@ from art.model import Document, Manifest
 from art.place import PUBLISHED, RENUMBERED, UNFINISHED
 
 _LOCK = "sync"
+_OWED = "owed"
 
 
 class Ledger:
@@ -144,6 +145,15 @@ class Ledger:
         """Note that a manifest at the remote is a stub here, or not any more."""
         self._note("unpurged", name, int(is_so))
 
+    def owed(self) -> list[str]:
+        """Return the names of records of runs that versions there name, and that are to come there."""
+        known = {**self._known.get(_OWED, {}), **self._news.get(_OWED, {})}
+        return [name for name in known if self._number(_OWED, name)]
+
+    def note_owed(self, name: str, *, is_so: bool = True) -> None:
+        """Note that the record of a run is to come there as soon as it is here, or need not any more."""
+        self._note(_OWED, name, int(is_so))
+
     @property
     def is_final(self) -> bool:
         """Whether numbers there stay as they are: not in a repository that somebody works in."""
@@ -161,6 +171,8 @@ class Ledger:
             self._known = self._read()
             for part, numbers in self._news.items():
                 self._known.setdefault(part, {}).update(numbers)
+            owed = self._known.get(_OWED, {})
+            self._known |= {_OWED: {n: is_so for n, is_so in owed.items() if is_so}} if owed else {}
             self._backend.replace(self._name, json.dumps(self._known).encode())
         self._news = {}
 

@@ -12,7 +12,7 @@ import pytest
 
 import art
 from art import previews
-from art.errors import CorruptError
+from art.errors import CorruptError, UnavailableError
 from art.model import new_uid
 from art.repo import Repo
 from tests.support_gc import Place
@@ -279,6 +279,54 @@ def test_the_record_of_a_run_goes_with_the_versions_that_name_it(place: Place) -
     assert clone._backend.read(name) == a._backend.read(name)
     assert clone.fsck().counts["runs"] == 1
     assert a.fsck(remote="origin").is_whole
+
+
+def test_the_record_of_a_run_comes_when_it_is_written_where_its_versions_were_pushed_before(
+    place: Place,
+) -> None:
+    a = place.repos["a"]
+    with a.run("outer") as outer:
+        with a.run("outer", step="inner") as inner:
+            make(a, "t", 1)
+            a.push()
+        a.push()
+        with a.run("later") as later:
+            make(a, "local", 1)
+    (a.root / "file").write_text("1")
+    with a.run("part") as part:
+        a.part("whole", a.root / "file", draft="d", name="x")
+    with a.run("seal") as seal:
+        a.seal("whole", draft="d", expect=1)
+    there = {item.name for item in place.inner.walk("runs")}
+    assert there == {f"runs/{run.id}.yaml" for run in (outer, inner, later, part, seal)}
+    clone = place.clone("c")
+    past = clone.get_run(outer.id)
+    assert [step.id for step in past.steps.values()] == [inner.id, later.id]
+    assert past.steps["inner"].outputs["t"].ref == "t@v1"
+
+
+def test_the_record_of_a_run_comes_with_the_next_push_where_the_remote_was_away(
+    tmp_path: Path,
+) -> None:
+    def away() -> None:
+        raise UnavailableError("the remote is away")
+
+    place = Place(tmp_path)
+    try:
+        a = place.add("a")
+        with a.run("etl") as run:
+            make(a, "t", 1)
+            a.push()
+            place.watched.arm(1, away, kinds=("create",))
+        assert a.get_run(run.id).status == "completed"
+        assert list(place.inner.walk("runs")) == []
+        a.push()
+        assert [item.name for item in place.inner.walk("runs")] == [f"runs/{run.id}.yaml"]
+        place.watched.calls.clear()
+        a.push()
+        assert len(place.watched.calls) <= 2
+    finally:
+        place.close()
 
 
 def test_it_is_there_before_the_manifest_and_nothing_to_push_asks_no_more(tmp_path: Path) -> None:

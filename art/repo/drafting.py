@@ -317,6 +317,7 @@ class Drafting(Running):
         document = _manifest(seal, key)
         publisher.check_new(key, document)
         with self._exchange.shared() as there:
+            there.bring_beside(document)
             catalog, id = there.pair.remote.catalog, there.pair.remote.id
             while not self._published(key, seal.id):
                 end = Ledger(self._backend, id).end(Log(key, VERSIONS))

@@ -85,6 +85,8 @@ class Running(Sharing):
         if background := self.__dict__.get("_background"):
             background.wait()  # what it saves is of this run, too
         self._backend.create(f"runs/{run.id}.yaml", encoded(runs.record(run, error)))
+        if self.remotes.all():
+            self._exchange.bring_record(run.id)
 
     # -- looking back ----------------------------------------------------------------------------
 
@@ -440,6 +442,8 @@ class Running(Sharing):
                     there.ship(tree for tree in trees if tree)
                     results = Results(there.backend, digest)
                     winner = self._claim(run, results, prepared, number, self._learned)
+                    if not winner:
+                        there.bring_beside({"run": run.about})
             except UnavailableError as error:
                 problem = error.message
             if not winner:

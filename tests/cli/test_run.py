@@ -518,6 +518,19 @@ def test_two_workers_at_one_remote_use_each_others_results(
     assert one.version("double").ref == "double@v2"
 
 
+def test_what_a_run_publishes_has_its_record_there(
+    two: tuple[Repo, Repo], raw: Path, run: Runner, tmp_path: Path
+) -> None:
+    one, _ = two
+    inner = (sys.executable, "-m", "art", "create", "--push", "inner", "double.py")
+    run("run", "--push", *WORDS)
+    run("run", "--name", "outer", "--", *inner)
+    clone = art.clone(str(tmp_path / "shared"), tmp_path / "clone")
+    for past in one.runs():
+        assert clone.get_run(past.id).document == past.document
+    assert [past.name for past in clone.runs()] == ["outer", Path(sys.executable).name]
+
+
 def test_a_result_that_was_claimed_and_never_published_is_made_by_the_next(
     two: tuple[Repo, Repo], raw: Path, run: Runner, monkeypatch: pytest.MonkeyPatch
 ) -> None:
