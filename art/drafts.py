@@ -224,12 +224,17 @@ class DraftLog:
         nothing is needed. Raise CorruptError where the draft cannot be read.
         """
         if last := self._ended(self._listed[-1] if self._listed else self.end()):
-            seal = Seal(last) if "sealed" in last else None
-            if seal is None or seal.tree is None or has_version(seal.id):
-                return []
-            return [(self.what, seal.tree, (seal.manifest or {})["payload"]["size"])]
-        parts = self.read().parts.values()
+            return self._of_seal(Seal(last), has_version) if "sealed" in last else []
+        found = self.read()
+        if found.seal:  # and something behind it, which does not count
+            return self._of_seal(found.seal, has_version)
+        parts = found.parts.values()
         return [(f"{self.what}, part {p.name}", p.tree, p.payload.size or 0) for p in parts]
+
+    def _of_seal(self, seal: Seal, has_version: Callable[[str], bool]) -> list[tuple[str, str, int]]:
+        if seal.tree is None or has_version(seal.id):
+            return []
+        return [(self.what, seal.tree, (seal.manifest or {})["payload"]["size"])]
 
     def _ended(self, end: int) -> Document | None:
         """Return the last entry if it ended the draft: no other need be read."""

@@ -14,6 +14,7 @@ from blake3 import blake3
 
 from art import document
 from art.errors import ArtError, CorruptError
+from art.publish import Publisher
 from art.records import PastRun
 from art.repo import Repo
 from tests.conftest import Runner
@@ -220,3 +221,27 @@ def test_a_declaration_that_says_something_impossible_is_named(
             assert done.code in (0, 2, 4, 5, 6, 8), (words, wrong, done)
             assert "unexpected" not in done.err, (words, wrong, done.err)
             assert "\x1b" not in done.out + done.err
+
+
+# -- drafts ------------------------------------------------------------------------------------------
+
+
+def test_what_lies_behind_a_seal_does_not_let_its_payload_go(
+    repo: Repo, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The version was not made yet, as who sealed was killed; another program went on with the draft."""
+
+    def die(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    (workplace / "a").write_bytes(b"a" * 3000)
+    repo.part("k", "a", draft="run", name="a")
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Publisher, "complete", die)
+        repo.seal("k", draft="run", expect=1)
+    log = repo.root / ".art" / "drafts" / "k" / "_" / "run"
+    part = document.decode((log / "00000001.yaml").read_bytes(), "it")
+    (log / "00000003.yaml").write_bytes(document.encode({**part, "part": "b"}))
+    repo.gc(grace="0s")
+    assert repo.seal("k", draft="run", expect=["a"]).version.read("a/a") == b"a" * 3000
+    assert repo.fsck(data=True).is_whole
