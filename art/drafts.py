@@ -231,7 +231,9 @@ class DraftLog:
         parts = found.parts.values()
         return [(f"{self.what}, part {p.name}", p.tree, p.payload.size or 0) for p in parts]
 
-    def _of_seal(self, seal: Seal, has_version: Callable[[str], bool]) -> list[tuple[str, str, int]]:
+    def _of_seal(
+        self, seal: Seal, has_version: Callable[[str], bool]
+    ) -> list[tuple[str, str, int]]:
         if seal.tree is None or has_version(seal.id):
             return []
         return [(self.what, seal.tree, (seal.manifest or {})["payload"]["size"])]
