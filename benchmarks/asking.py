@@ -372,6 +372,8 @@ def _rows() -> list[Row]:
     rows.append(
         Row("run-again", "`run` and nothing to do", repeat, (Within(0.3), Faster(3, "dvc")))
     )
+    dry = _command("prune", "--keep-last", "10", "--dry-run")
+    rows.append(Row("prune", f"`prune --dry-run` over {VERSIONS:,} versions", dry, (Within(2),)))
     rows.append(Row("watch", "`watch`: one look at 500 keys, nothing new", watch))
     return rows
 
