@@ -172,13 +172,12 @@ class Packer:
         return frames
 
     def _worth_compressing(self, chunks: list[bytes | memoryview]) -> list[bool]:
-        """Try a sample from the middle of each larger chunk. A chunk saves a hundredth more than its
-        sample: less than a twentieth, as of random floats, is not worth the time."""
+        """Try a sample from the middle of each larger chunk: random data is not worth the time."""
         large = [number for number, chunk in enumerate(chunks) if len(chunk) > 2 * _SAMPLE]
         samples = [_middle(chunks[number]) for number in large]
         tried = [True] * len(chunks)
         for number, packed in zip(large, self._compress(samples), strict=True):
-            tried[number] = len(packed) < _SAMPLE - _SAMPLE // 25
+            tried[number] = len(packed) < _SAMPLE - _SAMPLE // 32
         return tried
 
     def _compress(self, chunks: list[bytes | memoryview]) -> list[bytes]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import random
 import struct
-from array import array
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -230,25 +228,3 @@ def test_what_fails_while_writing_is_raised_to_the_caller(
         packer.finish()
     packer.abort()
     assert list(backend.walk("")) == []
-
-
-@pytest.mark.parametrize(
-    ("number", "least", "most"),
-    [
-        (lambda noise: noise.gauss(), 1.0, 1.01),
-        (lambda noise: noise.random(), 0.93, 0.95),
-        (lambda noise: round(noise.gauss(0, 100), 2), 0.4, 0.5),
-    ],
-    ids=["4 %", "6 %", "more than half"],
-)
-def test_chunks_are_compressed_where_that_saves_a_twentieth(
-    backend: LocalBackend, number: Callable[[random.Random], float], least: float, most: float
-) -> None:
-    noise = random.Random(3)
-    data = array("d", (number(noise) for _ in range(50_000))).tobytes()
-    chunks = [data[at : at + 40_000] for at in range(0, len(data), 40_000)]
-    packer = Packer(backend, 2)
-    packer.put([(digest_of(chunk), chunk) for chunk in chunks])
-    packer.finish()
-    assert read_back(backend, packer) == {digest_of(chunk): chunk for chunk in chunks}
-    assert least < packer.stored_bytes / len(data) < most
