@@ -41,6 +41,15 @@ def waiting(repo: Repo, workplace: Path) -> Iterator[Callable[..., Process]]:
         process.communicate()
 
 
+def rest_of(process: Process) -> tuple[str, str]:
+    """Return what it says until it ends. `communicate` would lose what came with the last line that was read."""
+    assert process.stdout
+    assert process.stderr
+    said = process.stdout.read(), process.stderr.read()
+    process.wait()
+    return said
+
+
 def line_of(process: Process) -> dict[str, object]:
     assert process.stdout
     found = json.loads(process.stdout.readline())
@@ -84,7 +93,7 @@ def test_the_exit_code_of_one_command_is_that_of_the_command(
 ) -> None:
     repo.markdown("k", "1")
     process = waiting("k", "--since", "1d", "--once", "--exec", "echo did {ref}; exit 7")
-    out, err = process.communicate()
+    out, err = rest_of(process)
     assert process.returncode == 7
     assert out == "did k@v1\n"
     assert "the command for k@v1 ended with 7" in err
@@ -107,7 +116,7 @@ def test_a_word_that_stands_for_nothing_is_told(
 ) -> None:
     repo.markdown("k", "1")
     process = waiting("k", "--since", "1d", "--once", "--exec", "echo {rev} ${ref} {print}")
-    out, err = process.communicate()
+    out, err = rest_of(process)
     assert "warning: {rev} stands for nothing; did you mean {ref}?" in err
     assert err.count("warning") == 1
     assert out.startswith("{rev}")
@@ -152,7 +161,7 @@ def test_ctrl_c_ends_it_and_what_it_runs(
     assert process.stdout
     assert process.stdout.readline() == "begun\n"
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate()
+    _, err = rest_of(process)
     assert process.returncode == 130
     assert "it will be run again" in err
 
