@@ -68,14 +68,14 @@ def encode(document: Document, limit: int = SIZE_LIMIT) -> bytes:
     options = {"sort_keys": False, "allow_unicode": True, "width": 2**30, "encoding": "utf-8"}
     try:
         body = yaml.dump(document, Dumper=dumper, **options)
-        if len(body) + _CHECK_LENGTH > limit:
-            raise UsageError(
-                f"what is to be written has {len(body)} bytes, at most {limit} are possible",
-                hint="store what is large as a file of the version",
-            )
-        is_same = _same(_load(body), document)
+        is_same = len(body) > limit or _same(_load(body), document)
     except (yaml.YAMLError, ValueError) as error:
         raise UsageError(f"what is to be written does not survive YAML ({error})") from None
+    if len(body) + _CHECK_LENGTH > limit:
+        raise UsageError(
+            f"what is to be written has {len(body)} bytes, at most {limit} are possible",
+            hint="store what is large as a file of the version",
+        )
     if not is_same:
         raise UsageError("what is to be written does not survive YAML")
     return bytes(body) + b"check: " + _checksum(body) + b"\n"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -9,6 +10,8 @@ import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
@@ -17,6 +20,7 @@ from art import document, runs
 from art.cloning import clone, open_remote
 from art.errors import UsageError
 from art.repo import Repo
+from art.repo.running import Job, Offer
 from tests.support_sync import Telling
 
 
@@ -168,6 +172,23 @@ def test_a_run_that_read_thousands_of_versions_names_them(repo: Repo, tmp_path: 
     repo.push()
     copy = clone(str(tmp_path / "remote"), tmp_path / "clone")
     assert copy.get_run(run.id).document["inputs"] == reading
+
+
+def test_outputs_that_say_more_than_a_result_holds_are_made_and_not_found_again(repo: Repo) -> None:
+    long = "/".join(["k" * 120] * 2)
+    reading: list[Any] = [
+        SimpleNamespace(key=f"{long}/{n}", id=f"b3:{n:064x}", number=1, place=repo.place)
+        for n in range(2000)
+    ]
+    job = Job("merge", inputs=reading, fingerprint="0" * 64)
+    offers = {
+        key: Offer(key, lambda publisher: publisher.stream(io.BytesIO(b"x"), "x", None))
+        for key in ("one", "two")
+    }
+    ran = repo.perform(job, lambda _: offers)
+    assert len(ran.outputs["two"].inputs) == 2000
+    assert ran.created == {"one", "two"}
+    assert "too large" in str(ran.uncached)
 
 
 def test_what_is_too_much_for_a_record_is_cut_and_counted(repo: Repo) -> None:

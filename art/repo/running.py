@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from art import caching, runs
 from art.caching import Results, Reuse
+from art.document import SIZE_LIMIT
 from art.errors import (
     ArtError,
     ConflictError,
@@ -36,6 +38,7 @@ if TYPE_CHECKING:
 _PART = re.compile("[0-9a-f-]{4,36}")  # of the id of a run
 _NAMED = 5  # runs that are named where several are meant
 _MAY_READ = "it may have read standard input, which is a pipe; with `< /dev/null` it does not"
+_NOTED = SIZE_LIMIT // 4 * 3  # bytes of manifests that a result holds
 _CLAIMS = "cache"  # the lock under which results become versions
 
 
@@ -405,7 +408,7 @@ class Running(Sharing):
         prepared = {name: self._prepared(publisher, offer) for name, offer in offers.items()}
         if earlier.damaged:
             self._heal(prepared.values(), earlier.damaged)
-        why = _undeclared(read, made, _ids(map(_naming, job.inputs)))
+        why = _undeclared(read, made, _ids(map(_naming, job.inputs))) or _too_large(prepared)
         if job.fingerprint is None or why:
             created = {name: self._made(publisher, each) for name, each in prepared.items()}
             ran = self._ran(
@@ -541,6 +544,12 @@ def _naming(version: Version) -> Document:
 
 def _ids(versions: Any) -> set[str]:
     return {str(version["id"]) for version in versions}
+
+
+def _too_large(prepared: Mapping[str, Prepared]) -> str | None:
+    """Return why what a run gave is not to be found again: its manifests are more than a result holds."""
+    size = sum(len(json.dumps(each.document)) for each in prepared.values())
+    return "what is said of its outputs is too large to be noted" if size > _NOTED else None
 
 
 def _undeclared(read: list[Document], made: list[Document], declared: set[str]) -> str | None:
