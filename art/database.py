@@ -22,7 +22,8 @@ from art.errors import ArtError
 from art.keys import glob_pattern
 
 APART = ("metadata", "labels", "partitions", "format", "run")  # JSON that is parsed by itself
-_SCHEMA_VERSION = 11
+NUL = "\x01"  # what stands for it in JSON, and sorts as it does: texts end there in SQLite
+_SCHEMA_VERSION = 12
 _PAGE_SIZE = 8192  # what is said of a version fits into one
 _BUSY_SECONDS = 10.0
 _IN_MEMORY = ":memory:"

@@ -6,13 +6,14 @@ import json
 import math
 import sys
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 from art import model
 from art.catalog import NOTES, STATE, VERSIONS, Catalog
-from art.database import APART, DamagedError, Database, row_checksum
+from art.database import APART, NUL, DamagedError, Database, row_checksum
 from art.errors import ArtError, CorruptError, NewerFormatError, NotFoundError
 from art.model import Document, Entry, Manifest, apply_notes, heads, preview_of
 from art.said import Said, names_in
@@ -389,14 +390,15 @@ def _about(document: Document) -> Document:
 
 
 def _json(about: Document) -> tuple[list[str | None], str]:
-    """Return a document as JSON that SQLite reads, what is `APART` by itself, and, where it has numbers
-    which JSON cannot have, as it is, else nothing: in the first NaN is null, and infinity the largest
-    number."""
-    try:
-        return _texts(about), ""
-    except ValueError:
-        exact = json.dumps(about, separators=(",", ":"))
-        return _texts(_finite(about)), exact
+    """Return a document as JSON that SQLite reads, what is `APART` by itself, and, where there is in it
+    what SQLite does not read, as it is, else nothing: in the first NaN is null, infinity the largest
+    number, and NUL, where texts would end, is `NUL`."""
+    with suppress(ValueError):
+        texts = _texts(about)
+        if not any(text and r"\u0000" in text for text in texts):
+            return texts, ""
+    exact = json.dumps(about, separators=(",", ":"))
+    return _texts(_readable(about)), exact
 
 
 def _texts(about: Document) -> list[str | None]:
@@ -417,11 +419,13 @@ def _whole(about: str, apart: Sequence[str | None]) -> str:
     return "{" + ",".join(parts) + "}"
 
 
-def _finite(value: Any) -> Any:
+def _readable(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
+        return {_readable(name): _readable(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [_readable(item) for item in value]
+    if isinstance(value, str):
+        return value.replace("\0", NUL)
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else math.copysign(_LARGEST, value)
     return value

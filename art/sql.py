@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from art.database import APART
+from art.database import APART, NUL
 from art.keys import is_glob
 from art.query.tree import (
     CONTAINS,
@@ -421,7 +421,11 @@ def _references(test: Test) -> Sql:
 def _any(test: Test) -> Sql:
     """Whether a JSON value, or a member where it is a list, is as wanted, by the type that it has."""
     path = _path(test.field)
-    values = [one for one in test.operands if isinstance(one, Value)]
+    values = [
+        replace(one, text=one.text.replace("\0", NUL))
+        for one in test.operands
+        if isinstance(one, Value)
+    ]
     column = _column(test.field)
     type, value = f"json_type({column}, ?)", f"json_extract({column}, ?)"
     cases, bound = _cases(value, (path,), test.operator, values)

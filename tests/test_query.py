@@ -63,6 +63,18 @@ def fill(repo: Repo) -> None:
     repo.markdown(None, "keyless", title="no key", metadata={"acc": 1})
 
 
+def test_texts_do_not_end_where_there_is_nul(repo: Repo) -> None:
+    repo.value("whole", 1, metadata={"note": "a\0b", "list": ["x\0", "a"]}, title="t\0u")
+    repo.value("short", 1, metadata={"note": "a"}, title="t")
+    assert found(repo, "metadata.note = 'a'") == ["short@v1"]
+    assert found(repo, "metadata.note = 'a\0b'") == ["whole@v1"]
+    assert found(repo, "metadata.note endswith b") == ["whole@v1"]
+    assert found(repo, "metadata.list = x") == []
+    assert found(repo, "title = t") == ["short@v1"]
+    assert repo.version("whole").metadata == {"note": "a\0b", "list": ["x\0", "a"]}
+    assert repo.query("metadata.note contains b")[0].about["metadata"]["note"] == "a\0b"
+
+
 def found(repo: Repo, where: str) -> list[str]:
     return [record.ref for record in repo.query(where)]
 

@@ -108,7 +108,12 @@ def test_an_error_in_a_long_query_shows_what_is_around(shelf: Repo, run: Runner)
 
 
 def test_words_that_are_no_unicode_find_nothing(shelf: Repo, run: Runner) -> None:
-    for words in (["--type", "\udcff"], ["-t", "\udcff"], ["-l", "\udcff"], ["-p", "region=\udcff"]):
+    for words in (
+        ["--type", "\udcff"],
+        ["-t", "\udcff"],
+        ["-l", "\udcff"],
+        ["-p", "region=\udcff"],
+    ):
         assert len(run("ls", *words).out.splitlines()) == 1
     run("ls", "\udcff", code=4)
     run("ls", "--where", "title = \udcff", code=2)
