@@ -114,6 +114,12 @@ class Repairer:
         self._quarantine = f"quarantine/{stamp}/" + ("" if is_here else f"{self._store.id}/")
         self._kept: list[str] = []
         self._put: set[str] = set()  # layouts under names that they had before, perhaps damaged
+        self._folder = folder
+
+    def close(self) -> None:
+        """Remove what was put aside of the folder; nothing is carried out after that."""
+        if self._folder is not None:
+            self._folder.close()
 
     # -- plan ------------------------------------------------------------------------------------
 

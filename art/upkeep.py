@@ -96,22 +96,28 @@ class Upkeep:
         is not to be written to."""
         if task.remote is not None:
             self._remotes.open_shared(self._remotes.get(task.remote))
-        with self._backend.alone("repair"):
+        with self._backend.alone("repair"), contextlib.ExitStack() as stack:
+            stack.callback(repairer.close)
             held = self._backend.together(GC_LOCK)  # no pack goes between it and its layout
-            try:
-                return self._rounds(plan, repairer, task, extent)
-            finally:
-                held.release()
+            stack.callback(held.release)
+            return self._rounds(plan, repairer, task, extent, stack)
 
     def _rounds(
-        self, plan: RepairPlan, repairer: Repairer, task: _Task, extent: Extent
+        self,
+        plan: RepairPlan,
+        repairer: Repairer,
+        task: _Task,
+        extent: Extent,
+        stack: contextlib.ExitStack,
     ) -> Repaired:
+        """Go on until nothing more comes to light; `stack` closes what that takes."""
         done = repairer.execute(plan)
         found = plan.report.problems
         for _ in range(_ROUNDS):
             brings_more = any(step.kind in ("create", "replace", "same") for step in plan.steps)
             again = extent if brings_more else Extent()
             plan, repairer, checker = self._planned(task, again)
+            stack.callback(repairer.close)
             done = replace(done, left=_left(done.left, plan.left, is_all=again.reads))
             self._mark_left(done.left, checker, task.remote)
             if not plan.steps:

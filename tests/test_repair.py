@@ -114,6 +114,7 @@ def test_files_heal_what_is_damaged(kind: str, how: str, repo: Repo, workplace: 
     before = stored_files(workplace / ".art")
     damage(path, how)
     heal(workplace, source=workplace / "data")
+    assert not list((workplace / ".art/tmp").iterdir()), "what was put aside is still there"
     name = path.relative_to(workplace / ".art").as_posix()
     check_untouched(before, stored_files(workplace / ".art"), name, *layouts_of(before))
     assert content(repo, "k") == data
