@@ -24,6 +24,7 @@ from art.query.tree import (
     Period,
     Query,
     Test,
+    tests,
 )
 from art.ref import PARTITION
 from art.rows import Record
@@ -198,15 +199,27 @@ def prepared(index: Index, wanted: Wanted, *, is_checked: bool = True) -> Select
         check(index, wanted.query)
     for named in wanted.fields:
         _check_fields(index, [named], named.name)
+    selection = wanted.selection
+    if wanted.query is not None:
+        selection = replace(selection, condition=timed(index, selection.condition))
     if not (wanted.partitions or wanted.by):
-        return wanted.selection
+        return selection
     from art import matching
 
     asked = matching.among(index, wanted.partitions, wanted.by, _meant(index, wanted))
     if asked.greatest and wanted.selection.keyless:
         raise UsageError("what has no key has no greatest partition", hint="leave out --anonymous")
-    both = And((wanted.selection.condition, asked.node))
-    return replace(wanted.selection, condition=both, greatest=asked.greatest)
+    both = And((selection.condition, asked.node))
+    return replace(selection, condition=both, greatest=asked.greatest)
+
+
+def timed(index: Index, node: Node) -> Node:
+    """Return a condition in which partitions that are declared to be time are compared as that."""
+    if not any(test.field.path[:1] == ("partitions",) for test in tests(node)):
+        return node
+    from art import matching
+
+    return matching.timed(index, node)
 
 
 def _meant(index: Index, wanted: Wanted) -> list[str] | None:
@@ -221,6 +234,12 @@ def check(index: Index, query: Query) -> None:
     """Raise QueryError where a query has a name that is neither a field nor a partition, which a version has
     or which is declared."""
     _check_fields(index, query.fields, query.text)
+
+
+def checked(index: Index, query: Query) -> Query:
+    """Return a query as what it means in a repository. Raise QueryError as `check` does."""
+    check(index, query)
+    return replace(query, node=timed(index, query.node))
 
 
 def _check_fields(index: Index, fields: Iterable[Field], text: str) -> None:

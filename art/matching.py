@@ -11,9 +11,23 @@ from art.errors import NotFoundError, UsageError
 from art.index import Index
 from art.keys import TYPES
 from art.nearest import did_you_mean
-from art.partitions import ALL, Declared, condition, field_of
+from art.partitions import ALL, Declared, compared, condition, field_of
 from art.periods import Granularity
-from art.query.tree import EQUAL, FIELDS, And, Field, IsNull, Node, Not, Or, Test
+from art.query.tree import (
+    EQUAL,
+    FIELDS,
+    ORDERS,
+    And,
+    Field,
+    IsNull,
+    Node,
+    Not,
+    Or,
+    Test,
+    Value,
+    replaced,
+    tests,
+)
 from art.ref import LATEST, Ref
 from art.sql import Order, Selection
 
@@ -97,6 +111,50 @@ def among(
     }
     ref = Ref("", partitions=tuple(partitions.items()), by=by or "")
     return _asked(index, ref, declared)
+
+
+def timed(index: Index, node: Node) -> Node:
+    """Return a condition in which partitions that are declared to be time are compared as that."""
+    names = {_timed_name(test) for test in tests(node)} - {None}
+    if not names:
+        return node
+    times: dict[str, dict[Granularity, list[str]]] = {}
+    for key, settings in index.settings().items():
+        for name, granularity in Declared.of(settings).times.items():
+            if name in names:
+                times.setdefault(name, {}).setdefault(granularity, []).append(key)
+    now = datetime.now(timezone.utc)
+
+    def change(test: Test | IsNull) -> Node:
+        name = _timed_name(test)
+        if name not in times or not isinstance(test, Test):
+            return test
+        keys = [key for each in times[name].values() for key in each]
+        parts: list[Node] = [And((Not(_test("key", *keys)), test))]
+        for granularity, of in times[name].items():
+            parts.append(And((_test("key", *of), _as_time(test, granularity, now))))
+        return Or(tuple(parts))
+
+    return replaced(node, change) if times else node
+
+
+def _timed_name(test: Test | IsNull) -> str | None:
+    """Return the name of the partition that a test compares, None where it does not."""
+    if isinstance(test, IsNull) or test.operator not in (EQUAL, *ORDERS):
+        return None
+    return test.field.path[1] if test.field.path[:1] == ("partitions",) else None
+
+
+def _as_time(test: Test, granularity: Granularity, now: datetime) -> Node:
+    """Return a test of a time; where its value is none, of the text."""
+    parts: list[Node] = []
+    for value in test.operands:
+        assert isinstance(value, Value)
+        try:
+            parts.append(compared(test.field, test.operator, value, granularity, now))
+        except UsageError:
+            parts.append(replace(test, operands=(value,)))
+    return parts[0] if len(parts) == 1 else Or(tuple(parts))
 
 
 def check_names(index: Index, names: Iterable[str], keys: Collection[str] | None) -> None:

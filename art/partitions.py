@@ -197,6 +197,21 @@ def _found(
     return _spans(of, first, last, granularity, now)
 
 
+def compared(
+    of: Field, operator: str, value: Value, granularity: Granularity, now: datetime
+) -> Node:
+    """Return the test of a query for a partition that is time, with both ends of what the value names:
+    later than `2026-11` is later than all of it. Raise UsageError where it is no time."""
+    try:
+        found = parse_interval(value.word or value.text, now)
+    except UsageError:
+        found = parse_interval(value.text, now)  # a sum that only queries know
+    first, last = found.first_period(granularity).text, found.last_period(granularity).text
+    if operator == EQUAL:
+        return _within(of, first, last)
+    return Test(of, operator, (Value(last if operator in (">", "<=") else first),))
+
+
 def looks_relative(text: str) -> bool:
     """Whether a text would count from now if its partition were declared to be time."""
     return any(is_relative(end) for end in re.split(r",|\.\.", text))

@@ -23,6 +23,7 @@ from art.partitions import Declared, condition, value_text
 from art.periods import Granularity, Period
 from art.ref import LATEST, Ref, asked, literal
 from art.repo import Repo
+from art.retention import Policy
 from tests.conftest import Runner
 
 UTC = timezone.utc
@@ -375,6 +376,41 @@ def test_relative_days_are_those_of_utc(repo: Repo, monkeypatch: pytest.MonkeyPa
         (TODAY - timedelta(days=back)).isoformat() for back in (3, 2, 1)
     ]
     assert repo.version("k", day="-2d..").load() == 2
+    assert days_of(repo, "day = today") == [0]
+    assert days_of(repo, "day = yesterday or day = '-3d'") == [3, 1]
+    assert days_of(repo, "day >= yesterday") == [1, 0]
+    assert days_of(repo, "day > yesterday") == [0]
+    assert days_of(repo, "day < yesterday") == [4, 3, 2]
+    assert days_of(repo, "day <= yesterday and day != '-4d'") == [3, 2, 1]
+    assert days_of(repo, "day in (today, yesterday)") == [1, 0]
+
+
+def days_of(repo: Repo, where: str) -> list[int]:
+    """Return how many days before today the versions are that a query finds, the oldest first."""
+    found = [record.partitions["day"] for record in repo.query(where)]
+    return sorted(((TODAY - date.fromisoformat(day)).days for day in found), reverse=True)
+
+
+def test_queries_compare_times_as_times_where_they_are_declared(repo: Repo) -> None:
+    repo.declare("daily", time_partition="day")
+    repo.declare("monthly", time_partition={"day": "month"})
+    for text in ("2026-10-31", "2026-11-01", "2026-11-30", "2026-12-01"):
+        repo.value("daily", text, partitions={"day": text})
+        repo.value("monthly", text, partitions={"day": text})
+        repo.value("texts", text, partitions={"day": text})
+
+    def keys(where: str) -> list[str]:
+        return sorted({f"{one.key} {one.partitions['day']}" for one in repo.query(where)})
+
+    november = ["daily 2026-11-01", "daily 2026-11-30", "monthly 2026-11"]
+    assert keys("day = 2026-11") == november
+    assert keys("day >= 2026-11 and day <= 2026-11 and key != texts") == november
+    assert keys("day > 2026-11 and not key = texts") == ["daily 2026-12-01", "monthly 2026-12"]
+    assert keys("day < 2026-11-01 and not key = texts") == ["daily 2026-10-31", "monthly 2026-10"]
+    assert keys("day = '2026-11-01'") == ["daily 2026-11-01", "monthly 2026-11", "texts 2026-11-01"]
+    assert keys("day = never") == []
+    plan = repo.plan_prune(where="day = 2026-10", policy=Policy(keep_last=0))
+    assert {each.record.ref for each in plan.dropped} == {"daily@v1", "monthly@v1"}
 
 
 def test_months_and_quarters_are_asked_for_by_any_time_in_them(repo: Repo) -> None:

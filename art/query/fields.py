@@ -127,7 +127,7 @@ def _any(operator: str, word: Word, now: datetime) -> Value:
         return Value(word.text)
     flag = {"true": True, "false": False}.get(word.text.lower())
     if re.match("(?i:now|today|yesterday)", word.text) and (when := parse_period(word.text, now)):
-        return Value(when.start)
+        return Value(when.start, word=word.text)
     number = parse_number(word.text)
     if number is None and (span := parse_span(word.text)):
         number = int(span.total_seconds())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from enum import Enum, auto
 
@@ -58,11 +58,13 @@ class Period:
 @dataclass(frozen=True)
 class Value:
     """What a value in a query may be where the field has no type: the text as it stands, and the number
-    or truth value that it reads as, where it has no quotes."""
+    or truth value that it reads as, where it has no quotes; `word` is what was written where the text is
+    the time that it means."""
 
     text: str
     number: int | float | None = None
     flag: bool | None = None
+    word: str = ""
 
 
 @dataclass(frozen=True)
@@ -149,15 +151,24 @@ def tests(node: Node) -> Iterator[Test | IsNull]:
         yield node
 
 
+def replaced(node: Node, change: Callable[[Test | IsNull], Node]) -> Node:
+    """Return a tree with what `change` makes of each test in its place."""
+    if isinstance(node, And):
+        return And(tuple(replaced(part, change) for part in node.parts))
+    if isinstance(node, Or):
+        return Or(tuple(replaced(part, change) for part in node.parts))
+    if isinstance(node, Not):
+        return Not(replaced(node.part, change))
+    return change(node)
+
+
 def settled(node: Node, paths: Collection[tuple[str, ...]]) -> Node:
     """Return a tree without the tests of what no version has, where these are the paths of all that any
     has: what they come to stands in their place."""
-    if isinstance(node, And):
-        return And(tuple(settled(part, paths) for part in node.parts))
-    if isinstance(node, Or):
-        return Or(tuple(settled(part, paths) for part in node.parts))
-    if isinstance(node, Not):
-        return Not(settled(node.part, paths))
-    if not node.field.path or node.field.path in paths:
-        return node
-    return And(()) if isinstance(node, IsNull) else Or(())
+
+    def change(test: Test | IsNull) -> Node:
+        if not test.field.path or test.field.path in paths:
+            return test
+        return And(()) if isinstance(test, IsNull) else Or(())
+
+    return replaced(node, change)

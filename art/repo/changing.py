@@ -326,9 +326,10 @@ class Changing(Objects):
         self._index.ask(lambda index: index.refresh_all())
         self._refuse_unknown(patterns)
         now = datetime.now(timezone.utc)
-        query = None if where is None else listing.understand_query(where, self._resolver.ids)
-        if query is not None:
-            self._index.ask(lambda index: listing.check(index, query))
+        query = None
+        if where is not None:
+            asked = listing.understand_query(where, self._resolver.ids)
+            query = self._index.ask(lambda index: listing.checked(index, asked))
         request = Request(now, patterns, policy, anonymous, force, STATES[only], query)
         return self._pruner().plan(request)
 
