@@ -348,6 +348,8 @@ def _orders(sort: str, *, is_reverse: bool) -> tuple[Order, ...]:
 def _split_sort(sort: str) -> tuple[str, str]:
     """Return the field and `asc`, `desc` or nothing."""
     name, _, direction = sort.rpartition(":")
+    if name in FIELDS and direction not in ("asc", "desc"):
+        raise UsageError(f"{direction!r} is no direction", hint=f"{name}:asc or {name}:desc")
     return (name, direction) if name and direction in ("asc", "desc") else (sort, "")
 
 
@@ -359,7 +361,9 @@ def _known_field(name: str) -> Field:
     try:
         return parse_field(name)
     except UsageError:
-        raise UsageError(f"{name!r} is no order", hint=f"known: {', '.join(SORTS)}") from None
+        of = "; one is given" if "," in name else ""
+        hint = f"known: {', '.join(SORTS)}{of}"
+        raise UsageError(f"{name!r} is no order", hint=hint) from None
 
 
 _UNIT = re.compile(r"([0-9])\s*(second|minute|hour|day|week|year)s?\b")

@@ -166,7 +166,7 @@ def check_names(index: Index, names: Iterable[str], keys: Collection[str] | None
     for name in names:
         if name not in known and name != ALL:
             of = f" of {next(iter(keys))}" if keys is not None and len(keys) == 1 else ""
-            hint = did_you_mean(name, known) or _there_are(known)
+            hint = did_you_mean(name, [*known, *FIELDS]) or _there_are(known)
             more = "" if known else ", nor any other one"
             raise NotFoundError(f"no version{of} has a partition {name!r}{more}", hint=hint)
 

@@ -301,7 +301,10 @@ class Call:
     @classmethod
     def of(cls, step: Step, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Call:
         """Raise UsageError for an argument that is neither, or not of the type that is annotated."""
-        bound = inspect.signature(step.function).bind(*args, **kwargs)
+        try:
+            bound = inspect.signature(step.function).bind(*args, **kwargs)
+        except TypeError as error:  # as a function would say it
+            raise TypeError(f"step {step.name}: {error}") from None
         bound.apply_defaults()
         hints = _hints(step)
         params, inputs = {}, {}

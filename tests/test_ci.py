@@ -203,6 +203,7 @@ def test_jobs_of_a_matrix_make_one_version(tmp_path: Path, tools: Path) -> None:
         assert not last.failed, last.log
         ids.add(versions.split()[1])
         assert "`tests/reports@v1`" in last.summary  # in the second attempt, too
+        assert re.search(r"5 B +linux/r.txt", last.summary), last.summary
     assert len(ids) == 1
     with art.clone(remote, tmp_path / "clone") as clone:
         paths = [node.path for node in clone.version("tests/reports@main").files]

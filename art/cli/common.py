@@ -433,13 +433,17 @@ def show_moved(output: Output, moved: "Moved") -> None:
     output.show("\n".join(lines), document)
 
 
+_FORMS = {"--in": "NAME=REF or NAME=PATH", "--out": "KEY=PATH"}
+
+
 def parse_pairs(items: Iterable[str] | None, name: str) -> dict[str, str]:
-    """Return `k=v` words as a mapping; `name` is the option they came with."""
+    """Return `NAME=VALUE` words as a mapping; `name` is the option they came with."""
     pairs: dict[str, str] = {}
     for item in items or ():
         key, equals, value = item.partition("=")
         if not equals or not key:
-            raise UsageError(f"{name} {item!r} is not of the form k=v")
+            form = _FORMS.get(name, "NAME=VALUE")
+            raise UsageError(f"{name} {item!r} is not of the form {form}")
         _add(pairs, key, value, name)
     return pairs
 

@@ -59,7 +59,9 @@ def command(
         from art.render.markdown import report_markdown
 
         sys.stdout.write(report_markdown(found))
-    if not (found.versions or refs):
+    if run is not None and not found.versions:
+        output.say(f"no version says that it is of run {run}: art runs shows which there are")
+    elif not (found.versions or refs):
         output.say("no version says that it is of this job: set ART_RUN before `art create`")
     check_noop(not found.versions, "nothing was published", is_error=error_on_noop)
 

@@ -158,6 +158,8 @@ def _width(vector: Any) -> float:
 
 def _write(value: Any, series: list[Any], names: list[str], stream: BinaryIO) -> Document:
     import pandas as pd
+
+    require("pyarrow", "frames")
     import pyarrow as pa
 
     plan = _Plan(value)

@@ -154,7 +154,7 @@ def _shown(version: Version) -> Iterator[str]:
     preview = preview_or_derived(version)
     if preview is not None:
         yield from _preview(preview)
-    elif version.type == "folder" and version.is_here:
+    elif version.type == "folder":
         yield _files(version)
 
 

@@ -197,7 +197,7 @@ def test_inputs_partitions_and_descriptions(repo: Repo, files: Path, run: Runner
         (["k", "data", "-M", "rows:=x"], None),
         (["k", "data", "-M", "rows:=NaN"], None),
         (["k", "data", "-M", "a=1", "-M", "a=2"], "--meta 'a' is given twice"),
-        (["k", "data", "-p", "=1"], "-p '=1' is not of the form k=v"),
+        (["k", "data", "-p", "=1"], "-p '=1' is not of the form NAME=VALUE"),
         (["k", "--value", "{}"], "--value is one number, truth value or text"),
         (["k", "--data", "{"], None),
         (["k", '{"a": 1}', "--json"], None),

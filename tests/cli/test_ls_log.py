@@ -73,6 +73,13 @@ def test_ls_filters_and_sorts(run: Runner, words: list[str], expected: list[str]
     assert refs(run("ls", "--json", *words).json) == expected
 
 
+def test_what_is_no_order_says_what_is(run: Runner) -> None:
+    assert "'down' is no direction" in run("ls", "--sort", "size:down", code=2).error
+    failed = run("ls", "--sort", "size,key", code=2)
+    assert "'size,key' is no order" in failed.error
+    assert "one is given" in failed.err
+
+
 def test_ls_shows_versions_without_a_key(run: Runner) -> None:
     (row,) = run("ls", "--anonymous", "-o", "json").json
 

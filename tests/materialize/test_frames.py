@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import sys
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
 
@@ -537,3 +538,11 @@ def test_columns_of_lists_and_mappings_are_refused_with_what_keeps_them(cell, tm
         art.init(tmp_path).save(pandas.DataFrame({"x": [cell]}), "k")
     assert "ArrowDtype" in str(error.value.hint)
     assert "polars" in str(error.value.hint)
+
+
+def test_without_pyarrow_a_frame_is_not_saved_and_the_extra_is_named(tmp_path, monkeypatch):
+    repo = art.init(tmp_path)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    with pytest.raises(UsageError, match="pyarrow, which is not installed") as error:
+        repo.save(pd.DataFrame({"x": [1]}), "k")
+    assert error.value.hint == "pip install 'art-vcs[frames]'"
