@@ -102,6 +102,6 @@ def find_elsewhere(output: Output, word: str, option: str) -> "tuple[str, Versio
     if not text:
         raise UsageError(f"{option} {word!r} names no version", hint=f"{option} '{word}KEY@v3'")
     url = place if is_place(place) else open_repo(output).remotes.get(place).url
-    with naming(place):
+    with naming(place, url):
         ref = parse_ref(text, None)
         return url, open_place(output, place, None, ref.key or None).version(ref)

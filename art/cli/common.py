@@ -345,7 +345,7 @@ def open_place(
     output.reporter = make_reporter(output)
     patterns = [] if None in keys else [key for key in keys if key]
     opening = open_remote(remote, *patterns, options=given, reporter=output.reporter)
-    with naming(named):
+    with naming(named, remote):
         opened = output.closing.enter_context(opening)
     if local is not None:
         opened.trust_as(local)

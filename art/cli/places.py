@@ -12,13 +12,14 @@ _LOOKING = ("ls", "log", "inspect", "resolve", "get", "cat")  # which take --rem
 
 
 @contextlib.contextmanager
-def naming(place: str) -> Iterator[None]:
-    """Let errors that are raised inside name `place`, a remote or URL as it was typed."""
+def naming(place: str, url: str) -> Iterator[None]:
+    """Let errors that are raised inside name `place`, a remote or URL as it was typed, or its URL."""
     try:
         yield
     except ArtError as error:
         message = _ORIGIN.sub("", error.message)
-        error.message = message if place in message else f"{place}: {message}"
+        is_named = place in message or url in message
+        error.message = message if is_named else f"{place}: {message}"
         error.args = (error.message,)
         error.hint = error.hint and _hint(error.hint, place)
         raise
