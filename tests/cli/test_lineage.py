@@ -200,7 +200,7 @@ def test_a_place_without_a_version_is_refused(repo: Repo, away: Repo, run: Runne
 
 @pytest.mark.parametrize("message", ["timed out", "remote origin (s3://b/r): timed out"])
 def test_that_a_place_is_opened_as_a_remote_is_not_told(message: str) -> None:
-    with pytest.raises(UnavailableError) as caught, naming("s3://b/r"):
+    with pytest.raises(UnavailableError) as caught, naming("s3://b/r", "s3://b/r"):
         raise UnavailableError(message)
     assert (caught.value.message, str(caught.value)) == ("s3://b/r: timed out",) * 2
 

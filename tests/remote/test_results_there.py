@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import uuid
@@ -14,14 +15,17 @@ from art.repo import Repo
 from tests.remote.conftest import Services
 from tests.test_steps import JOB
 
-_REPOSITORIES, _PROCESSES = 8, 40
+_REPOSITORIES = 8
+_PROCESSES = {"folder": 40}  # in which most of the time goes into starting them
+_OTHERS = 40 if os.environ.get("ART_TEST_STEP") else 16
 
 
 # Not moto: under load it lets two writers at once both create a name, as the probe notices.
 @pytest.mark.parametrize("kind", ["folder", "ministack", "radosgw"])
-def test_forty_processes_in_eight_repositories_make_one_version_of_each_step(
+def test_many_processes_in_eight_repositories_make_one_version_of_each_step(
     kind: str, services: Services, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    count = _PROCESSES.get(kind, _OTHERS)
     service = services(kind)
     for name, value in service.environment.items():
         monkeypatch.setenv(name, service.filled(value))
@@ -41,12 +45,12 @@ def test_forty_processes_in_eight_repositories_make_one_version_of_each_step(
             stderr=subprocess.PIPE,
             text=True,
         )
-        for number in range(_PROCESSES)
+        for number in range(count)
     ]
     ended = [(*process.communicate(), process.returncode) for process in begun]
     assert [err for _, err, code in ended if code] == []
     assert len({out for out, _, _ in ended}) == 1, "all give the same versions"
-    assert len(ended) == _PROCESSES
+    assert len(ended) == count
     with art.clone(url, tmp_path / "clone", options=options) as clone:
         assert [len(clone.history(key)) for key in ("first", "pid", "doubled")] == [1, 1, 1]
         assert not clone.fsck(remote="origin", data=True).problems
