@@ -184,8 +184,11 @@ def _events(watched: Watched, wanted: Wanted, ledger: Ledger | None, index: Inde
         known = {log: _known_end(log, end, ledger) for log, end in ends.items()}
         index.cut({log: end for log, end in known.items() if end < ends[log]})
         found = list(_selected(watched, selection, index))
-    versions = [(event, event.record) for event in found]
-    return [event for event, of in versions if ledger.has_version(of.key, of.number, of.uid)]
+    return [event for event in found if _is_known(ledger, event.record)]
+
+
+def _is_known(ledger: Ledger, record: Record) -> bool:
+    return ledger.has_version(record.key, record.number, record.uid)
 
 
 def _selected(watched: Watched, selection: Selection, index: Index) -> Iterator[Event]:

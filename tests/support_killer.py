@@ -149,5 +149,14 @@ def _run(root: Path, command: str) -> None:
         COMMANDS[command](repo, root / "data")
 
 
+def wait_for_orphans() -> None:
+    """Wait for all that a killed process has left to this one."""
+    while True:
+        try:
+            os.wait()
+        except ChildProcessError:
+            return
+
+
 if __name__ == "__main__":
     main(*sys.argv[1:])

@@ -23,7 +23,7 @@ from typing import Annotated
 
 import art
 from art.repo import Repo
-from tests.support_killer import killed
+from tests.support_killer import killed, wait_for_orphans
 from tests.support_sync_killer import copy_template
 
 _turns: list[object] = [object()]  # no value that counts as code
@@ -74,7 +74,7 @@ def main(template: str, folder: str, when: str, step: int, what: str) -> None:
         root = Path(folder) / str(at)
         copy_template(Path(template), root)
         killed_at = killed(partial(_done_in, root / "one", do), at, is_late=when == "after")
-        _wait_for_orphans()
+        wait_for_orphans()
         words = (killed_at, *_recovered(root, do))
         sys.stdout.write(" ".join(map(str, words)) + "\n")
         os.chdir(folder)
@@ -107,14 +107,6 @@ def _recovered(root: Path, do: Callable[[], dict[str, str]]) -> tuple[object, ..
 def _done_in(place: Path, do: Callable[[], dict[str, str]]) -> dict[str, str]:
     os.chdir(place)
     return do()
-
-
-def _wait_for_orphans() -> None:
-    while True:
-        try:
-            os.wait()
-        except ChildProcessError:
-            return
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from art.events import Reaction
 from art.listing import Filter
 from art.repo import Repo
 from art.repo.reacting import Waiting
-from tests.support_killer import Killer, import_for, killed
+from tests.support_killer import Killer, import_for, killed, wait_for_orphans
 from tests.support_sync_killer import copy_template
 
 COUNT = 3
@@ -97,19 +97,11 @@ def main(template: str, folder: str, when: str, step: int, what: str) -> None:
         (root / "one" / "go").touch()
         for _ in range(2):
             killed(work, 0, is_late=False)
-        _wait_for_orphans()
+        wait_for_orphans()
         words = killed_at, before, reacted(root / "one")
         sys.stdout.write(f"{words}\n")
         shutil.rmtree(root)
         if killed_at == "done":
-            return
-
-
-def _wait_for_orphans() -> None:
-    while True:
-        try:
-            os.wait()
-        except ChildProcessError:
             return
 
 
