@@ -221,12 +221,13 @@ class Publisher:
 
         def ask(index: Index) -> tuple[int, list[Record]]:
             index.refresh(key)
+            number = index.latest_number(key)  # first: what comes after it is compared with, too
             damaged = index.damaged(key)
             live = index.versions(key, live=True, limit=1)
             if damaged and (not live or (damaged.number or 0) > (live[0].number or 0)):
                 self._reporter.warn(f"{damaged.title}; the new version is made all the same")
                 live = []
-            return index.latest_number(key), live
+            return number, live
 
         number, found = self._index.ask(ask)
         return number, found[0] if found else None

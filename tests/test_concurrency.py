@@ -10,6 +10,7 @@ import pytest
 
 import art
 from art.catalog import Catalog
+from art.index import Index
 from art.listing import Filter
 from art.publish import Publisher
 from art.repo import Repo
@@ -135,21 +136,37 @@ def test_content_that_alternates_between_processes_never_stands_twice_in_a_row(
     assert all(one != next for one, next in zip(values, values[1:], strict=False)), values
 
 
-@pytest.mark.parametrize("moment", ["_same", "create_manifest"])
+@pytest.mark.parametrize(
+    ("owner", "moment", "is_before"),
+    [
+        (Index, "latest_number", True),
+        (Index, "latest_number", False),
+        (Index, "versions", True),
+        (Index, "versions", False),
+        (Publisher, "_same", False),
+        (Catalog, "next_number", True),
+        (Catalog, "next_number", False),
+        (Catalog, "create_manifest", True),
+    ],
+)
 def test_a_version_that_appears_while_a_number_is_claimed_is_compared_too(
-    moment: str, repo: Repo, monkeypatch: pytest.MonkeyPatch
+    owner: type, moment: str, is_before: bool, repo: Repo, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     repo.value("k", 1)
-    owner = Publisher if moment == "_same" else Catalog
     original = getattr(owner, moment)
     rivals = ["one"]
 
-    def late(self: object, *arguments: object) -> object:
-        result = original(self, *arguments) if moment == "_same" else None
+    def come() -> None:
         while rivals:
             rivals.pop()
             assert art.open().value("k", 2).version.ref == "k@v2"
-        return result if moment == "_same" else original(self, *arguments)
+
+    def late(self: object, *arguments: object, **named: object) -> object:
+        if is_before:
+            come()
+        result = original(self, *arguments, **named)
+        come()
+        return result
 
     monkeypatch.setattr(owner, moment, late)
     made = repo.value("k", 2)
