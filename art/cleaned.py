@@ -12,12 +12,11 @@ from blake3 import blake3
 from art.backend import Backend, LocalBackend
 from art.errors import CorruptError
 from art.objects import ObjectStore
-from art.pack import TRAILER_SIZE, new_header
+from art.pack import OVERHEAD
 from art.repack import Places
 from art.reporter import Reporter
 
 NAME = "gc/clean"
-OVERHEAD = len(new_header()) + TRAILER_SIZE  # of any pack
 _MAGIC = b"ARTCLEN\x01"
 _WIDTH = 32  # bytes of a digest
 _LIMIT = 64 << 20

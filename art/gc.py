@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 
 from art.backend import Item, LocalBackend
 from art.changes import Changes
-from art.cleaned import NAME, OVERHEAD, Finder, Foul
+from art.cleaned import NAME, Finder, Foul
 from art.errors import CorruptError
 from art.evidence import Evidence
 from art.index import Index
 from art.layout import Layout
 from art.needed import GONE, Needs, Roots, Sight, Usage
 from art.objects import MARKS
-from art.pack import pack_name
+from art.pack import OVERHEAD, pack_name
 from art.previews import parse_name, unnamed
 from art.reporter import Reporter
 from art.rows import Record

@@ -15,6 +15,7 @@ MAGIC = b"ARTPACK\x01"
 END_MAGIC = b"ENDPACK\x01"
 HEADER_SIZE = 32
 TRAILER_SIZE = 64
+OVERHEAD = HEADER_SIZE + TRAILER_SIZE  # of any pack, beside frames and their records
 RECORD = struct.Struct("<32sIII")  # digest, offset, length of the frame, size of the chunk
 CHUNK_LIMIT = 8 << 20
 OFFSET_LIMIT = 2**32

@@ -24,7 +24,7 @@ from art.index import Index
 from art.keys import ANONYMOUS, glob_pattern, unescape
 from art.marks import read_marks
 from art.objects import layout_directory
-from art.pack import Location
+from art.pack import OVERHEAD, RECORD, Location
 from art.remotes import Remotes
 from art.rows import Record
 from art.store import Store
@@ -80,9 +80,10 @@ class Status:
 
 @dataclass(frozen=True)
 class KeyUsage:
-    """What one key's live versions weigh, in bytes: as files, in packs, in packs for this key alone."""
+    """What one key's live versions weigh, in bytes: as files, in packs, in packs for this key alone;
+    all keyless versions where the key is None."""
 
-    key: str
+    key: str | None
     versions: int
     size: int
     stored: int
@@ -143,12 +144,12 @@ def usage(store: Store, index: Index, patterns: tuple[str, ...]) -> Usage:
 
     def ask(index: Index) -> list[Record]:
         index.refresh_all()
-        return [record for record in index.everything() if record.is_live]
+        return [record for record in index.all() if record.is_live]
 
     globs = [re.compile(glob_pattern(pattern)) for pattern in patterns]
-    groups: dict[str, list[Record]] = {}
+    groups: dict[str | None, list[Record]] = {}
     for record in index.ask(ask):
-        groups.setdefault(str(record.key), []).append(record)
+        groups.setdefault(record.key, []).append(record)
     packs_seen: dict[str, int] = {}
     weights = {key: _chunks(store, records, packs_seen) for key, records in groups.items()}
     owners = Counter(place for chunks in weights.values() for place in chunks)
@@ -160,23 +161,24 @@ def usage(store: Store, index: Index, patterns: tuple[str, ...]) -> Usage:
             sum(weights[key].values()),
             sum(length for place, length in weights[key].items() if owners[place] == 1),
         )
-        for key, records in sorted(groups.items())
-        if not globs or any(glob.fullmatch(key) for glob in globs)
+        for key, records in sorted(groups.items(), key=lambda group: (group[0] is None, group[0]))
+        if not globs or (key and any(glob.fullmatch(key) for glob in globs))
     ]
     packs = sum(item.size for item in store.backend.walk("packs"))
     everything = sum(item.size for item in store.backend.walk(""))
     needed = {place: length for chunks in weights.values() for place, length in chunks.items()}
+    used = len({place >> 32 for place in needed})  # packs of which anything is needed
     return Usage(
         keys,
         sum(key.size for key in keys),
         packs,
         everything - packs,
-        max(0, packs - sum(needed.values())),
+        max(0, packs - sum(needed.values()) - used * OVERHEAD),
     )
 
 
 def _chunks(store: Store, records: list[Record], packs: dict[str, int]) -> dict[int, int]:
-    """Return the lengths of everything that these versions need in packs, by place.
+    """Return how much of packs everything that these versions need takes, in directories too, by place.
 
     A place is one number, as there may be millions: that of the pack in `packs`, and the offset.
     """
@@ -184,7 +186,8 @@ def _chunks(store: Store, records: list[Record], packs: dict[str, int]) -> dict[
     for payload in sorted({record.payload for record in records if record.payload}):
         stored = store.objects.stored(payload)
         for place in _needed(stored) if stored else ():
-            found[packs.setdefault(place.pack, len(packs)) << 32 | place.offset] = place.length
+            at = packs.setdefault(place.pack, len(packs)) << 32 | place.offset
+            found[at] = place.length + RECORD.size
     return found
 
 

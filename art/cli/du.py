@@ -22,7 +22,7 @@ def command(
     """Show what artifacts weigh, as files and as stored
 
     SIZE is what the files of all live versions add up to, STORED what they take in the packs, and
-    UNIQUE what no other artifact needs.
+    UNIQUE what no other artifact needs. All keyless versions are one line, with --json of key null.
 
     \b
     Examples:
@@ -32,7 +32,7 @@ def command(
     usage = open_repo(output).du(*(patterns or ()))
     cells = [
         [
-            key.key,
+            key.key or "(keyless)",
             str(key.versions),
             size_text(key.size),
             size_text(key.stored),
