@@ -293,22 +293,35 @@ def _is_same(one: Any, other: Any) -> bool:
 def _torch_part(value: Any, name: str, tensor: Any) -> _Part:
     import torch
 
-    dtype = str(getattr(tensor, "dtype", "")).removeprefix("torch.")
-    wrong = ""
-    if type(tensor) is not torch.Tensor:
-        wrong = f"is a {type(tensor).__name__}, no plain tensor"
-    elif tensor.device.type != "cpu" or tensor.requires_grad:
-        wrong = f"lies on {tensor.device}" if tensor.device.type != "cpu" else "requires gradients"
-    elif tensor.layout != torch.strided or dtype not in _TORCH:
-        wrong = f"is of {tensor.layout} and {dtype}, which safetensors has not"
-    if wrong:
-        raise unequal(value, f"{name!r} {wrong}", "tensor.detach().cpu()")
+    if reason := _refused(torch, tensor):
+        raise unequal(value, f"{name!r} {reason[0]}", reason[1])
 
     def data() -> Any:
         plain = tensor.resolve_conj().resolve_neg().contiguous()
         return plain.reshape(-1).view(torch.uint8).numpy()
 
-    return _Part(name, _TORCH[dtype], tuple(tensor.shape), data)
+    return _Part(name, _TORCH[_dtype(tensor)], tuple(tensor.shape), data)
+
+
+def _refused(torch: Any, tensor: Any) -> tuple[str, str] | None:
+    """Return why a tensor cannot be stored, and what makes one of it that can; None where it can."""
+    if type(tensor) is not torch.Tensor:
+        return f"is a {type(tensor).__name__}, no plain tensor", "torch.as_tensor(…).detach()"
+    if tensor.device.type != "cpu":
+        return f"lies on {tensor.device}", "tensor.cpu()"
+    if tensor.requires_grad:
+        return "requires gradients", "tensor.detach()"
+    if tensor.is_nested:
+        return "is nested, which safetensors has not", "tensor.unbind()"
+    if tensor.layout != torch.strided:
+        return f"is of {tensor.layout}, which safetensors has not", "tensor.to_dense()"
+    if _dtype(tensor) not in _TORCH:
+        return f"is of {_dtype(tensor)}, which safetensors has not", "tensor.to(…)"
+    return None
+
+
+def _dtype(tensor: Any) -> str:
+    return str(tensor.dtype).removeprefix("torch.")
 
 
 def _as_torch(torch: Any, part: _Part) -> Any:

@@ -263,17 +263,22 @@ def test_a_module_itself_is_refused_with_what_helps():
 
 
 @needs_torch
+@pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors")
 def test_tensors_that_would_not_come_back_are_refused():
     import torch
 
-    for wrong in (
-        {"a": torch.ones(1, requires_grad=True)},
-        {"a": torch.nn.Parameter(torch.ones(1))},
-        {"a": torch.ones(2, 2).to_sparse()},
-        {"a": [1]},
+    for wrong, hint in (
+        (torch.ones(1, requires_grad=True), "tensor.detach()"),
+        (torch.nn.Parameter(torch.ones(1)), "torch.as_tensor(…).detach()"),
+        (torch.ones(1, device="meta"), "tensor.cpu()"),
+        (torch.ones(2, 2).to_sparse(), "tensor.to_dense()"),
+        (torch.ones(1, dtype=torch.complex128), "tensor.to(…)"),
+        (torch.nested.nested_tensor([torch.ones(1), torch.ones(2)]), "tensor.unbind()"),
+        ([1], "torch.as_tensor(…).detach()"),
     ):
-        with pytest.raises(UsageError, match="'a'"):
-            stored(wrong, "torch")
+        with pytest.raises(UsageError, match="'a'") as caught:
+            stored({"a": wrong}, "torch")
+        assert caught.value.hint == hint
 
 
 # --- scikit-learn -------------------------------------------------------------------------------
