@@ -6,6 +6,7 @@ import csv
 import datetime as dt
 import io
 import json
+import pickle
 import random
 import shutil
 from decimal import Decimal
@@ -22,6 +23,7 @@ from art.errors import ArtError, CorruptError, DeniedError, UsageError
 from art.repo import Repo
 from tests.conftest import Runner
 from tests.materialize.shapes import Plain
+from tests.support_sync import World
 
 
 def manifests(place: Path) -> dict[str, str]:
@@ -236,3 +238,32 @@ def test_nothing_of_a_version_but_a_progress_is_set_in_place(repo: Repo) -> None
     assert manifests(repo.root) == manifest
     assert {name: manifest[name] for name in before} == before
     assert (repo.version("k").id, repo.version("p").id) == (made.id, progress.id)
+
+
+def test_64_mib_come_back_as_they_were(repo: Repo) -> None:
+    chance = random.Random(64).randbytes(64 << 20)
+    repo.create_stream("large", io.BytesIO(chance), name="large.bin")
+    repo.version("large").get("copy.bin")
+    assert Path("copy.bin").read_bytes() == chance
+
+
+def test_versions_that_two_clones_push_at_once_are_both_there(
+    world: World, a: Repo, b: Repo
+) -> None:
+    """Who comes second is told the number that his version got, and neither is lost anywhere."""
+    first = a.markdown("k", "first").version.id
+    second = b.markdown("k", "second").version.id
+    assert a.push().renumbered == []
+    (moved,) = b.push().renumbered
+    assert (moved.key, moved.old, moved.new) == ("k", 1, 2)
+    a.fetch()
+    with art.clone(world.url, world.root / "fresh") as fresh:
+        for repo in (a, b, fresh):
+            assert [each.id for each in repo.history("k")] == [second, first]
+
+
+def test_a_version_that_is_pickled_is_the_same_where_it_is_read(repo: Repo) -> None:
+    version = repo.save({"rows": 3}, "k").version
+    again = pickle.loads(pickle.dumps(version))
+    assert (again.id, repr(again)) == (version.id, repr(version))
+    assert again.load() == {"rows": 3}

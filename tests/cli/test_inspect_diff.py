@@ -234,3 +234,25 @@ def test_what_is_no_text_is_read_where_its_preview_is_damaged(
     path.write_bytes(b"forged")
 
     assert "damaged" in run("inspect", "zip").out
+
+
+def test_a_folder_that_changed_twice_is_told_by_counts(run: Runner, workplace: Path) -> None:
+    """Three files at first; then, twice, one is removed, one added and one modified."""
+    folder = workplace / "set"
+    folder.mkdir()
+    for name in ("one", "two", "three"):
+        (folder / name).write_text(name)
+    run("create", "set", "set")
+    for gone, new in (("one", "four"), ("three", "five")):
+        (folder / gone).unlink()
+        (folder / new).write_text(new)
+        (folder / "two").write_text(f"two and {new}")
+        run("create", "set", "set")
+        *_, counts = run("diff", "set", "--stat").out.splitlines()
+        assert counts.startswith("1 file added, 1 removed, 1 modified; 3 → 3 files")
+
+    *_, counts = run("diff", "set@v1", "@v3", "--stat").out.splitlines()
+    assert counts.startswith("2 files added, 2 removed, 1 modified; 3 → 3 files")
+    for ref, names in (("set@v1/t*", ["three", "two"]), ("set@v3/t*", ["two"])):
+        run("get", ref, f"part-{len(names)}")
+        assert sorted(each.name for each in Path(f"part-{len(names)}").iterdir()) == names
