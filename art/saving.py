@@ -15,7 +15,7 @@ from typing import Any, BinaryIO, cast
 from art import preview as previews
 from art import tabledata, tables, warned
 from art.errors import UsageError
-from art.materialize import Folder, Materializer, Stream, find, named
+from art.materialize import Folder, Materializer, Stream, asked, find, named
 from art.model import INLINE_LIMIT, Document
 from art.publish import Content, Publisher
 from art.staging import beside
@@ -184,12 +184,11 @@ def _nothing() -> None:
 
 
 def _chosen(value: Any, wanted: Materializer | str | None, *, pickle: bool) -> Materializer:
-    if isinstance(wanted, Materializer):
-        return wanted
     if wanted is not None:
-        if wanted == "pickle" and not pickle:
+        found = asked(wanted, value)
+        if found.name == "pickle" and not pickle:
             raise UsageError("a pickle runs code when it is loaded", hint="pickle=True says so")
-        return named(wanted)
+        return found
     try:
         return find(value)
     except UsageError:

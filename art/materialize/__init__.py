@@ -16,6 +16,6 @@ read makes anything run.
 """
 
 from art.materialize.base import Folder, Materializer, Stream
-from art.materialize.registry import find, named, register
+from art.materialize.registry import asked, find, named, register
 
-__all__ = ["Folder", "Materializer", "Stream", "find", "named", "register"]
+__all__ = ["Folder", "Materializer", "Stream", "asked", "find", "named", "register"]

@@ -113,6 +113,32 @@ def named(name: str) -> Materializer:
     )
 
 
+def asked(wanted: object, value: object) -> Materializer:
+    """Return the materializer that is given, or named, for an object.
+
+    Raise UsageError where it is none, or a built-in one for other objects: the object would come back
+    as something else. One of one's own decides for itself.
+    """
+    if not isinstance(wanted, (str, Materializer)):
+        raise UsageError(f"{wanted!r} is no materializer", hint="give one, or the name of one")
+    found = named(wanted) if isinstance(wanted, str) else wanted
+    if found.name in _BUILTIN and not _suits(found.name, value):
+        raise UsageError(
+            f"the materializer {found.name!r} is for other types than {_name(type(value))}",
+            hint="leave it out: each type has one",
+        )
+    return found
+
+
+def _suits(name: str, value: object) -> bool:
+    """Whether a built-in materializer is for an object, as far as its type can tell."""
+    if name in ("pickle", "safetensors") or (name == "torch" and is_state(value)):
+        return True
+    package = type(value).__module__.partition(".")[0]
+    is_possible = name == "value" or name in _PACKAGES.get(package, ())
+    return is_possible and _is_for(_builtin(name), type(value))
+
+
 def find(value: object, *, is_part: bool = False) -> Materializer:
     """Return the materializer for an object: of its exact type, else of its nearest base. A mapping of
     texts to tensors of torch, and nothing else, is a state dict. `is_part` says that the object lies in

@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 import pytest
 
 from art.errors import NotFoundError, UsageError
-from art.materialize import Materializer, Stream, find, named, register, registry
+from art.materialize import Materializer, Stream, asked, find, named, register, registry
 
 
 class Animal:
@@ -226,3 +226,30 @@ def test_looking_for_a_materializer_imports_nothing_for_other_objects() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+_OF_ANY = ("pickle", "safetensors", "value")  # these look themselves at what they are given
+
+
+@pytest.mark.parametrize("name", [name for name in registry._BUILTIN if name not in _OF_ANY])
+def test_a_built_in_one_that_is_named_for_another_type_is_refused(name: str) -> None:
+    for value in (3, [1, 2], Animal()):
+        with pytest.raises(UsageError, match=f"'{name}' is for other types than "):
+            asked(name, value)
+
+
+def test_a_subclass_is_refused_where_its_materializer_is_named_too() -> None:
+    class Numbers(list[int]):
+        pass
+
+    with pytest.raises(UsageError, match="'value' is for other types than "):
+        asked("value", Numbers())
+    with pytest.raises(UsageError, match="'value' is for other types than "):
+        asked(named("value"), lambda: 1)
+
+
+def test_what_is_given_as_a_materializer_must_be_one() -> None:
+    with pytest.raises(UsageError, match="is no materializer"):
+        asked(int, 3)
+    assert isinstance(asked(Animals(), Dog()), Animals)
+    assert asked("value", [1]).name == "value"
