@@ -135,7 +135,8 @@ class Delivery:
         with contextlib.suppress(CorruptError):
             found = parse_anonymous(manifest.uid, theirs or b"")
         if found and found.is_stub and theirs is not None:
-            with self._lock, self._pair.index.replacing(None):
+            with self._lock, self._pair.index.replacing(None) as names:
+                names.append(name)
                 self._pair.backend.replace(name, theirs)
             self._pair.ledger.note_keyless(manifest.uid)
         elif found and manifest.is_stub:

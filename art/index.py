@@ -110,10 +110,10 @@ class Index:
         """
         self._intake.refresh_all()
 
-    def replacing(self, key: str | None) -> AbstractContextManager[None]:
-        """While the files of a key get other content, let no process take them in; afterwards, know
-        nothing of the key, so that all is read again. Raise BusyError where the index, which keeps the
-        others out, cannot be used."""
+    def replacing(self, key: str | None) -> AbstractContextManager[list[str]]:
+        """While files of a key get other content, let no process take them in; afterwards, know what is in
+        those whose names were put into the list that this gives. Raise BusyError where the index, which
+        keeps the others out, cannot be used."""
         return self._intake.replacing(key)
 
     @contextlib.contextmanager

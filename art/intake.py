@@ -11,7 +11,7 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, field
 
 from art import catalog as catalogs
-from art.catalog import NOTES, SETTINGS, STATE, Catalog
+from art.catalog import NOTES, SETTINGS, STATE, VERSIONS, Catalog, Log
 from art.database import Database
 from art.errors import REPAIR, ArtError, BusyError, CorruptError, NewerFormatError
 from art.keys import ANONYMOUS, unescape
@@ -56,12 +56,16 @@ class Intake:
             return
         with self._db.transaction():
             # Read within it: what a sync puts in the place of other files, it puts there alone.
-            numbers, found = self._news(key, needed)
-            for number in numbers:
-                self._take_version(key, number)
-            for log, entries in found.items():
-                self._tables.put_entries(self._tables.key_id(key), log, entries)
-            self._tables.apply_logs(key)
+            self._take_news(key, needed)
+
+    def _take_news(self, key: str, needed: set[str]) -> None:
+        """Take in what is not known yet of one key."""
+        numbers, found = self._news(key, needed)
+        for number in numbers:
+            self._take_version(key, number)
+        for log, entries in found.items():
+            self._tables.put_entries(self._tables.key_id(key), log, entries)
+        self._tables.apply_logs(key)
 
     def _news(self, key: str, needed: set[str]) -> tuple[list[int], dict[str, list[Entry]]]:
         """Return the numbers of versions, and the entries of each log, that are not known yet."""
@@ -263,27 +267,40 @@ class Intake:
             keys.add(key)
 
     @contextlib.contextmanager
-    def replacing(self, key: str | None) -> Iterator[None]:
-        """While the files of a key get other content, let no process take them in; afterwards, know
-        nothing of the key, so that all is read again. Raise BusyError where the index, which keeps the
-        others out, cannot be used."""
+    def replacing(self, key: str | None) -> Iterator[list[str]]:
+        """While files of a key get other content, let no process take them in; afterwards, know what is in
+        those whose names were put into the list that this gives. Raise BusyError where the index, which
+        keeps the others out, cannot be used."""
+        names: list[str] = []
         with self._db.transaction():
             if self._db.is_substitute:
                 raise BusyError(
                     "the index of the repository is in use, or cannot be written",
                     hint="run the command again",
                 )
-            yield
-            key_id = KEYLESS if key is None else self._tables.known_key_id(key)
-            for table in ("versions", "inputs", "entries", "moves", "named"):
-                self._db.execute(f"DELETE FROM {table} WHERE key_id = ?", (key_id,))
-            refs = catalogs.refs_directory(key)
-            manifests = "anonymous" if key is None else catalogs.manifest_directory(key)
-            self._db.execute(
-                "UPDATE directories SET modified = -1 "
-                "WHERE name IN (?, ?) OR (name > ? AND name < ?)",
-                (manifests, refs, f"{refs}/_", f"{refs}/`"),  # what begins with _ are its logs
-            )
+            yield names
+            # At once: whoever looks next is to miss nothing, nor find what had a number before.
+            replaced = [located for name in names if (located := Log.of(name))]
+            for log in {log for log, _ in replaced if log.name != VERSIONS}:
+                key_id = KEYLESS if key is None else self._tables.known_key_id(key)
+                self._tables.drop_log(key_id, log.name)
+            if key is None:
+                self._take_keyless(names, {log for log, _ in replaced})
+                return
+            latest = self._tables.latest_number(key)
+            for number in [n for log, n in replaced if log.name == VERSIONS and n <= latest]:
+                self._take_version(key, number)
+            self._take_news(key, set())
+
+    def _take_keyless(self, names: list[str], logs: set[Log]) -> None:
+        """Take in these keyless versions once more, and these logs of them."""
+        for uid in (name[10:-5] for name in names if name.startswith("anonymous/")):
+            self._tables.drop_keyless(uid)
+        backend = self._catalog.backend
+        self._take_anonymous(backend.names("anonymous"))
+        for log in logs:
+            self._take_entries(log.directory, backend.names(log.directory), set())
+        self._tables.apply_logs(None)
 
 
 def _modified(path: str) -> int | None:

@@ -313,8 +313,9 @@ class Merger:
     def _apply(self, found: _Comparison) -> bool:
         """Write what is new; return False where another process wrote in between."""
         if found.stubs:
-            with self._index.replacing(found.log.key):
+            with self._index.replacing(found.log.key) as names:
                 for number, data in found.stubs:
+                    names.append(found.log.file(number))
                     self._backend.replace(found.log.file(number), data)
         if not found.theirs:
             return True
@@ -397,7 +398,7 @@ def replace_tail(
 ) -> None:
     """Make a log have these documents from number `start` on, and behind them what others appended
     meanwhile."""
-    with index.replacing(log.key):
+    with index.replacing(log.key) as names:
         while True:
             present = read_tail(backend, log, start - 1)
             known = {item.uid for item in target}
@@ -412,6 +413,7 @@ def replace_tail(
         for number in reversed(range(start, start + len(present))):
             if present[number - start].data != wanted[number - start].data:
                 backend.replace(log.file(number), wanted[number - start].data)
+        names += [log.file(number) for number in range(start, start + len(wanted))]
 
 
 def finish_interrupted(backend: LocalBackend, index: Index) -> None:

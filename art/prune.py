@@ -27,7 +27,7 @@ from art.rows import Record
 from art.settings import Settings, parse
 from art.sql import Selection
 from art.store import Store
-from art.stubs import put_stub
+from art.stubs import place_of, put_stub
 
 _ID = re.compile(r"b3:[0-9a-f]{64}")
 DELETED, SWEPT, PURGED = "deleted", "swept", "purged"
@@ -232,7 +232,8 @@ class Pruner:
         return records
 
     def _put_stubs(self, index: Index, records: list[Record]) -> None:
-        with index.replacing(records[0].key):
+        with index.replacing(records[0].key) as names:
+            names += map(place_of, records)
             for record in records:
                 put_stub(self._store.backend, record)
 

@@ -96,7 +96,7 @@ class Repairer:
         local: LocalBackend,
         reporter: Reporter,
         folder: FolderSource | None = None,
-        replacing: Callable[[str | None], AbstractContextManager[None]] | None = None,
+        replacing: Callable[[str | None], AbstractContextManager[list[str]]] | None = None,
     ) -> None:
         """`local` is where damaged files are kept and transfers are prepared. `replacing` keeps other
         processes from taking in the documents of a key while they get other content."""
@@ -108,7 +108,7 @@ class Repairer:
         self._reporter = reporter
         self._documents = Documents(checker, peers)
         self._rebuilder = Rebuilder(checker, peers, reporter, folder)
-        self._replacing = replacing or (lambda key: contextlib.nullcontext())
+        self._replacing = replacing or (lambda key: contextlib.nullcontext([]))
         stamp = datetime.now(timezone.utc).strftime("%Y%m%dt%H%M%S.%fz")
         is_here = self._backend.where == local.where
         self._quarantine = f"quarantine/{stamp}/" + ("" if is_here else f"{self._store.id}/")
@@ -332,7 +332,8 @@ class Repairer:
         """Create a document, or put it in the place of a damaged one, in one step: a name that were
         free for a moment could be taken by another writer."""
         located = Log.of(name)
-        with self._replacing(located[0].key if located else None):
+        with self._replacing(located[0].key if located else None) as names:
+            names.append(name)
             try:
                 present = self._backend.read(name)
             except FileNotFoundError:

@@ -73,7 +73,8 @@ def replace_by_stub(backend: Backend, index: Index, record: Record) -> None:
     other processes cannot be kept out meanwhile."""
 
     def replace(index: Index) -> None:
-        with index.replacing(record.key):
+        with index.replacing(record.key) as names:
+            names.append(place_of(record))
             put_stub(backend, record)
 
     index.ask(replace)

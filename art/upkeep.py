@@ -227,9 +227,9 @@ class Upkeep:
         return FolderSource(folder, self._backend, store.chunking, self._reporter(), is_named=named)
 
     @contextlib.contextmanager
-    def _replacing(self, key: str | None) -> Iterator[None]:
-        with self._backend.alone(_LOCK), self._index.replacing(key):
-            yield
+    def _replacing(self, key: str | None) -> Iterator[list[str]]:
+        with self._backend.alone(_LOCK), self._index.replacing(key) as names:
+            yield names
 
     def _mark_left(self, left: Sequence[Problem], checker: Checker, remote: str | None) -> None:
         """Mark the versions that are damaged for good, those of a remote only where they are not whole

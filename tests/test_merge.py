@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from art.catalog import VERSIONS, Log
+from art.catalog import VERSIONS, Catalog, Log, new_entry
 from art.document import encode
 from art.errors import ConflictError, CorruptError
+from art.index import Index
 from art.merge import DivergedError, Ledger, Merger, finish_interrupted, renumbered
-from art.model import new_uid
+from art.model import Manifest, new_uid
 from art.place import UNFINISHED
 from art.repo import Repo
 from tests.support import fresh_view, manifest_document, view
@@ -189,6 +191,45 @@ def test_a_ledger_keeps_what_other_processes_noted(repo: Repo) -> None:
 def test_a_ledger_that_is_not_whole_says_nothing(repo: Repo, content: bytes) -> None:
     repo._backend.replace(f"sync/{THERE}/published.json", content)
     assert Ledger(repo._backend, THERE).end(LOG) == 0
+
+
+# -- beside others -------------------------------------------------------------------------------
+
+
+def test_a_version_whose_number_another_gets_before_it_is_noted_is_known_by_its_new_one(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    create = Catalog.create_manifest
+
+    def late(self: Catalog, *arguments: Any) -> Manifest | None:
+        manifest = create(self, *arguments)
+        with Repo(repo.root) as other:
+            merger(other).merge(LOG, 1, [A])
+        return manifest
+
+    monkeypatch.setattr(Catalog, "create_manifest", late)
+    made = repo.value("sales/report", 1, title="X").version
+    assert titles(repo) == ["A", "X"]
+    assert repo.version(made.id).ref == "sales/report@v2"
+
+
+@pytest.mark.parametrize("log", [LOG, Log("sales/report", "_tags/prod")])
+def test_who_looks_while_numbers_change_misses_nothing(
+    log: Log, repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = repo.value("sales/report", 1, tags=["prod"]).version
+    move = new_entry("sales/report", "b", None, {"tag": "prod", "id": made.id, "after": None})
+    refresh = Index.refresh
+
+    def late(self: Index, *arguments: str) -> None:
+        refresh(self, *arguments)
+        monkeypatch.undo()
+        with Repo(repo.root) as other:
+            assert merger(other).merge(log, 1, [A if log == LOG else encode(move)]).renumbered
+
+    monkeypatch.setattr(Index, "refresh", late)
+    assert repo.version("sales/report@prod").id == made.id
+    assert view(repo) == fresh_view(repo)
 
 
 # -- interrupted ---------------------------------------------------------------------------------
