@@ -407,6 +407,42 @@ def test_every_type_of_arrow_has_a_preview(values):
     assert len(found["head"]) == len(values)
 
 
+@pytest.mark.parametrize(
+    "values",
+    [
+        pa.array([2**31 - 1, 0], pa.int32()).cast(pa.date32()),
+        pa.array([2**62, 0], pa.timestamp("us")),
+        pa.array([2**49, 0], pa.timestamp("ms", "UTC")),
+        pa.array([0], pa.timestamp("ms", "Mars/Base")),
+        pa.array([2**62], pa.duration("s")),
+        pa.array([[2**49]], pa.list_(pa.timestamp("ms"))),
+        pa.array([2**49], pa.timestamp("ms")).dictionary_encode(),
+        pa.Array.from_buffers(
+            pa.string(), 1, [None, pa.array([0, 1], pa.int32()).buffers()[1], pa.py_buffer(b"\xff")]
+        ),
+    ],
+    ids=lambda values: f"{values.type}"[:20],
+)
+def test_values_that_python_has_no_room_for_have_a_preview(values):
+    found = preview.parse(preview.encode(preview.of_frame(pa.table({"x": values}))))
+    assert column(found, "x")["count"] == len(values)
+    assert all(type(cell) is str for [cell] in found["head"])
+
+
+@pytest.mark.parametrize(
+    "series",
+    [
+        pl.Series("x", [2**49]).cast(pl.Datetime("ms")),
+        pl.Series("x", [2**62]).cast(pl.Duration("ms")),
+        pl.Series("x", [2**49]).cast(pl.Datetime("ms")).implode(),
+    ],
+    ids=lambda series: str(series.dtype),
+)
+def test_values_of_polars_that_python_has_no_room_for_have_a_preview(series):
+    found = preview.parse(preview.encode(preview.of_frame(series.to_frame())))
+    assert (column(found, "x")["count"], len(found["head"])) == (1, 1)
+
+
 def test_statistics_of_a_large_frame_are_over_rows_taken_evenly():
     frame = pd.DataFrame({"a": np.arange(2_500_000), "s": ["x", "y"] * 1_250_000})
     for table in (frame, pl.from_pandas(frame), pa.table(frame)):

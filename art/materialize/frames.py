@@ -151,7 +151,10 @@ def _width(vector: Any) -> float:
         return float(dtype.itemsize)
     if not isinstance(dtype, (np.dtype, pd.StringDtype, pd.ArrowDtype)):
         return 16.0
-    some = list(vector[:: max(1, len(vector) // 1000)])
+    try:
+        some = list(vector[:: max(1, len(vector) // 1000)])
+    except (ValueError, OverflowError):  # times for which Python has no room
+        return 16.0
     sized = sum(len(each) for each in some if isinstance(each, (str, bytes, list, dict)))
     return 8 + sized / max(len(some), 1)
 

@@ -22,6 +22,7 @@ from art.preview.form import number
 ROWS = 1_000_000
 CELLS = 20_000_000
 BYTES = 32 << 20  # of one column that is looked at
+BEYOND = "<beyond what Python holds>"
 
 
 @dataclass(frozen=True)
@@ -180,10 +181,30 @@ def _histogram(values: Any, compute: Any, shown: tuple[Any, Any] | None) -> Docu
 
 
 def _cell(scalar: Any) -> Any:
+    return cell(_one(scalar))
+
+
+def _all(values: Any) -> list[Any]:
+    """Return the values of an Arrow array as Python has them, or as texts."""
     try:
-        return cell(scalar.as_py())
-    except ValueError:  # nanoseconds, for which Python has no room
-        return cell(scalar.cast("string").as_py())
+        return list(values.to_pylist())
+    except (ValueError, OverflowError):
+        return [_one(scalar) for scalar in values]
+
+
+def _one(scalar: Any) -> Any:
+    """Return a value as Python has it. One that Python has no room for, such as nanoseconds and years
+    beyond 9999, is a text."""
+    from pyarrow.lib import ArrowException
+
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return scalar.cast("string").as_py()
+    except (ArrowException, ValueError, TypeError):  # a list that holds such a value; no such zone
+        return BEYOND
 
 
 # --- where tables have their columns ------------------------------------------------------------
@@ -244,7 +265,11 @@ def _of_pandas(name: str, dtype: Any, part: Callable[..., Any], *, is_index: boo
         return _array(pyarrow.array(part(step), from_pandas=True))
 
     def values(step: int, limit: int) -> list[Any]:
-        return [_python(value) for value in part(step, limit).tolist()]
+        some = part(step, limit)
+        try:
+            return [_python(value) for value in some.tolist()]
+        except (ValueError, OverflowError):
+            return _by_arrow(some.array.__arrow_array__, len(some))
 
     size = getattr(dtype, "itemsize", 8)
     is_text = dtype.kind == "O"
@@ -265,6 +290,14 @@ def _array(values: Any) -> Any:
     if values.type in (pyarrow.string_view(), pyarrow.string()):
         values = values.cast(pyarrow.large_string())
     return values.combine_chunks() if isinstance(values, pyarrow.ChunkedArray) else values
+
+
+def _by_arrow(made: Callable[[], Any], count: int) -> list[Any]:
+    """Return values that Python has not room for all of, as far as Arrow is there to make texts of them."""
+    try:
+        return _all(made())
+    except ImportError:
+        return [BEYOND] * count
 
 
 def _python(value: Any) -> Any:
@@ -294,7 +327,13 @@ def _polars_column(series: Any) -> _Column:
         return _array(series.gather_every(step).to_arrow())
 
     def values(step: int, limit: int) -> list[Any]:
-        return list(series.gather_every(step).head(limit).to_list())
+        import polars
+
+        part = series.gather_every(step).head(limit)
+        try:
+            return list(part.to_list())
+        except (ValueError, OverflowError, polars.exceptions.PanicException):
+            return _by_arrow(part.to_arrow, len(part))
 
     width = series.estimated_size() / max(len(series), 1)
     return _Column(series.name, str(series.dtype), values, arrow, width)
@@ -329,11 +368,7 @@ def _arrow_column(name: str, column: Any) -> _Column:
         return values
 
     def values(step: int, limit: int) -> list[Any]:
-        part = storage(runs(step).slice(0, limit))
-        try:
-            return list(part.to_pylist())
-        except ValueError:  # nanoseconds, for which Python has no room
-            return list(part.cast("string").to_pylist())
+        return _all(storage(runs(step).slice(0, limit)))
 
     width = column.nbytes / max(len(column), 1)
     return _Column(name, str(column.type), values, lambda step: _array(storage(runs(step))), width)

@@ -546,3 +546,12 @@ def test_without_pyarrow_a_frame_is_not_saved_and_the_extra_is_named(tmp_path, m
     with pytest.raises(UsageError, match="pyarrow, which is not installed") as error:
         repo.save(pd.DataFrame({"x": [1]}), "k")
     assert error.value.hint == "pip install 'art-vcs[frames]'"
+
+
+def test_durations_that_python_has_no_room_for_come_back():
+    values = pa.array([2**62, None], pa.duration("ms"))
+    frame = pd.DataFrame({"a": pd.arrays.ArrowExtensionArray(values)})
+    assert (
+        back(frame)["a"].array._pa_array.combine_chunks()
+        == pa.chunked_array([values]).combine_chunks()
+    )
