@@ -9,6 +9,10 @@ from datetime import datetime, timedelta, timezone
 from art.query.tree import Period
 
 _SPAN = re.compile(r"([0-9]{1,6})\s*([smhdwy])")
+_SPOKEN = re.compile(
+    r"(?:(now|today|yesterday)\s*-\s*)?([0-9]{1,4})\s*"
+    r"(s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?|w|weeks?|months?|y|years?)(?:\s+ago)?"
+)
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
 _NUMBER = re.compile(
     r"([-+]?(?:[0-9]{1,30}(?:\.[0-9]{0,30})?|\.[0-9]{1,30})(?:[eE][-+]?[0-9]{1,3})?)"
@@ -27,6 +31,18 @@ def parse_span(text: str) -> timedelta | None:
     """Return the span that a text such as `12h` or `30d` means, None where it is none."""
     found = _SPAN.fullmatch(text)
     return timedelta(seconds=int(found[1]) * _SECONDS[found[2]]) if found else None
+
+
+def as_one_word(text: str) -> str | None:
+    """Return how a span, or a number with its unit, that people write as several words is written: `7d` for
+    `7 days`, `now-3d` for `now - 3 days`, `5MB` for `5 MB`. None where it is none of these."""
+    found = _SPOKEN.fullmatch(text.lower())
+    if found:
+        since, count, unit = found.groups()
+        span = f"{int(count) * 30}d" if unit.startswith("mo") else count + unit[0]
+        return f"{since}-{span}" if since else span
+    joined = "".join(text.split())
+    return joined if parse_number(joined) is not None else None
 
 
 def parse_number(text: str) -> int | float | None:

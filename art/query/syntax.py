@@ -8,6 +8,7 @@ from datetime import datetime, timezone
 
 from art.errors import QueryError
 from art.query.fields import Word, check_operator, operand, parse_field
+from art.query.literals import as_one_word
 from art.query.tree import (
     EQUAL,
     TEXTUAL,
@@ -27,6 +28,7 @@ _TOKEN = re.compile(
     r"""(?P<space>\s+)
     |(?P<time>(?i:now|today|yesterday)(?:\s*[-+]\s*[0-9]{1,6}[smhdwy])+(?=[\s()]|,|\Z))
     |(?P<quoted>"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*')
+    |(?P<foreign>=~|!~|=>|=<|!(?!=))
     |(?P<operator><=|>=|!=|<>|==|=|<|>)
     |(?P<mark>[(),])
     |(?P<word>[^\s()"',=<>!]+(?:"(?:[^"\\]|\\.)*"[^\s()"',=<>!]*)*)""",
@@ -34,6 +36,12 @@ _TOKEN = re.compile(
 )
 _WORDS = {"and", "or", "not", "in", "is", "null", *TEXTUAL}
 _SPELLINGS = {"==": EQUAL, "<>": "!="}
+_FOREIGN = {  # what other languages have, and what that is here
+    "=~": "like 'eu*', a glob", "~": "like 'eu*', a glob", "!~": "not like 'eu*', a glob",
+    "matches": "like 'eu*', a glob", "ilike": "like", "=>": ">=", "=<": "<=", ":": "=",
+    "&&": "and", "&": "and", "||": "or", "|": "or", "!": "not",
+    "between": ">= and <=, as two comparisons",
+}  # fmt: skip
 _OPERATORS = "=, !=, <, <=, >, >=, in, like, contains, startswith, endswith, is null"
 
 
@@ -145,13 +153,17 @@ class _Parser:
         if operator in (EQUAL, "!=") and self._takes("keyword", "null"):
             return self._is_null(field, is_negative=operator == "!=")
         name = EQUAL if operator == "!=" else operator
-        node = Test(field, name, (operand(field, name, self._value(), self._text, self._now),))
+        value = self._lone_value(field)
+        node = Test(field, name, (operand(field, name, value, self._text, self._now),))
         return _negated(node) if is_negative or operator == "!=" else node
 
     def _null(self, field: Field) -> Node:
         is_negative = self._takes("keyword", "not")
         if not self._takes("keyword", "null"):
-            raise self._unexpected("`null`" if is_negative else "`null` or `not null`")
+            raise self._unexpected(
+                "`null`" if is_negative else "`null` or `not null`",
+                f"with a value: {field.name} {'!=' if is_negative else '='} …",
+            )
         return self._is_null(field, is_negative=is_negative)
 
     def _is_null(self, field: Field, *, is_negative: bool) -> Node:
@@ -198,6 +210,25 @@ class _Parser:
             raise self._error("quotes go around the whole value", token.at)
         return Word(token.text, token.at)
 
+    def _lone_value(self, field: Field) -> Word:
+        """Return a value behind which the comparison ends."""
+        value = self._value()
+        end = len(self._text)
+        for token in reversed(self._rest):
+            if token.kind not in ("word", "time") or token.text.lower() in _FOREIGN:
+                end = token.at
+                break
+        words = self._text[value.at : end].strip()
+        if value.is_quoted or words == value.text:
+            return value
+        word = as_one_word(words)
+        if word and field.kind is Kind.TIME and word[0].isdigit():
+            word = f"now-{word}"
+        hint = (
+            f"as one word: {word}" if word else f'texts of several words are quoted: "{words[:60]}"'
+        )
+        raise self._error(f"`{words[:60]}` is more than one value", value.at, hint=hint)
+
     # -- tokens ----------------------------------------------------------------------------------
 
     @property
@@ -213,12 +244,16 @@ class _Parser:
         self._take()
         return True
 
-    def _unexpected(self, expected: str) -> QueryError:
+    def _unexpected(self, expected: str, hint: str | None = None) -> QueryError:
         token = self._next
-        hint = None
+        foreign = _FOREIGN.get(token.text.lower())
         if token.kind == "keyword" and expected in ("a value", "a field"):
             hint = f'a text that is such a word stands in quotes: "{token.text}"'
-        if expected == "a comparison":
+        elif foreign:
+            hint = f"for {token.text} write: {foreign}"
+        elif token.text == ",":
+            hint = "between comparisons stands `and`; a value with a comma in it is quoted"
+        elif expected == "a comparison":
             hint = f"operators: {_OPERATORS}"
         found = "the end" if token.kind == "end" else f"`{token.text[:60]}`"
         return self._error(f"found {found}, expected {expected}", token.at, hint=hint)
