@@ -195,3 +195,22 @@ def test_an_array_is_no_scalar():
 def test_arrays_have_previews():
     assert named("numpy").preview(np.arange(5))["max"] == 4
     assert named("numpy").preview(np.float64(2.5))["shape"] == []
+
+
+# Two types of one size have one name in files: which of them is the other one, the system decides.
+OTHERS = [
+    each
+    for each in (np.intc, np.uintc, np.int_, np.uint, np.longlong, np.ulonglong)
+    if np.dtype(np.dtype(each).str).type is not each
+]
+
+
+@pytest.mark.parametrize("type", OTHERS)
+def test_a_scalar_that_would_come_back_as_another_type_of_its_size_is_refused(type):
+    with pytest.raises(UsageError, match="it would come back as u?int[0-9]+"):
+        stored(type(3))
+
+
+def test_the_longest_floats_come_back_though_some_of_their_bytes_mean_nothing():
+    value = np.longdouble("1.1")
+    assert (type(back(value)), back(value)) == (np.longdouble, value)

@@ -555,3 +555,9 @@ def test_durations_that_python_has_no_room_for_come_back():
         back(frame)["a"].array._pa_array.combine_chunks()
         == pa.chunked_array([values]).combine_chunks()
     )
+
+
+def test_a_type_of_arrow_that_pandas_cannot_compare_is_refused():
+    frame = pd.DataFrame({"a": pd.arrays.ArrowExtensionArray(pa.array(["a"], pa.string_view()))})
+    with pytest.raises(UsageError, match="column 'a': its string_view"):
+        stored(frame)
