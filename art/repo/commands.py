@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from art import staging
 from art.caching import Reuse, fingerprint
 from art.errors import ConflictError, NotFoundError, UsageError
+from art.nearest import nearest
 from art.processes import CommandError, call, given_input
 from art.repo.jobs import Offer
 from art.runs import Run, environment
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 
 FILES = ("file", "folder")  # types of what a command writes
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_BRACES = re.compile(r"(?<!\$)\{([A-Za-z_][A-Za-z0-9_]{2,99})\}")  # not ${…}, nor what is short
+_LOOKED_AT = 50  # names in braces
 _ATTEMPTS = 10
 _INPUT, _PARAM = "ART_IN_", "ART_PARAM_"  # beginnings of the names of variables
 
@@ -82,6 +85,17 @@ class Command:
             "partitions": repo.expand_partitions(about.get("partitions") or {}, texts),
         }
         return cls(repo, words, versions, paths, expanded, params, said)
+
+    def mistyped(self) -> dict[str, list[str]]:
+        """Return what stands in braces in words and paths, is no input or parameter, and is spelled nearly
+        like some: these by that. Shells and other languages have braces, too, which stay as they are."""
+        known = {*self.versions, *self.paths, *self.params}
+        texts = [*self.words, *self.outputs.values()]
+        found = dict.fromkeys(name for text in texts for name in _BRACES.findall(text))
+        near = {
+            name: nearest(name, known) for name in list(found)[:_LOOKED_AT] if name not in known
+        }
+        return {name: names for name, names in near.items() if names}
 
     def fingerprint(self, reuse: Reuse) -> str | None:
         """Return the digest of all that the outputs depend on, as far as it is known; None where nobody

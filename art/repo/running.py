@@ -184,6 +184,9 @@ class Running(Sharing):
             checked,
             {"partitions": partitions or {}, "allow_undeclared": allow_undeclared},
         )
+        for word, near in command.mistyped().items():
+            meant = " or ".join(f"{{{each}}}" for each in near)
+            self._warn(f"{{{word}}} is no input or parameter and stays as it is; {meant} is one")
         named = name or os.path.basename(words[0])
         fingerprint = command.fingerprint(reuse) if outputs else None
         job = Job(

@@ -233,6 +233,22 @@ def test_other_braces_are_left_alone_and_variables_name_inputs(
     assert repo.version("k").text() == "{print}12"
 
 
+def test_a_name_in_braces_that_is_probably_mistyped_is_told(
+    repo: Repo, raw: Path, run: Runner
+) -> None:
+    code = "import sys; open('o','w').write(' '.join(sys.argv[1:]))"
+    words = ["run", "--in", "source=raw", "--param", "rate=1", "--out", "k=o", "--"]
+    command = [sys.executable, "-c", code, "{suorce}", "{ratte} {sauce}.txt", "${rates}", "{print}"]
+    said = run(*words, *command).err
+    assert "{suorce} is no input or parameter and stays as it is; {source} is one" in said
+    assert "{ratte} is no input or parameter and stays as it is; {rate} is one" in said
+    assert "{sauce}" in said
+    assert "{rates}" not in said
+    assert "{print}" not in said
+    assert repo.version("k").text() == "{suorce} {ratte} {sauce}.txt ${rates} {print}"
+    assert "warning" not in run(*words, *command[:3], "{source}").err
+
+
 def test_parameters_reach_the_command_in_its_words_its_paths_and_variables(
     repo: Repo, raw: Path, run: Runner
 ) -> None:
