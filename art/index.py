@@ -225,6 +225,17 @@ class Index:
             {"key": key, "live": live, "limit": -1 if limit is None else limit},
         )
 
+    def live(self, keys: Iterable[str]) -> dict[str, list[Record]]:
+        """Return the live versions of keys that have one, newest first."""
+        found: dict[str, list[Record]] = {}
+        for record in self._tables.records(
+            "key_id IN (SELECT id FROM keys WHERE key IN (SELECT value FROM json_each(:keys))) "
+            "AND state = 'live' ORDER BY key_id, number DESC",
+            {"keys": json.dumps(list(keys))},
+        ):
+            found.setdefault(str(record.key), []).append(record)
+        return found
+
     def selected(self, selection: Selection) -> list[Record]:
         """Return the versions that a query asks for, in its order."""
         from art.sql import ordered
@@ -459,24 +470,30 @@ class Index:
             )
         return found
 
-    def all_users(self, known: Iterable[Record] = ()) -> Callable[[str], list[Record]]:
-        """Return what answers like `users`, for whoever asks about many: it looks once. Live versions
-        that are `known` from here are not read again."""
+    def uses(self, known: Iterable[Record] = ()) -> list[tuple[str, Record]]:
+        """Return every id that a live version lists as an input, with that version, as `users` finds it.
+        Live versions that are `known` from here are not read again."""
         rows = self._db.execute(
-            "SELECT key, input, key_id, number, uid, named, inputs.crc FROM inputs "
+            "SELECT input, key_id, number, uid, named, inputs.crc, key FROM inputs "
             "JOIN keys ON keys.id = key_id"
         )
         live = {(record.key, record.number or -1, record.uid): record for record in known}
-        others = {row[2:5] for row in rows if (row[0], row[3], row[4]) not in live}
-        for record in self._live(others) if others else ():
-            live[record.key, record.number or -1, record.uid] = record
-        direct: dict[str, list[Record]] = {}
-        inputs = checked(row[1:] for row in rows)
-        for (key, *_), (input, _, number, uid, _) in zip(rows, inputs, strict=True):
-            if user := live.get((key, number, uid)):
-                direct.setdefault(input, []).append(user)
-        moved = {target for (target,) in self._db.execute("SELECT DISTINCT target FROM moves")}
-        return lambda user: self.users(user) if user in moved else direct.get(user, [])
+        moves = self.moves()
+        found: list[tuple[str, Record]] = []
+        others: list[tuple[tuple[str | None, int, str], tuple[int, int, str], str]] = []
+        for row in rows:
+            input, key_id, number, uid, _, crc, key = row
+            if row_checksum(row[:5]) != crc:
+                raise DamagedError
+            user = live.get((key, number, uid))
+            for name in _names(input, moves) if input in moves else (input,):
+                if user:
+                    found.append((name, user))
+                else:
+                    others.append(((key, number, uid), (key_id, number, uid), name))
+        read = self._live({place for _, place, _ in others}) if others else ()
+        live = {(record.key, record.number or -1, record.uid): record for record in read}
+        return found + [(name, live[user]) for user, _, name in others if user in live]
 
     def _live(self, places: Collection[tuple[int, int, str]]) -> list[Record]:
         """Return the live ones of versions, each named by the id of its key, its number and uid."""
@@ -536,6 +553,14 @@ class Index:
     def payload_users(self, payload: str) -> list[Record]:
         """Return all versions that carry a payload."""
         return self._tables.records("payload = :payload", {"payload": payload})
+
+
+def _names(id: str, moves: Mapping[str, str]) -> list[str]:
+    """Return the id of a version and those that it got one after the other by being moved."""
+    found = [id]
+    while id in moves and (id := moves[id]) not in found:
+        found.append(id)
+    return found
 
 
 class _UndoneError(Exception):

@@ -31,7 +31,7 @@ from art.stubs import place_of, put_stub
 
 _ID = re.compile(r"b3:[0-9a-f]{64}")
 DELETED, SWEPT, PURGED = "deleted", "swept", "purged"
-Users = Callable[[str], list[Record]]  # the live versions that were made from an id
+Uses = list[tuple[str, Record]]  # ids, each with a live version that was made from it
 STATES = {None: DELETED, "artifact": SWEPT, "metadata": PURGED}  # by what goes only
 
 
@@ -123,24 +123,25 @@ class Pruner:
                 "settings",
                 hint="art prune --keep-last 10, or art settings KEY retention.keep_last=10",
             )
-        users = index.all_users(record for group in groups for record in group.records)
-        referrer = self._referrer(users, groups)
+        uses = index.uses(record for group in groups for record in group.records)
+        referrer = self._referrer(uses, groups)
         decisions: list[Decision] = []
         for group in groups:
             decided = decide(group.records, group.policy, request.now, referrer)
             decisions += [d if request.force else _protected(d, group.settings) for d in decided]
         if not request.force:
             self._refuse_damage(index, request, decisions)
-            decisions = _with_inputs(users, decisions)
+            decisions = _with_inputs(uses, decisions)
         return PrunePlan(request, decisions)
 
     def _groups(self, index: Index, request: Request) -> Iterator[_Group]:
         if request.anonymous:
             assert request.policy
-            yield _Group(_live(index, None, request.where), request.policy, Settings(None))
+            yield _Group(_keyless(index, request.where), request.policy, Settings(None))
             return
         globs = [re.compile(glob_pattern(text.rstrip("/"))) for text in request.patterns]
         declared, is_damaged = index.declared_keys(), bool(index.problems)
+        found: list[tuple[str, Policy, Settings]] = []
         for key in index.keys():  # noqa: SIM118 - it is no mapping
             if globs and not any(glob.fullmatch(key) for glob in globs):
                 continue
@@ -149,16 +150,20 @@ class Pruner:
             settings = parse(key, index.log(key, SETTINGS) if key in declared else [])
             policy = request.policy or settings.retention
             if policy and policy.has_rules:
-                yield _Group(_live(index, key, request.where), policy, settings)
+                found.append((key, policy, settings))
+        live = _live(index, [key for key, *_ in found], request.where)
+        for key, policy, settings in found:
+            yield _Group(live.get(key, []), policy, settings)
 
-    def _referrer(self, users: Users, groups: list[_Group]) -> Callable[[Record], str | None]:
+    def _referrer(self, uses: Uses, groups: list[_Group]) -> Callable[[Record], str | None]:
         """Return what tells whether a version is the input of another one, or known to a run."""
         is_needed = any(group.policy.unreferenced for group in groups)
         runs = self._ids_in_runs() if is_needed else {}
+        users = dict(reversed(uses)) if is_needed else {}
 
         def referrer(record: Record) -> str | None:
-            if found := users(record.id):
-                return _input_of(found[0].ref)
+            if user := users.get(record.id):
+                return _input_of(user.ref)
             if record.id in runs:
                 return f"run {runs[record.id]} names it"
             return "made by a run" if record.was_made_by_run else None
@@ -251,14 +256,26 @@ def _check(request: Request) -> None:
         )
 
 
-def _live(index: Index, key: str | None, where: Query | None) -> list[Record]:
-    """Return the live versions of a key, or the keyless ones, that a query matches."""
+def _live(index: Index, keys: list[str], where: Query | None) -> dict[str, list[Record]]:
+    """Return the live versions of keys that a query matches, by key."""
     if where is None:
-        return index.versions(key, live=True)
-    parts = [where.node, Test(Field("state", Kind.STATE), EQUAL, ("live",))]
-    if key is not None:
-        parts.append(Test(Field("key", Kind.KEY), EQUAL, (key,)))
-    return index.selected(Selection(And(tuple(parts)), keyless=key is None))
+        return index.live(keys)
+    found: dict[str, list[Record]] = {key: [] for key in keys}
+    for record in index.selected(Selection(_of_live(where))):
+        if record.key in found:
+            found[record.key].append(record)
+    return found
+
+
+def _keyless(index: Index, where: Query | None) -> list[Record]:
+    """Return the live keyless versions that a query matches."""
+    if where is None:
+        return index.versions(None, live=True)
+    return index.selected(Selection(_of_live(where), keyless=True))
+
+
+def _of_live(where: Query) -> And:
+    return And((where.node, Test(Field("state", Kind.STATE), EQUAL, ("live",))))
 
 
 def _ids_in(value: Any) -> Iterator[str]:
@@ -273,32 +290,33 @@ def _ids_in(value: Any) -> Iterator[str]:
 
 def _protected(decision: Decision, settings: Settings) -> Decision:
     """Return the decision, to keep what the key's settings protect."""
+    if decision.is_kept:
+        return decision
     tags = [tag for tag in decision.record.tags if settings.names(tag)]
-    if decision.is_kept or not (settings.protected or tags):
+    if not (settings.protected or tags):
         return decision
     why = "its key is protected" if settings.protected else f"its tag {tags[0]} is protected"
     return Decision(decision.record, True, "protected", why)
 
 
-def _with_inputs(users: Users, decisions: list[Decision]) -> list[Decision]:
+def _with_inputs(uses: Uses, decisions: list[Decision]) -> list[Decision]:
     """Return the decisions, to keep also what live versions that stay were made from."""
-    going = {d.record.id for d in decisions if not d.is_kept}
+    going = {d.record.id: d.record for d in decisions if not d.is_kept}
     made_from: dict[str, list[str]] = {}  # ids by that of who was made from them
     staying: dict[str, Record] = {}
-    for id in going:
-        for user in users(id):
+    for id, user in uses:
+        if id in going:
             made_from.setdefault(user.id, []).append(id)
             if user.id not in going:
                 staying[user.id] = user
     kept: dict[str, str] = {}
     pending = sorted(staying.values(), key=lambda record: record.ref)
-    records = {d.record.id: d.record for d in decisions} if staying else {}
     for user in pending:  # which grows: what stays may need more of the others
         why = _input_of(user.ref)
         for id in made_from.get(user.id, ()):
             if id not in kept:
                 kept[id] = why
-                pending.append(records[id])
+                pending.append(going[id])
     if not kept:
         return decisions
     return [

@@ -145,7 +145,20 @@ class Resolver:
             title = f"{manifest_name(key, number)} is missing"
             self._tell_damage(title)
             yield Record(
-                key, number, "", "", "damaged", "", "", None, None, None, title, "{}", [], "damaged"
+                key,
+                number,
+                "",
+                "",
+                "damaged",
+                "",
+                "",
+                None,
+                None,
+                None,
+                title,
+                ("{}",),
+                [],
+                "damaged",
             )
 
     def _tell_damage(self, title: str | None) -> None:
@@ -166,7 +179,7 @@ class Resolver:
         found = self._index.ask(lambda index: index.look_again(key, number))
         if found is None:
             title = f"{manifest_name(key, number)} is missing"
-            found = replace(record, state="damaged", title=title)
+            found = record._replace(state="damaged", title=title)
         if found.state == "damaged":
             self._tell_damage(found.title)
         return found

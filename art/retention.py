@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from datetime import date, datetime, timedelta, timezone
-from typing import Any
+from typing import Any, NamedTuple
 
 from art.errors import UsageError
 from art.query.literals import parse_span
@@ -53,8 +53,7 @@ class Policy:
         return any(value not in (None, ()) and value is not False for value in given.values())
 
 
-@dataclass(frozen=True)
-class Decision:
+class Decision(NamedTuple):
     """What becomes of a version. `rule` is a stable word, `reason` says it to people."""
 
     record: Record

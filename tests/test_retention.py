@@ -40,7 +40,7 @@ def version(
     about = json.dumps({"labels": labels} if labels else {})
     which = None if key is None else number
     facts = (id, f"uid-{number}", "value", stamp(when), "ana", 1, 0, None, None)
-    return Record(key, which, *facts, about, tags or [], "live")
+    return Record(key, which, *facts, (about,), tags or [], "live")
 
 
 def at(*times: str) -> list[Record]:
