@@ -20,6 +20,21 @@ _PNG = ("1", "L", "LA", "P", "RGB", "RGBA", "I;16")
 _TIFF = ("I", "F", "CMYK", "LAB")
 _FORMATS = ("PNG", "TIFF")
 _KEPT = ("icc_profile", "exif", "transparency")
+# Where a TIFF that is written here has the EXIF: among its own tags it would be mixed with them, and turned.
+_EXIF_TAG = 65000
+# Tags by which the pixels of a TIFF are found; Pillow counts them as EXIF of an image that it read from one.
+_LAYOUT = {
+    *range(254, 260),
+    *range(262, 267),
+    273,
+    *range(277, 285),
+    *range(288, 294),
+    296,
+    317,
+    320,
+}
+_LAYOUT |= {*range(322, 326), 330, *range(338, 342), 347, *range(512, 522), *range(529, 533), 34675}
+_LAYOUT |= {_EXIF_TAG}
 _INFO_LIMIT = 4096  # bytes of the rest of what is known of an image, which the manifest keeps
 
 
@@ -50,6 +65,7 @@ class Pictures(Stream):
             raise unequal(
                 value, f"no lossless form has its mode, {value.mode}", "image.convert('RGB')"
             )
+        _loaded(value)
         name = "png" if value.mode in _PNG else "tiff"
         format: Document = {"name": name, "width": value.width, "height": value.height}
         format |= _palette(value)
@@ -69,11 +85,23 @@ class Pictures(Stream):
         return preview.of_image(value)
 
 
+def _loaded(image: Any) -> None:
+    """Read an image that was only opened: some of what is known of it comes with its pixels."""
+    try:
+        image.load()
+    except (OSError, ValueError, SyntaxError) as error:
+        raise unequal(image, f"PIL says {error}") from None
+
+
 def _encoded(image: Any, name: str) -> bytes:
     data = io.BytesIO()
-    options = {"compression": "tiff_adobe_deflate"} if name == "tiff" else {}
     bare = image.copy()
     bare.info = _info(image)
+    options: Document = {}
+    if name == "tiff":
+        options["compression"] = "tiff_adobe_deflate"
+        if exif := bare.info.pop("exif", None):
+            options["tiffinfo"] = {_EXIF_TAG: exif}
     if image.mode == "P":
         _spread_palette(bare)
     try:
@@ -86,11 +114,14 @@ def _encoded(image: Any, name: str) -> bytes:
 def _info(image: Any) -> Document:
     """Return what is kept of what is known of an image; of its EXIF, what it says now."""
     info = {each: image.info[each] for each in _KEPT if each in image.info}
-    exif = getattr(
-        image, "_exif", None
-    )  # made by `getexif`, which would change an image that has none
+    exif = getattr(image, "_exif", None)  # made by `getexif`, which changes an image that has none
     if exif is not None and dict(exif) != _parsed_exif(info.get("exif")):
         info["exif"] = exif.tobytes()
+        if image.format == "TIFF":
+            said = _exif(info.pop("exif"))
+            for tag in _LAYOUT & set(said):
+                del said[tag]
+            info |= {"exif": said.tobytes()} if said else {}
     return info
 
 
@@ -133,11 +164,15 @@ def _plain_size(value: Any, limit: int) -> int | None:
 
 
 def _parsed_exif(data: bytes | None) -> dict[int, Any]:
+    return dict(_exif(data))
+
+
+def _exif(data: bytes | None) -> Any:
     from PIL import Image
 
     exif = Image.Exif()
     exif.load(data or b"")
-    return dict(exif)
+    return exif
 
 
 def _palette(image: Any) -> Document:
@@ -199,6 +234,8 @@ def _decoded(data: bytes, format: Document) -> Any:
         warnings.simplefilter("ignore")
         with Image.open(io.BytesIO(data), formats=_FORMATS) as opened:
             image = opened.copy()
+            if type(exif := getattr(opened, "tag_v2", {}).get(_EXIF_TAG)) is bytes:
+                image.info["exif"] = exif
         if "palette" in format:
             _gather_palette(image, format)
         info: dict[Any, Any] = {

@@ -244,3 +244,33 @@ def test_damaged_figures_are_told(data):
 def test_figures_have_previews():
     assert named("plotly").preview(FIGURES["arrays"])["kind"] == "json"
     assert named("pillow").preview(noise("RGB"))["thumbnail"]["width"] == 7
+
+
+def opened(image, format, **options):
+    """Return an image as it is when it was read from a file."""
+    data = io.BytesIO()
+    image.save(data, format, **options)
+    return Image.open(io.BytesIO(data.getvalue()))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "I;16", "I", "F", "CMYK"])
+def test_a_picture_from_a_tiff_comes_back_without_how_it_lay_there(mode):
+    made = back(opened(noise(mode), "TIFF", tiffinfo={270: "a map", 306: "2020:01:01 00:00:00"}))
+    assert made.tobytes() == noise(mode).tobytes()
+    assert dict(made.getexif()) == {270: "a map", 306: "2020:01:01 00:00:00"}
+    assert "exif" not in back(opened(noise(mode), "TIFF")).info
+
+
+def test_what_pictures_that_png_has_not_say_in_exif_comes_back_and_does_not_turn_them():
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010F] = 6, "Canon"
+    image = opened(noise("CMYK"), "JPEG", exif=exif)
+    made = back(image)
+    assert (made.size, made.tobytes()) == (image.size, image.tobytes())
+    assert made.info["exif"] == image.info["exif"]
+    assert dict(made.getexif()) == {0x0112: 6, 0x010F: "Canon"}
+
+
+def test_what_is_known_of_a_picture_only_when_it_was_read_comes_back():
+    made = back(opened(noise("RGB"), "WEBP", lossless=True))
+    assert made.info["duration"] == 0
