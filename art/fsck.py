@@ -21,6 +21,7 @@ from art.errors import CorruptError, DeniedError, NotFoundError
 from art.findings import LIVE, RESTORABLE, Held, Inventory, Known, Problem
 from art.inventory import take_inventory
 from art.layout import Layout
+from art.marks import damaged_packs, note_packs
 from art.model import now
 from art.objects import layout_directory
 from art.pack import TRAILER_SIZE, pack_name, parse_trailer
@@ -96,21 +97,23 @@ class Memory:
     read each time.
     """
 
-    def __init__(self, backend: LocalBackend, store: str) -> None:
-        """`store` names what is checked: a store by its id, and which keys of it."""
+    def __init__(self, backend: LocalBackend, store: str, remote: str | None = None) -> None:
+        """`store` names what is checked: a store by its id, and which keys of it. `remote` is that id,
+        unless it is the store of `backend` itself."""
         self._backend = backend
         self._store = store
+        self._remote = remote
         state = self._read()
         own = state.get("stores", {}).get(store, {})
         self.cursor = str(own.get("cursor", ""))
         self.since = str(own.get("since", ""))
-        self.damaged = {str(pack) for pack in own.get("damaged", [])}
+        self.damaged = damaged_packs(backend, remote)
         self.layouts = set(state.get("layouts", []))
         self.trees = set(state.get("trees", []))
 
     def save(self) -> None:
         """Keep it, beside what is known of other stores."""
-        own = {"cursor": self.cursor, "since": self.since, "damaged": sorted(self.damaged)}
+        own = {"cursor": self.cursor, "since": self.since}
         with contextlib.suppress(DeniedError), self._backend.alone(_LOCK):
             state = self._read()
             document = {
@@ -119,6 +122,11 @@ class Memory:
                 "layouts": sorted(self.layouts.union(state.get("layouts", []))),
             }
             self._backend.replace(_STATE, json.dumps(document).encode())
+
+    def note_packs(self, damaged: Iterable[str], others: Iterable[str]) -> None:
+        """Keep which packs were found damaged, and which are not, or are gone."""
+        with contextlib.suppress(DeniedError):
+            note_packs(self._backend, self._remote, damaged, others)
 
     def _read(self) -> dict[str, Any]:
         try:
@@ -180,6 +188,8 @@ class Checker:
         self._jobs = jobs
         self._roots: OrderedDict[str, Layout] = OrderedDict()
         self._hurt: set[str] = set()
+        self._bad: set[str] = set()  # packs that were read, and are damaged
+        self._sound: set[str] = set()
 
     @property
     def _is_whole(self) -> bool:
@@ -201,6 +211,8 @@ class Checker:
         shown = self._check_previews()
         coverage = None
         try:
+            if extent.is_part or not extent.reads:
+                self._read_suspects()
             if extent.reads:
                 before = self._memory.cursor
                 coverage = self._read_packs(extent)
@@ -210,6 +222,8 @@ class Checker:
                 self._check_trees(extent)
         finally:
             self._reporter.finish()
+            gone = self._memory.damaged - self.inventory.sizes.keys()
+            self._memory.note_packs(self._bad, self._sound | gone)
             if extent.reads:
                 self._memory.save()
         self._count_unreferenced()
@@ -351,6 +365,11 @@ class Checker:
 
     # -- bytes -----------------------------------------------------------------------------------
 
+    def _read_suspects(self) -> None:
+        """Look again at the packs that earlier checks found damaged."""
+        for pack in sorted(self._memory.damaged & self._sizes().keys()):
+            self._take(self._scrub(pack))
+
     def _read_packs(self, extent: Extent) -> Coverage:
         """Read packs from their first byte to their last: all, or those that come next."""
         memory, sizes = self._memory, self._sizes()
@@ -359,13 +378,8 @@ class Checker:
         limit = total if extent.share is None else extent.share * total
         if not extent.is_part or not memory.since:
             memory.cursor, memory.since = "", now()
-        before = {pack for pack in memory.damaged if pack in sizes}
         self._reporter.start("reading packs", total_bytes=int(min(limit, total)))
         with ThreadPoolExecutor(self._jobs, "packs") as threads:
-            for pack in (
-                sorted(before) if extent.is_part else ()
-            ):  # what was damaged is looked at again
-                self._take(scrub_pack(self.store.backend, pack))
             chosen = self._next(sizes, limit, deadline)
             work = ahead(threads, self._scrub, chosen, self._jobs)
             with contextlib.closing(work):
@@ -434,9 +448,8 @@ class Checker:
         self._reporter.advance(size_bytes=found.size)
         self.inventory.count("read_packs")
         self.inventory.count("read_bytes", found.size)
-        self._memory.damaged.discard(found.pack)
+        (self._bad if found.error else self._sound).add(found.pack)
         if found.error:
-            self._memory.damaged.add(found.pack)
             self.damaged.setdefault(found.pack, found.error)
 
     def _tell_packs(self) -> None:

@@ -17,6 +17,7 @@ from art import pack as packs
 from art.backend import Backend
 from art.errors import REPAIR, CorruptError
 from art.layout import Layout, Ranges, Source, size_by_head
+from art.marks import damaged_packs
 from art.model import Chunking
 from art.pack import pack_name
 from art.reading import read_directory
@@ -66,6 +67,11 @@ class ObjectStore:
         """Whether reading from it means requests."""
         return self.backend.path("packs") is None
 
+    @property
+    def distrusted(self) -> frozenset[str]:
+        """The packs that a check found damaged: nothing new may rely on them."""
+        return frozenset() if self.is_remote else damaged_packs(self.backend)
+
     def _open(
         self,
         payload: str,
@@ -73,9 +79,11 @@ class ObjectStore:
         avoid: Set[str] = frozenset(),
     ) -> StoredPayload | None:
         digests = sorted(self.backend.names(layout_directory(payload)))
-        if self.is_remote and len(digests) > 1 and not avoid:
-            with contextlib.suppress(CorruptError):  # the packs of some may be gone, or go soon
-                if found := self._first(digests, open_chain, self.marked_packs()):
+        if len(digests) > 1 and not avoid:
+            # The packs of some may be gone, or go soon, or be damaged.
+            suspects = self.marked_packs() if self.is_remote else self.distrusted
+            with contextlib.suppress(CorruptError):
+                if found := self._first(digests, open_chain, suspects):
                     return found
         return self._first(digests, open_chain, avoid)
 

@@ -22,9 +22,9 @@ from art.errors import ArtError, CorruptError, DeniedError, UnavailableError
 from art.evidence import Awaited
 from art.index import Index
 from art.keys import ANONYMOUS, glob_pattern, unescape
-from art.marks import read_marks
+from art.marks import damaged_packs, read_marks
 from art.objects import layout_directory
-from art.pack import OVERHEAD, RECORD, Location
+from art.pack import OVERHEAD, RECORD, Location, pack_name
 from art.remotes import Remotes
 from art.rows import Record
 from art.store import Store
@@ -254,8 +254,12 @@ def _examine_surroundings(backend: LocalBackend, config: Config) -> list[Finding
 
 
 def _examine_marks(backend: LocalBackend, index: Index) -> list[Finding]:
-    """Tell of the versions that a repair could not heal."""
-    findings = []
+    """Tell of the versions that a repair could not heal, and of the packs that a check found damaged."""
+    findings = [
+        Finding("error", f"{pack_name(pack)} is damaged, a check found", "art fsck --repair")
+        for pack in sorted(damaged_packs(backend))
+        if backend.size(pack_name(pack)) is not None
+    ]
     for id, why in read_marks(backend).items():
         for record in index.ask(partial(Index.by_id, prefix=id)):
             if record.state not in ("purged", "moved"):

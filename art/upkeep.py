@@ -141,7 +141,7 @@ class Upkeep:
         return Checker(
             store,
             self._reporter(),
-            Memory(self._backend, of),
+            Memory(self._backend, of, None if store is self._store else store.id),
             patterns,
             self._known(store),
             self._is_elsewhere(store),

@@ -66,7 +66,9 @@ class PayloadWriter:
 
     def __init__(self, store: ObjectStore, base: StoredPayload | None, hints: ChunkHints) -> None:
         self._store = store
-        self._base = base
+        self._distrusted = store.distrusted
+        is_sound = base is not None and base.packs().isdisjoint(self._distrusted)
+        self._base = base = base if is_sound else None
         self._hints = hints
         self._extends = base is not None and base.is_extensible
         self._seen = _Digests()
@@ -209,11 +211,12 @@ class PayloadWriter:
                     self._adopt(digest, location)
 
     def _is_stored(self, tree: str) -> bool:
-        """Whether a layout of this tree is there already; a damaged one does not count."""
+        """Whether a layout of this tree is there already; a damaged one does not count, nor one that
+        needs a damaged pack."""
         if self._base and tree == self._base.digest:
             return True
         try:
-            return self._store.stored(tree) is not None
+            return self._store.stored(tree, avoid=self._distrusted) is not None
         except CorruptError:
             return False
 
@@ -238,7 +241,9 @@ class PayloadWriter:
         self._packer.adopt(digest, location)
 
     def _check_hint(self, digest: bytes, pack: str) -> bool:
-        """Believe a hint only after the pack itself says so."""
+        """Believe a hint only after the pack itself says so, and never a damaged one."""
+        if pack in self._distrusted:
+            return False
         if pack not in self._directories:
             try:
                 self._directories[pack] = self._store.directory(pack)

@@ -229,7 +229,10 @@ def test_a_version_that_is_known_to_be_damaged_is_named_until_it_is_healed(
     damage(max(files_of(workplace, ".pack"), key=lambda path: path.stat().st_size), "flip")
     kept = (workplace / "data").rename(workplace.parent / "kept")
     repo.execute_repair(repo.plan_repair(data=True))
-    report = repo.fsck()  # reads no bytes
+    report = repo.fsck()  # reads no bytes but those of what is known to be damaged
+    assert [(each.kind, each.refs) for each in report.problems] == [("pack", ("k@v1",))]
+    (workplace / ".art/sync/damaged-packs.json").unlink()
+    report = repo.fsck()
     assert [(each.kind, each.refs) for each in report.notices] == [("marked", ("k@v1",))]
     assert any("k@v1 is damaged, and" in found.message for found in repo.doctor())
     assert not repo.execute_repair(repo.plan_repair(data=True, source=kept)).left

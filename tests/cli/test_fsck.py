@@ -64,7 +64,9 @@ def test_json_names_everything(stored: Path, run: Runner) -> None:
     assert problem["refs"] == ["sales/report@v1"]
     assert problem["hint"] == "art fsck --repair"
     assert found["counts"]["read_bytes"] == found["coverage"]["total_bytes"]
-    assert run("fsck", "--json").json["coverage"] is None
+    again = run("fsck", "--json", code=8).json
+    assert again["coverage"] is None
+    assert again["problems"] == found["problems"], "what is known is not forgotten"
 
 
 def test_repair_shows_what_it_would_do_then_does_it(stored: Path, run: Runner) -> None:
