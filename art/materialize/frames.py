@@ -9,7 +9,7 @@ from typing import Any, BinaryIO, ClassVar
 
 from art import preview
 from art.errors import UsageError
-from art.materialize import parquet
+from art.materialize import foreign, parquet, scalars, values
 from art.materialize.base import Stream, unequal
 from art.materialize.libraries import require
 from art.materialize.objects import InexactError
@@ -218,14 +218,10 @@ def _write_columns(plan: _Plan, document: Document, stream: BinaryIO) -> None:
 
 def _attrs(value: Any) -> str:
     """Return the attrs as JSON. Raise UsageError where they would not come back."""
-    attrs = dict(value.attrs)
     try:
-        text = json.dumps(attrs)
-        if repr(json.loads(text)) == repr(attrs):
-            return text
-    except (TypeError, ValueError, RecursionError):
-        pass
-    raise unequal(value, "its attrs are not JSON", "value.attrs = {}")
+        return values.text_of(dict(value.attrs))
+    except UsageError as error:
+        raise unequal(value, f"its attrs, {error.message}", "value.attrs = {}") from None
 
 
 def _index(plan: _Plan, index: Any) -> Document:
@@ -313,6 +309,8 @@ def _label(label: Any) -> Any:
         return {"float": repr(label)}
     if type(label) is tuple:
         return {"tuple": [_label(each) for each in label]}
+    if scalars.form_of(type(label)) or foreign.form_of(type(label)):
+        return {"value": json.loads(values.text_of(label))}
     raise InexactError(f"the label {label!r} is a {type(label).__name__}")
 
 
@@ -341,7 +339,7 @@ def _read(file: Any, *, is_series: bool, limit: int | None = None) -> Any:
         made.columns = _made_labels(document["labels"], aside)
     if len(made) != rows:
         raise ValueError(f"it has {len(made):,} rows, expected {rows:,}")
-    made.attrs = json.loads(document["attrs"])
+    made.attrs = values.decode(document["attrs"].encode())
     if not document["duplicates"]:
         made.flags.allows_duplicate_labels = False
     return made
@@ -433,5 +431,7 @@ def _from_label(label: Any) -> Any:
     if isinstance(label, dict):
         if "float" in label:
             return float(label["float"])
+        if "value" in label:
+            return values.decode(json.dumps(label["value"]).encode())
         return tuple(_from_label(each) for each in label["tuple"])
     return label

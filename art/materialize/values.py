@@ -91,9 +91,9 @@ class Values(Folder):
 
 
 def text_of(value: Any) -> str:
-    """Return the JSON text of an object, for `decode`. Raise UsageError where it would not come back equal;
-    it must take no files."""
-    return json.dumps(_Encoder(Path(os.devnull)).whole(value), ensure_ascii=False)
+    """Return the JSON text of an object, for `decode`. Raise UsageError where it would not come back equal,
+    or takes files."""
+    return json.dumps(_Encoder(None).whole(value), ensure_ascii=False)
 
 
 def decode(data: bytes) -> Any:
@@ -188,9 +188,9 @@ def _with_whole_stack(function: Callable[[], T]) -> T:
 
 
 class _Encoder:
-    """Makes JSON of one object. What JSON cannot hold goes into files below `folder`."""
+    """Makes JSON of one object. What JSON cannot hold goes into files below `folder`, if there is one."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path | None) -> None:
         self.keeps = False
         self._folder = folder
         self._count = 0  # of files and folders made
@@ -288,7 +288,7 @@ class _Encoder:
 
     def _leaf(self, materializer: Materializer, value: Any) -> Steps:
         self._refuse_in_set(value)
-        number, folder = self._next()
+        number, folder = self._next(value)
         folder.mkdir()
         entry: Document = {TAG: "leaf", "materializer": materializer.name, "number": number}
         if isinstance(materializer, Stream):
@@ -303,11 +303,13 @@ class _Encoder:
 
     def _bytes(self, cls: type, value: bytes | bytearray) -> Steps:
         """Return the form of bytes that lie in a file."""
-        number, path = self._next()
+        number, path = self._next(value)
         path.write_bytes(value)
         return {TAG: cls.__name__, "number": (yield "", number)}
 
-    def _next(self) -> tuple[str, Path]:
+    def _next(self, value: Any) -> tuple[str, Path]:
+        if self._folder is None:
+            raise unequal(value, "it takes a file of its own, for which there is no room here")
         folder = self._folder / _LEAVES
         folder.mkdir(exist_ok=True)
         number = str(self._count)
