@@ -48,6 +48,21 @@ _PACKAGES = {
 _ADVICE = {
     "torch.Module": "save its state_dict()",
     "torch.Optimizer": "save its state_dict()",
+    "builtins.memoryview": "save bytes(…) of it",
+    "builtins.generator": "save list(…) of it",
+    "types.SimpleNamespace": "save vars(…) of it",
+    "collections.ChainMap": "save dict(…) of it",
+    "collections.UserDict": "save dict(…) of it",
+    "numpy.MaskedArray": "save its .data and its .mask, in a dict",
+    "pandas.Index": "save its to_series(), or its to_frame()",
+    "pandas.ExtensionArray": "save pandas.Series(…) of it",
+    "polars.LazyFrame": "save what its collect() returns",
+    "polars.Series": "save its to_frame()",
+    "pyarrow.RecordBatch": "save pyarrow.Table.from_batches([…])",
+    "pyarrow.Array": "save pyarrow.table({…: it})",
+    "pyarrow.ChunkedArray": "save pyarrow.table({…: it})",
+    "matplotlib.Artist": "save its figure",
+    "plotly.BasePlotlyType": "save plotly.graph_objects.Figure(…) of it",
 }
 _OTHERWISE = "art.register_materializer(…), or pickle=True on both ends, which runs code on loading"
 # The same where the object is part of another one, for which there is a materializer.
@@ -154,7 +169,8 @@ def find(value: object, *, is_part: bool = False) -> Materializer:
         if base is not cls and not found.takes_subclasses:
             raise UsageError(
                 f"a {_name(cls)} would come back as its base {_name(base)}: it is not saved",
-                hint=f"convert it to {base.__name__}, or art.register_materializer(…) for it",
+                hint=_ADVICE.get(_short(cls))
+                or f"convert it to {base.__name__}, or art.register_materializer(…) for it",
             )
         return _builtin("torch") if found.name == "value" and is_state(value) else found
     known = (_ADVICE.get(_short(base)) for base in cls.__mro__)

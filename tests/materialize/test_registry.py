@@ -8,6 +8,10 @@ from collections.abc import Iterator
 from importlib.metadata import EntryPoint
 from typing import Any, BinaryIO
 
+import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 
 from art.errors import NotFoundError, UsageError
@@ -100,6 +104,22 @@ def test_an_object_nobody_can_save_is_an_error_that_says_what_helps() -> None:
     with pytest.raises(UsageError, match=r"there is no materializer for .*Animal") as caught:
         find(Animal())
     assert "art.register_materializer(…)" in str(caught.value.hint)
+
+
+def test_the_error_for_a_well_known_type_says_what_to_save_instead() -> None:
+    for value, hint in (
+        ((each for each in ()), "save list(…) of it"),
+        (memoryview(b""), "save bytes(…) of it"),
+        (np.ma.array([1]), "save its .data and its .mask, in a dict"),
+        (pd.DatetimeIndex([]), "save its to_series(), or its to_frame()"),
+        (pd.Categorical(["a"]), "save pandas.Series(…) of it"),
+        (pl.LazyFrame(), "save what its collect() returns"),
+        (pa.record_batch({"a": [1]}), "save pyarrow.Table.from_batches([…])"),
+        (pa.array([1]), "save pyarrow.table({…: it})"),
+    ):
+        with pytest.raises(UsageError) as caught:
+            find(value)
+        assert caught.value.hint == hint
 
 
 def test_what_lies_in_another_object_and_nobody_can_save_is_pickled_with_the_whole_of_it(
