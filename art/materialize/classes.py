@@ -279,14 +279,20 @@ def _state(value: Any, fields: Iterable[str]) -> Document:
 
 
 def _refuse_beyond(value: Any, state: Iterable[str], fields: Iterable[str]) -> None:
-    """Raise UsageError where an object keeps more than its fields, and what can be computed again."""
+    """Raise UsageError where an object keeps more than its fields, what can be computed again, and the
+    arguments that its class was given when it was made, `Box[int](1)`: they do not count as it compares."""
     beyond = [
         name
         for name in state
-        if name not in fields and not isinstance(_attribute(type(value), name), cached_property)
+        if name not in (*fields, "__orig_class__")
+        and not isinstance(_attribute(type(value), name), cached_property)
     ]
     if beyond:
-        raise unequal(value, f"it has attributes beyond its fields: {', '.join(sorted(beyond))}")
+        raise unequal(
+            value,
+            f"it has attributes beyond its fields: {', '.join(sorted(beyond))}",
+            hint="make fields of them, or del them",
+        )
 
 
 def _slots(value: Any) -> Document:

@@ -1014,3 +1014,8 @@ def test_an_object_of_a_class_of_main_is_saved_with_a_warning(monkeypatch):
     monkeypatch.setattr(sys.modules["__main__"], "Here", made, raising=False)
     with pytest.warns(UserWarning, match="Here is a class of __main__: no other program"):
         assert back(made(1)) == made(1)
+
+
+def test_a_dataclass_that_was_made_with_type_arguments_comes_back_equal() -> None:
+    assert back(Box[int](3)) == Box(3)
+    assert back([Box[Box[str]](Box[str]("a"))]) == [Box(Box("a"))]
