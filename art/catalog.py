@@ -60,6 +60,22 @@ def parse_number(file_name: str) -> int | None:
     return int(match.group(1)) if match else None
 
 
+def listed_numbers(backend: Backend, directory: str) -> list[int]:
+    """Return the numbers of the documents in a directory, ascending.
+
+    A listing is no snapshot: it may have what came while it went on, and lack what came before that.
+    All of this is in the next one.
+    """
+    numbers = _numbers_in(backend.names(directory))
+    if first_missing(numbers):
+        numbers = [n for n in _numbers_in(backend.names(directory)) if n <= numbers[-1]]
+    return numbers
+
+
+def _numbers_in(names: Iterable[str]) -> list[int]:
+    return sorted(number for name in names if (number := parse_number(name)) is not None)
+
+
 @dataclass(frozen=True)
 class Log:
     """A log of a store: a key's versions, or what was said of them later.
@@ -182,7 +198,7 @@ class Catalog:
 
     def numbers(self, key: str) -> list[int]:
         """Return the numbers of a key's versions, ascending."""
-        return self._numbers(manifest_directory(key))
+        return listed_numbers(self.backend, manifest_directory(key))
 
     def has(self, key: str, number: int) -> bool:
         """Whether there is a manifest of this number, whatever is in it."""
@@ -261,7 +277,7 @@ class Catalog:
     def _listed(self, key: str | None, log: str, after: int) -> Iterator[Entry]:
         directory = f"{refs_directory(key)}/{log}"
         expected = after + 1
-        for number in self._numbers(directory):
+        for number in listed_numbers(self.backend, directory):
             if number <= after:
                 continue
             if number != expected:
@@ -333,10 +349,6 @@ class Catalog:
     def write_progress(self, document: Document) -> None:
         """Replace the value of a progress artifact."""
         self.backend.replace(f"progress/{document['uid']}.yaml", documents.encode(document))
-
-    def _numbers(self, directory: str) -> list[int]:
-        found = map(parse_number, self.backend.names(directory))
-        return sorted(number for number in found if number is not None)
 
 
 def new_entry(key: str | None, author: str, message: str | None, fields: Document) -> Document:

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from art import document as documents
 from art.backend import Backend
-from art.catalog import first_missing, is_manifest_of, parse_number
+from art.catalog import first_missing, is_manifest_of, listed_numbers, parse_number
 from art.errors import REPAIR, CorruptError, NewerFormatError, NotFoundError, UsageError
 from art.keys import check_key, escape, unescape
 from art.model import FORMAT, Document, Manifest, Payload, is_uid, new_uid, now
@@ -165,8 +165,9 @@ class DraftLog:
     def _numbers(self) -> list[int]:
         """Return the numbers of all entries, in order; those that are listed, the first time."""
         listed, self._listed = self._listed, []
-        names = [] if listed else self._backend.names(_directory(self.key, self.draft))
-        return listed or sorted(number for name in names if (number := parse_number(name)))
+        if listed and not first_missing(listed):
+            return listed
+        return listed_numbers(self._backend, _directory(self.key, self.draft))
 
     def _entry(self, number: int) -> Document | CorruptError:
         name = _name(self.key, self.draft, number)

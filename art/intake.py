@@ -139,9 +139,13 @@ class Intake:
         """
         self.problems = []
         known: dict[str, int] = dict(self._db.execute("SELECT name, modified FROM directories"))
-        changed = [name for name in ("manifests", "refs", "anonymous") if name not in known]
         root = self._catalog.backend.path("")
         stat = os.stat
+        changed = [
+            name
+            for name in ("manifests", "refs", "anonymous")
+            if name not in known and os.path.lexists(f"{root}/{name}")
+        ]
         for name, modified in known.items():
             try:
                 if stat(f"{root}/{name}").st_mtime_ns != modified:
@@ -215,6 +219,8 @@ class Intake:
     def _take_manifests(self, name: str, names: list[str], news: _News) -> None:
         key = unescape(name.removeprefix("manifests/"))
         numbers = {number for child in names if (number := catalogs.parse_number(child))}
+        if catalogs.first_missing(numbers):  # damage, or what came while it was listed
+            numbers = set(catalogs.listed_numbers(self._catalog.backend, name))
         if key is None or (not numbers and self._tables.known_key_id(key) < 0):
             return
         key_id = self._tables.key_id(key)

@@ -20,7 +20,7 @@ from art import checkpoint, drafts, model
 from art import document as documents
 from art.backend import Backend
 from art.beside import check_run_of
-from art.catalog import STATE, VERSIONS, Log, parse_anonymous, parse_number
+from art.catalog import STATE, VERSIONS, Log, listed_numbers, parse_anonymous
 from art.errors import ArtError, CorruptError, NewerFormatError
 from art.findings import LIVE, Held, Inventory, Known, Problem
 from art.keys import unescape
@@ -227,8 +227,7 @@ class _Taker:
         end = max(numbers, default=0)
         end = max(end, self._known.ends.get(log, 0))
         if len(numbers) != end:  # others may just be writing
-            names = map(parse_number, self._backend.names(log.directory))
-            numbers = {number for number in names if number is not None}
+            numbers = set(listed_numbers(self._backend, log.directory))
             end = max(max(numbers, default=0), self._known.ends.get(log, 0))
         read = list(self._map(lambda number: self._one(log, number), sorted(numbers)))
         self._tell_missing(log, numbers, end)

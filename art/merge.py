@@ -17,7 +17,7 @@ from typing import Any
 
 from art import document as documents
 from art.backend import LocalBackend
-from art.catalog import VERSIONS, Log, first_missing, parse_number
+from art.catalog import VERSIONS, Log, first_missing, listed_numbers
 from art.errors import REPAIR, ConflictError, CorruptError
 from art.index import Index
 from art.model import Document, Manifest
@@ -382,8 +382,7 @@ class _Comparison:
 
 def read_tail(backend: LocalBackend, log: Log, after: int) -> list[_Item]:
     """Return our own documents after a number, each once. Raise CorruptError where there is a gap."""
-    found = map(parse_number, backend.names(log.directory))
-    numbers = sorted(number for number in found if number is not None)
+    numbers = listed_numbers(backend, log.directory)
     if missing := first_missing(numbers):
         raise CorruptError(f"{log.file(missing)} is missing, later ones are there", hint=REPAIR)
     items = []

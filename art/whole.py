@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from functools import partial
 
 from art.backend import Backend
-from art.catalog import VERSIONS, Catalog, Log, first_missing
+from art.catalog import VERSIONS, Catalog, Log, first_missing, listed_numbers
 from art.errors import REPAIR, CorruptError
 from art.evidence import Evidence
 from art.index import Index
@@ -35,7 +35,8 @@ def _numbers(backend: Backend) -> dict[Log, set[int]]:
         for item in backend.walk(prefix):
             if located := Log.of(item.name):
                 numbers.setdefault(located[0], set()).add(located[1])
-    return numbers
+    torn = [log for log, found in numbers.items() if first_missing(found)]
+    return numbers | {log: set(listed_numbers(backend, log.directory)) for log in torn}
 
 
 def _checked_numbers(backend: Backend, index: Index) -> dict[Log, set[int]]:

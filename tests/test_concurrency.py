@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 import art
-from art.catalog import Catalog
+from art.backend import Item, LocalBackend
+from art.catalog import Catalog, parse_number
 from art.index import Index
 from art.listing import Filter
 from art.publish import Publisher
@@ -326,6 +328,75 @@ except art.NotFoundError:
 """
     said = run_together(tmp_path / "all", *[script] * 4)
     assert sum(line["restored"] for lines in said for line in lines) == 30
+
+
+@pytest.fixture
+def torn(monkeypatch: pytest.MonkeyPatch) -> set[str]:
+    """Let the first listing of a directory lack the last document but one, as that of a large one may
+    that comes meanwhile. Return the directories that were listed so; each that is taken out is again."""
+    names, walk = LocalBackend.names, LocalBackend.walk
+    listed: set[str] = set()
+
+    def is_late(name: str, kind: str, found: Collection[str]) -> bool:
+        directory = name.rpartition("/")[0]
+        beside = [each for each in found if each.rpartition("/")[0] == directory]
+        numbered = sorted(each for each in beside if parse_number(each.rpartition("/")[2]))
+        if name not in numbered[-2:-1] or f"{kind} {directory}" in listed:
+            return False
+        listed.add(f"{kind} {directory}")
+        return True
+
+    def torn_names(self: LocalBackend, directory: str) -> list[str]:
+        found = {f"{directory}/{name}": name for name in names(self, directory)}
+        return [name for path, name in found.items() if not is_late(path, "names", found)]
+
+    def torn_walk(self: LocalBackend, prefix: str) -> Iterator[Item]:
+        found = {item.name: item for item in walk(self, prefix)}
+        yield from (item for name, item in found.items() if not is_late(name, "walk", found))
+
+    monkeypatch.setattr(LocalBackend, "names", torn_names)
+    monkeypatch.setattr(LocalBackend, "walk", torn_walk)
+    return listed
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda repo: repo.version("k@v3"),
+        lambda repo: repo.version("k@prod"),
+        lambda repo: repo.tag_history("k", "prod"),
+        lambda repo: repo.history("k"),
+        lambda repo: repo.listing("k"),
+        lambda repo: repo.gc(),
+    ],
+    ids=["version", "tag", "tag history", "history", "listing", "gc"],
+)
+def test_what_comes_while_a_directory_is_listed_is_not_taken_for_lost(
+    look: Callable[[Repo], object], repo: Repo, forget: Path, torn: set[str]
+) -> None:
+    for value in range(4):
+        repo.value("k", value, tags=["prod"])
+    repo.delete("k@v1")
+    repo.delete("k@v2")
+    forget.unlink()
+    torn.clear()
+    with art.open() as fresh:
+        look(fresh)
+        assert [record.number for record in fresh.history("k")] == [4, 3, 2, 1]
+        assert fresh.version("k@v3").state == "live"
+    assert torn
+
+
+def test_parts_that_come_while_a_draft_is_listed_are_not_taken_for_lost(
+    repo: Repo, torn: set[str]
+) -> None:
+    for part in "abc":
+        Path(part).write_text(part)
+        repo.part("k", part, draft="d", name=part)
+    for look in (repo.drafts, repo.gc, lambda: repo.seal("k", draft="d", expect=3)):
+        torn.clear()
+        look()
+        assert torn
 
 
 def test_threads_may_share_a_repository(tmp_path: Path) -> None:
