@@ -137,13 +137,19 @@ class Publisher:
 
     # -- payloads --------------------------------------------------------------------------------
 
+    def expect(self, key: str | None, sources: list[Source], type: str | None = None) -> None:
+        """Raise ConflictError where a version of these files, unless it is said to be of another `type`,
+        would not be of that which was declared: before they are read, which may take long."""
+        if key is not None:
+            kind = "file" if _single(sources) else "folder"
+            self._settings.known(key).check_type(type or kind)
+
     def files(self, sources: list[Source], key: str | None) -> Content:
         """Store files and folders from the disk."""
         with self._writer(self._latest_payload(key)) as writer:
             ingest = Ingest(writer, self._memory, self._reporter)
             written = writer.finish(ingest.lines(sources))
-        single = sources[0].name if len(sources) == 1 and sources[0].name else None
-        return self._content(ingest, written, single)
+        return self._content(ingest, written, _single(sources))
 
     def stream(self, stream: BinaryIO, name: str, key: str | None) -> Content:
         """Store one file that comes as a stream."""
@@ -234,10 +240,10 @@ class Publisher:
 
     # -- manifests -------------------------------------------------------------------------------
 
-    def draft(self, key: str | None, about: About) -> Draft:
+    def draft(self, key: str | None, about: About, kind: str | None = None) -> Draft:
         """Check all that is said of a version, before anything is read or stored for it; tell of what is
-        probably a mistake."""
-        draft = self.check(key, about)
+        probably a mistake. `kind` is the type of its content, where that is known already."""
+        draft = self.check(key, about, (kind,) if kind else ())
         self._warn_of_mistakes(draft)
         return draft
 
@@ -538,6 +544,11 @@ def _united(given: list[Document], read: list[Document]) -> list[Document]:
     """Return the inputs that were given, then what the run has read besides."""
     known = {str(each["id"]) for each in given}
     return given + [each for each in read if each["id"] not in known]
+
+
+def _single(sources: list[Source]) -> str | None:
+    """Return the name of the file that these are, None where they make a folder."""
+    return sources[0].name or None if len(sources) == 1 else None
 
 
 def _readable(name: str | None) -> str | None:

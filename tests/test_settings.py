@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +13,7 @@ import art
 from art import document as documents
 from art.catalog import SETTINGS
 from art.errors import ConflictError, CorruptError, NotFoundError, UsageError
+from art.materialize.base import Stream
 from art.model import new_uid
 from art.repo import Repo
 from art.retention import Policy
@@ -249,6 +252,40 @@ def test_another_type_than_declared_is_refused(repo: Repo, files: Path) -> None:
     repo.value("v", 1)
     with pytest.raises(ConflictError, match="this is a value"):
         repo.copy("v@v1", "k")
+
+
+def test_what_is_of_another_type_than_declared_is_refused_before_it_is_read(
+    repo: Repo, workplace: Path
+) -> None:
+    def refuse() -> int:
+        raise AssertionError("it was read")
+
+    stream = io.BytesIO()
+    stream.read = refuse  # type: ignore[method-assign, assignment]
+    os.mkfifo(workplace / "pipe")  # which nobody writes to, and which is no content of a folder
+    (workplace / "folder").mkdir()
+    os.mkfifo(workplace / "folder" / "pipe")
+    repo.declare("table", type="table")
+    repo.declare("file", type="file")
+    for make in (
+        lambda: repo.create("table", "folder"),
+        lambda: repo.create("file", "folder"),
+        lambda: repo.create("table", "pipe"),
+        lambda: repo.create_stream("table", stream),
+        lambda: repo.image("table", "pipe"),
+        lambda: repo.reference("table", "folder"),
+        lambda: repo.save(object(), "table", materializer=Unwritten()),
+        lambda: repo.run_command(["mv", "folder", "out"], outputs={"file": "out"}),
+    ):
+        with pytest.raises(ConflictError, match="are declared to be of type"):
+            make()
+
+
+class Unwritten(Stream):
+    """What writes no object."""
+
+    name = "unwritten"
+    file = "content"
 
 
 def test_a_version_without_a_declared_partition_is_refused(repo: Repo) -> None:

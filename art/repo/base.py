@@ -219,17 +219,20 @@ class Base:
         there = [user for user in users if user.state in ("live", "deleted", "moved")]
         return any(self._exchange.is_published(user) for user in there)
 
-    def _draft(self, key: str | None, about: About) -> tuple[Draft, Publisher]:
-        """Check what is said of a new version first: nothing is stored for one that cannot be."""
+    def _draft(
+        self, key: str | None, about: About, kind: str | None = None
+    ) -> tuple[Draft, Publisher]:
+        """Check what is said of a new version first: nothing is stored for one that cannot be. `kind` is
+        the type of its content, where that is known already."""
         if key is not None and not isinstance(key, str):
             raise UsageError(f"the key is of type {type(key).__name__}, expected a text")
         publisher = self._publisher()
-        return publisher.draft(key, about), publisher
+        return publisher.draft(key, about, kind), publisher
 
     def _text(
         self, key: str | None, text: str, name: str, kind: str, format: Document, about: About
     ) -> Published:
-        draft, publisher = self._draft(key, about)
+        draft, publisher = self._draft(key, about, kind)
         return self._publish(draft, publisher, publisher.text(text, name, kind, format))
 
     def _typed(
@@ -246,7 +249,7 @@ class Base:
         from art import typed
         from art.worktree import find_sources
 
-        draft, publisher = self._draft(key, about)
+        draft, publisher = self._draft(key, about, kind)
         format = describe(path)
         content = publisher.files(find_sources((path,)), key)
         shows = partial(typed.typed_preview, path, kind, format) if preview else None

@@ -174,7 +174,9 @@ class Command:
         from art.worktree import find_sources
 
         def read(publisher: Publisher) -> Content:
-            return self.repo._files(publisher, find_sources((path,)), key, preview=True)
+            sources = find_sources((path,))
+            publisher.expect(key, sources)
+            return self.repo._files(publisher, sources, key, preview=True)
 
         return read
 

@@ -82,11 +82,11 @@ class Objects(Publishing):
         return self._save(saving, key, about) if wait else self._save_later(saving, key, about)
 
     def _save(self, saving: Saving, key: str | None, about: About) -> Published:
-        draft, publisher = self._draft(key, about)
+        draft, publisher = self._draft(key, about, saving.kind)
         return self._publish(draft, publisher, saving.content(publisher, self._scratch, key))
 
     def _save_later(self, saving: Saving, key: str | None, about: About) -> Future[Published]:
-        draft, publisher = self._draft(key, about)
+        draft, publisher = self._draft(key, about, saving.kind)
         with ExitStack() as stack:
             written = stack.enter_context(saving.written(self._scratch))
             kept = stack.pop_all()

@@ -62,7 +62,9 @@ class Publishing(Looking):
                 "files are added to and removed from an earlier version", hint="--base KEY@vN"
             )
         elif paths:
-            content = self._files(publisher, find_sources(paths), key, preview=preview)
+            sources = find_sources(paths)
+            publisher.expect(key, sources, draft.type)
+            content = self._files(publisher, sources, key, preview=preview)
         else:
             content = Content("note", None)
         return self._publish(draft, publisher, content)
@@ -83,7 +85,7 @@ class Publishing(Looking):
         """Make one version of what a stream gives, as a file called `name`."""
         from art import typed
 
-        draft, publisher = self._draft(key, about)
+        draft, publisher = self._draft(key, about, "file")
         content = publisher.stream(stream, typed.file_name(name), key)
         return self._publish(draft, publisher, content)
 
@@ -140,7 +142,7 @@ class Publishing(Looking):
         from art.publish import Content
         from art.referred import hash_folder
 
-        draft, publisher = self._draft(key, about)
+        draft, publisher = self._draft(key, about, "reference")
         text = os.fspath(path)
         if reference.is_url(text) and reference.local_path(text) is None:
             url = reference.check_url(text)
