@@ -351,9 +351,10 @@ class Looking(Base):
 
     def _refuse_unknown(self, patterns: tuple[str, ...]) -> None:
         """Raise NotFoundError where a pattern without wildcards is the name of no key."""
-        keys = self._index.ask(lambda index: index.keys())
-        for pattern in patterns:
-            if not is_glob(pattern) and pattern not in keys:
+        named = [pattern for pattern in patterns if not is_glob(pattern)]
+        keys = self._index.ask(lambda index: index.keys()) if named else []
+        for pattern in named:
+            if pattern not in keys:
                 below = [key for key in keys if key.startswith(pattern.rstrip("/") + "/")]
                 if below:
                     hint = f"keys below it: art ls '{pattern.rstrip('/')}/**'"
