@@ -69,9 +69,10 @@ def _name(value: Any) -> str:
     except NotFoundError:
         found = None
     if found is not type(value):
-        raise unequal(
-            value, f"its class is not found as {name}", hint="define it at the top of a module"
-        )
+        hint = "define it at the top of a module"
+        if name.endswith("]"):  # of a generic model of pydantic
+            hint = f"give it a name at the top of a module: class Name({type(value).__qualname__})"
+        raise unequal(value, f"its class is not found as {name}", hint=hint)
     if type(value).__module__ == "__main__":
         path = type(value).__qualname__
         warn(

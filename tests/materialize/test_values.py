@@ -18,7 +18,7 @@ from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal, localcontext
 from fractions import Fraction
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Generic
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -49,6 +49,7 @@ from tests.materialize.shapes import (
     Plain,
     Point,
     Slotted,
+    T,
     Word,
     same,
 )
@@ -1019,3 +1020,11 @@ def test_an_object_of_a_class_of_main_is_saved_with_a_warning(monkeypatch):
 def test_a_dataclass_that_was_made_with_type_arguments_comes_back_equal() -> None:
     assert back(Box[int](3)) == Box(3)
     assert back([Box[Box[str]](Box[str]("a"))]) == [Box(Box("a"))]
+
+
+def test_a_generic_model_that_has_no_name_is_refused_with_what_gives_it_one() -> None:
+    pydantic = pytest.importorskip("pydantic")
+    page = pydantic.create_model("Page", __base__=(pydantic.BaseModel, Generic[T]), item=(T, ...))
+    with pytest.raises(UsageError) as caught:
+        back(page[int](item=1))
+    assert str(caught.value.hint).startswith("give it a name at the top of a module: class Name(Pa")
