@@ -82,8 +82,9 @@ def command(
 
 
 def _what(plan: "GcPlan") -> str:
-    """Return such as "1.2 MiB in 3 packs"."""
-    what = size_text(max(0, plan.freed_bytes))
+    """Return such as "1.2 MiB in 3 packs". Where something is written anew that is not exact before."""
+    about = "about " if plan.needed_bytes and plan.ripe else ""
+    what = about + size_text(max(0, plan.freed_bytes))
     return what + (f" in {count_text(len(plan.ripe), 'pack')}" if plan.ripe else "")
 
 

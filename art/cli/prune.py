@@ -209,7 +209,8 @@ def _show_plan(output: Output, plan: "PrunePlan", only: str | None, *, dry_run: 
     elif not plan.decisions:
         output.say("nothing to prune: there is no version of what is named")
     else:
-        output.say(f"nothing to prune: all of {count} stay")
+        stay = "1 version stays" if len(plan.decisions) == 1 else f"all of {count} stay"
+        output.say(f"nothing to prune: {stay}")
 
 
 def _confirm(output: Output, plan: "PrunePlan", only: str | None, *, yes: bool) -> None:
@@ -227,9 +228,8 @@ def _tell(output: Output, done: "Pruned", only: str | None) -> None:
     """Say what happened. Raise PartialError where something went wrong with some of it."""
     for decision in done.spared:
         output.say(f"{decision.record.ref} is kept now: {decision.reason}")
-    them = "it" if len(done.versions) == 1 else "them"
-    back = f"; `art restore REF` brings {them} back" if only is None else ""
-    output.say(f"{count_text(len(done.versions), 'version')} pruned{back if done.versions else ''}")
+    after = f"; {_after(len(done.versions), only)}" if done.versions else ""
+    output.say(f"{count_text(len(done.versions), 'version')} pruned{after}")
     if done.failed:
         first, *more = done.failed
         for failure in more:
@@ -239,6 +239,14 @@ def _tell(output: Output, done: "Pruned", only: str | None) -> None:
             f"{count_text(len(done.failed), 'version')} not pruned",
             hint="art prune again, once that is mended",
         )
+
+
+def _after(count: int, only: str | None) -> str:
+    """Return what can be done now, or is to be."""
+    their = "its" if count == 1 else "their"
+    if only is None:
+        return f"`art restore REF` brings {'it' if count == 1 else 'them'} back"
+    return f"`art gc` frees {their} bytes, but those that others need"
 
 
 def _text(plan: "PrunePlan") -> str:

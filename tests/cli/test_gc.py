@@ -73,6 +73,7 @@ def test_what_nobody_could_have_goes_unasked(repo: Repo, files: Path, run: Runne
         (files / "README.txt").write_text(f"{number}" * 100)
         repo.create("k", files)
     shown = run("gc", "--dry-run").out
+    assert shown.startswith("would free about "), "new packs and layouts are not known before"
     assert " in 9 packs; " in shown
     assert " that versions need go into new packs" in shown
     result = run("gc", "--json")
