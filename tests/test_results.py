@@ -101,6 +101,26 @@ def test_a_version_that_is_there_already_is_not_completed_again(
     assert len(repo.history("k")) == 2
 
 
+def test_no_version_is_made_of_a_result_whose_bytes_go_at_this_moment(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.run_command(WORDS, outputs={"k": "out"})
+    forget(repo, "k")
+    publisher = Repo._publisher
+
+    def late(self: Repo) -> Publisher:
+        monkeypatch.undo()
+        with Repo(repo.root) as other:
+            assert other.gc().packs
+        return publisher(self)
+
+    monkeypatch.setattr(Repo, "_publisher", late)
+    with Repo(repo.root) as again:
+        again.run_command(WORDS, outputs={"k": "out"})
+        assert again.version("k@v1").read()
+        assert not again.fsck().problems
+
+
 def tagged(repo: Repo, key: str = "k") -> dict[str, str]:
     """Return where the tags of a key are."""
     return {tag: version.ref for tag, version in repo.tags(key).items()}

@@ -366,13 +366,16 @@ class Running(Sharing):
             with self._backend.alone(_CLAIMS):
                 return self._output(entry, name, is_held=True)
         tree = (document.get("payload") or {}).get("tree")
-        if tree and self._store.objects.stored(tree) is None and not self._is_there(tree):
-            return None
+        publisher = self._publisher()  # keeps gc, which does not ask results what they need, away
         try:
-            self._publisher().adopt(noted["key"], document)
+            if tree and self._store.objects.stored(tree) is None and not self._is_there(tree):
+                return None
+            publisher.adopt(noted["key"], document)
         except CorruptError as error:
             self._warn(error.message)
             return None
+        finally:
+            publisher.release()
         self._tag_new(noted["key"], noted["id"])
         return self._noted(noted)
 
