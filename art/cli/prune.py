@@ -24,11 +24,13 @@ from art.cli.common import (
 )
 from art.cli.rows import Where
 from art.errors import PartialError, UsageError
+from art.keys import is_glob
 from art.render import plain
 from art.render.plain import count_text
 
 if TYPE_CHECKING:
     from art.prune import Pruned, PrunePlan
+    from art.repo import Repo
     from art.retention import Decision, Policy
 
 
@@ -187,6 +189,8 @@ def command(
         only=only,
         force=choice.force,
     )
+    if choice.policy is None:
+        _tell_undecided(output, repo, plan, keys or ())
     if dry_run or not plan.dropped:
         _show_plan(output, plan, only, dry_run=dry_run)
         check_noop(not plan.dropped, "nothing to prune", is_error=error_on_noop)
@@ -195,6 +199,16 @@ def command(
     done = repo.execute_prune(plan, message=message, ignore_errors=ignore_errors)
     output.show("", _document(plan, done))
     _tell(output, done, only)
+
+
+def _tell_undecided(output: Output, repo: "Repo", plan: "PrunePlan", keys: "Sequence[str]") -> None:
+    """Say which of the keys that were named have no rule."""
+    decided = {decision.record.key for decision in plan.decisions}
+    named = [key.rstrip("/") for key in keys if not is_glob(key)]
+    for key in [key for key in named if key not in decided]:
+        policy = repo.settings(key).retention
+        if policy is None or not policy.has_rules:
+            output.say(f"{key} is left as it is: no rule is given, and its settings have none")
 
 
 def _show_plan(output: Output, plan: "PrunePlan", only: str | None, *, dry_run: bool) -> None:

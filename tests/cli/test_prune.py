@@ -263,6 +263,15 @@ def test_what_a_run_made_is_referred_to(repo: Repo, run: Runner) -> None:
 # -- what goes -----------------------------------------------------------------------------------
 
 
+def test_a_key_that_is_named_and_has_no_rule_is_told(repo: Repo, run: Runner) -> None:
+    repo.value("ruled", 1)
+    repo.set_settings("ruled", **{"retention.keep_last": 1})
+    shown = run("prune", "ruled", "k/", "--dry-run")
+    assert "k is left as it is: no rule is given, and its settings have none\n" in shown.err
+    assert "left as it is" not in run("prune", "ruled", "k", "--keep-last", "1", "--dry-run").err
+    assert "left as it is" not in run("prune", "*", "--dry-run").err
+
+
 def test_only_the_bytes(repo: Repo, files: Path, run: Runner) -> None:
     for number in range(3):
         (files / "README.txt").write_text(f"{number}\n")
