@@ -266,7 +266,7 @@ def test_what_a_run_made_is_referred_to(repo: Repo, run: Runner) -> None:
 def test_a_key_that_is_named_and_has_no_rule_is_told(repo: Repo, run: Runner) -> None:
     repo.value("ruled", 1)
     repo.set_settings("ruled", **{"retention.keep_last": 1})
-    shown = run("prune", "ruled", "k/", "--dry-run")
+    shown = run("prune", "ruled", "k", "--dry-run")
     assert "k is left as it is: no rule is given, and its settings have none\n" in shown.err
     assert "left as it is" not in run("prune", "ruled", "k", "--keep-last", "1", "--dry-run").err
     assert "left as it is" not in run("prune", "*", "--dry-run").err
