@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
 
 from art import model
 from art.catalog import STATE
@@ -19,8 +18,7 @@ from art.settings import KeySettings
 from art.store import Store
 from art.tagging import Tags
 
-if TYPE_CHECKING:
-    pass
+_LOCK = "mv"  # two at once would both copy what neither finds as copied or moved yet
 
 
 @dataclass(frozen=True)
@@ -64,8 +62,7 @@ class Mover:
         Done again after a crash, it goes on. Raise NotFoundError where there is nothing to move,
         ConflictError where the key or a tag of it is protected, unless `force`.
         """
-        # Two at once would both copy what neither has marked as moved yet.
-        with self._store.backend.alone("mv"):
+        with self._store.backend.alone(_LOCK):
             records = self._live(key)[::-1]
             if not records:
                 raise NotFoundError(f"{key} has no live version", hint=f"art log {key}")
@@ -110,8 +107,9 @@ class Mover:
         """Publish the same payloads under another key, unless its latest version is that copy.
         Nothing is transferred."""
         limit = 1 if len(records) == 1 else None  # an older copy may be what is wanted back
-        existing = self._copies_in(new_key, limit)
-        copied = self._copy_all(records, new_key, existing)
+        with self._store.backend.alone(_LOCK):
+            existing = self._copies_in(new_key, limit)
+            copied = self._copy_all(records, new_key, existing)
         return replace(copied, tags=[])
 
     def _copy_all(self, records: list[Record], new_key: str, existing: dict[str, int]) -> Moved:

@@ -303,6 +303,16 @@ except art.NotFoundError:
     assert json.loads(repo.version("b@prod").read()) == 6
 
 
+def test_a_version_that_many_processes_copy_is_copied_once(repo: Repo, tmp_path: Path) -> None:
+    for value in range(10):
+        repo.value("a", value)
+    script = "say(one=repo.copy('a@v1', 'b').made, all=repo.copy('a', 'c').made)"
+    said = [lines[0] for lines in run_together(tmp_path / "all", *[script] * 4)]
+
+    assert (sum(line["one"] for line in said), sum(line["all"] for line in said)) == (1, 10)
+    assert (len(repo.history("b")), len(repo.history("c"))) == (1, 10)
+
+
 def test_versions_that_many_processes_delete_are_counted_once(repo: Repo, tmp_path: Path) -> None:
     for value in range(30):
         repo.value("k", value)
