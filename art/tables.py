@@ -42,6 +42,7 @@ CELL_LIMIT = 20_000_000
 DEPTH_LIMIT = 100
 DESCRIBED_COLUMNS = 1000
 DESCRIBED_NAME = 200
+BEYOND = "<beyond what Python holds>"
 
 
 @dataclass(frozen=True)
@@ -449,7 +450,7 @@ def _parquet(source: _Input) -> _Content:
 def _parquet_rows(file: Any, arrow_error: type[Exception], source: _Input) -> Iterator[list[Any]]:
     try:
         for batch in file.iter_batches(batch_size=1024):
-            columns = [_values(column, arrow_error) for column in batch.columns]
+            columns = [arrow_values(column) for column in batch.columns]
             yield from map(list, zip(*columns, strict=True)) if columns else ()
     except (arrow_error, OSError) as error:
         raise _not_parquet(error, source) from error
@@ -464,15 +465,32 @@ def _not_parquet(error: Exception, source: _Input) -> Exception:
     )
 
 
-def _values(column: Any, arrow_error: type[Exception]) -> list[Any]:
-    """Return values of Python's. Nanoseconds, for which its times have no room, are texts: with pandas
-    installed, Arrow would give the times of that."""
-    if getattr(column.type, "unit", "") != "ns":
-        return list(column.to_pylist())
+def arrow_values(column: Any) -> list[Any]:
+    """Return the values of an Arrow array as Python has them. What Python has no room for, nanoseconds and
+    years beyond 9999 say, are texts: with pandas installed, Arrow would give times of that for some."""
+    arrow_error: type[Exception] = importlib.import_module("pyarrow").lib.ArrowException
+    if getattr(column.type, "unit", "") == "ns":
+        try:
+            column = column.cast(_microseconds(column.type))
+        except arrow_error:
+            column = column.cast("string")
     try:
-        return list(column.cast(_microseconds(column.type)).to_pylist())
-    except arrow_error:
-        return list(column.cast("string").to_pylist())
+        return list(column.to_pylist())
+    except (ValueError, OverflowError):
+        return [arrow_value(scalar) for scalar in column]
+
+
+def arrow_value(scalar: Any) -> Any:
+    """Return a value of Arrow as Python has it, or a text."""
+    try:
+        return scalar.as_py()
+    except (ValueError, OverflowError):
+        pass
+    arrow_error: type[Exception] = importlib.import_module("pyarrow").lib.ArrowException
+    try:
+        return scalar.cast("string").as_py()
+    except (arrow_error, ValueError, TypeError):  # a list that holds such a value; no such zone
+        return BEYOND
 
 
 def _microseconds(type: Any) -> Any:

@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from art import convert
+from art import convert, tables
 from art.convert.rows import Rows
 from art.errors import ArtError, ConflictError, UsageError
 from art.render.terminal import render_version
@@ -327,6 +327,24 @@ def test_frames_of_polars_and_tables_of_arrow(repo):
     assert as_csv(repo.save(frame, "polars").version) == [["a", "b"], ["1", "x"], ["", "y"]]
     assert as_json(repo.save(frame.to_arrow(), "arrow").version)[1] == {"a": None, "b": "y"}
     assert as_json(repo.save(pairs, "stream").version) == [{"m": [["k", 1]]}]
+
+
+def test_times_that_python_has_no_room_for_are_texts_in_every_form(repo):
+    pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
+    pa = pytest.importorskip("pyarrow")
+    moment = 562_949_953_421_000  # in the year 19809
+    far = pa.array([moment], pa.timestamp("ms"))
+    for value in (
+        pandas.DataFrame({"a": far.cast(pa.timestamp("s")).to_numpy()}),
+        polars.DataFrame({"a": polars.Series([moment]).cast(polars.Datetime("ms"))}),
+        pa.table({"a": far}),
+        pa.table({"a": far.dictionary_encode()}),  # for which Parquet has no room
+    ):
+        version = repo.save(value, "far").version
+        assert "19809-" in as_csv(version)[1][0] or as_csv(version)[1][0] == tables.BEYOND
+        assert as_json(version)[0]["a"] == as_csv(version)[1][0]
+        assert as_xlsx(version)["A2"].value == as_csv(version)[1][0]
+        assert all(made(version, form) for form in ("md", "html", "parquet"))
 
 
 def test_arrays_of_at_most_two_dimensions_as_tables(repo):

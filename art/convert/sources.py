@@ -228,7 +228,7 @@ def _arrow(source: Source) -> Rows:
             for batch in pa.ipc.open_stream(stream):
                 for start in range(0, batch.num_rows, SLICE):
                     part = batch.slice(start, SLICE)
-                    yield from zip(*(column.to_pylist() for column in part.columns), strict=True)
+                    yield from zip(*map(tables.arrow_values, part.columns), strict=True)
 
     with source.open() as stream, damage("the table", pa.lib.ArrowException, OSError):
         columns = list(pa.ipc.open_stream(stream).schema.names)

@@ -176,6 +176,8 @@ _EXACT = 2**53  # larger numbers would be rounded
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
 _FIRST = datetime(1900, 3, 1)  # noqa: DTZ001 - before it, sheets count days otherwise
 
+_LAST = 9999  # the last year that they have
+
 
 def _xlsx(rows: Rows, title: str, stream: BinaryIO) -> None:
     """Write one sheet. Texts are texts, also where they begin with `=`; what a sheet has no room for,
@@ -226,7 +228,8 @@ def _in_sheet(value: Any) -> Any:
     if isinstance(value, float):
         return float(value) if math.isfinite(value) else cell_text(value)
     if isinstance(value, datetime):
-        is_plain = value.tzinfo is None and value >= _FIRST and not value.microsecond % 1000
+        is_plain = value.tzinfo is None and value.year <= _LAST
+        is_plain = is_plain and value >= _FIRST and not value.microsecond % 1000
         is_plain = is_plain and not getattr(value, "nanosecond", 0)
         return value.replace() if is_plain else cell_text(value)
     if isinstance(value, date):

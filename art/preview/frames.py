@@ -18,11 +18,11 @@ from art.model import Document
 from art.preview import columns as plain
 from art.preview.columns import HEAD, TOP, WIDTH, cell, short
 from art.preview.form import number
+from art.tables import BEYOND, arrow_value, arrow_values
 
 ROWS = 1_000_000
 CELLS = 20_000_000
 BYTES = 32 << 20  # of one column that is looked at
-BEYOND = "<beyond what Python holds>"
 
 
 @dataclass(frozen=True)
@@ -181,30 +181,7 @@ def _histogram(values: Any, compute: Any, shown: tuple[Any, Any] | None) -> Docu
 
 
 def _cell(scalar: Any) -> Any:
-    return cell(_one(scalar))
-
-
-def _all(values: Any) -> list[Any]:
-    """Return the values of an Arrow array as Python has them, or as texts."""
-    try:
-        return list(values.to_pylist())
-    except (ValueError, OverflowError):
-        return [_one(scalar) for scalar in values]
-
-
-def _one(scalar: Any) -> Any:
-    """Return a value as Python has it. One that Python has no room for, such as nanoseconds and years
-    beyond 9999, is a text."""
-    from pyarrow.lib import ArrowException
-
-    try:
-        return scalar.as_py()
-    except (ValueError, OverflowError):
-        pass
-    try:
-        return scalar.cast("string").as_py()
-    except (ArrowException, ValueError, TypeError):  # a list that holds such a value; no such zone
-        return BEYOND
+    return cell(arrow_value(scalar))
 
 
 # --- where tables have their columns ------------------------------------------------------------
@@ -295,7 +272,7 @@ def _array(values: Any) -> Any:
 def _by_arrow(made: Callable[[], Any], count: int) -> list[Any]:
     """Return values that Python has not room for all of, as far as Arrow is there to make texts of them."""
     try:
-        return _all(made())
+        return arrow_values(made())
     except ImportError:
         return [BEYOND] * count
 
@@ -368,7 +345,7 @@ def _arrow_column(name: str, column: Any) -> _Column:
         return values
 
     def values(step: int, limit: int) -> list[Any]:
-        return _all(storage(runs(step).slice(0, limit)))
+        return arrow_values(storage(runs(step).slice(0, limit)))
 
     width = column.nbytes / max(len(column), 1)
     return _Column(name, str(column.type), values, lambda step: _array(storage(runs(step))), width)
