@@ -329,6 +329,16 @@ def test_frames_of_polars_and_tables_of_arrow(repo):
     assert as_json(repo.save(pairs, "stream").version) == [{"m": [["k", 1]]}]
 
 
+def test_an_object_that_is_a_table_has_the_forms_of_one(repo):
+    day = date(2020, 1, 1)
+    rows = repo.save([{"day": day, "n": 1}, {"day": day, "n": 2}], "rows").version
+    assert as_csv(rows) == [["day", "n"], ["2020-01-01", "1"], ["2020-01-01", "2"]]
+    assert as_csv(repo.save({"day": (day,), "n": [1]}, "columns").version)[1] == ["2020-01-01", "1"]
+    for other in (day, {"day": day}, [day], {"day": "x"}):
+        with pytest.raises(UsageError, match=r"is no table|expected a"):
+            made(repo.save(other, "other").version, "csv")
+
+
 def test_times_that_python_has_no_room_for_are_texts_in_every_form(repo):
     pandas, polars = pytest.importorskip("pandas"), pytest.importorskip("polars")
     pa = pytest.importorskip("pyarrow")

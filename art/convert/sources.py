@@ -37,6 +37,12 @@ class Source:
     kind: str
     title: str
 
+    @property
+    def is_single(self) -> bool:
+        """Whether it is one file, or stands in the manifest."""
+        payload = self.version.payload
+        return payload is None or payload.tree is None or payload.file is not None
+
     def open(self) -> BinaryIO:
         return self.version.open(self.path)
 
@@ -108,6 +114,8 @@ def rows(source: Source, form: str) -> Rows:
     maker = _ROWS.get(source.kind)
     if maker is not None:
         return maker(source)
+    if source.kind == "object" and source.is_single:
+        return _object(source, form)
     if source.kind not in ("csv", "tsv", "jsonl", "json", "parquet", OBJECTS):
         raise source.refused(form)
     return _file(source)
@@ -151,21 +159,41 @@ def _opened(source: Source) -> Iterator[tuple[list[str], Iterator[Sequence[Any]]
                 columns, rows, _ = tables.open_table(file, "parquet", name)
                 yield columns, rows
         elif source.kind == OBJECTS:
-            data = stream.read(tables.JSON_LIMIT + 1)
-            if len(data) > tables.JSON_LIMIT:
-                raise UsageError(f"{name} is larger than {tables.JSON_LIMIT >> 20} MiB")
-            yield _decoded(data)
+            yield _table(_decoded(stream, name))
         else:
             columns, rows, _ = tables.open_table(stream, source.kind, name, strict=True)
             yield columns, rows
 
 
-def _decoded(data: bytes) -> tuple[list[str], Iterator[Sequence[Any]]]:
-    from art import tabledata
+def _decoded(stream: BinaryIO, name: str) -> Any:
+    """Return the object in a `content.json`."""
     from art.materialize import values
 
-    table = tabledata.table_of(values.decode(data))
+    data = stream.read(tables.JSON_LIMIT + 1)
+    if len(data) > tables.JSON_LIMIT:
+        raise UsageError(f"{name} is larger than {tables.JSON_LIMIT >> 20} MiB")
+    return values.decode(data)
+
+
+def _table(value: Any) -> tuple[list[str], Iterator[Sequence[Any]]]:
+    from art import tabledata
+
+    table = tabledata.table_of(value)
     return table.columns, iter(table.rows)
+
+
+def _object(source: Source, form: str) -> Rows:
+    """Rows of an object that is a table all the same: a list of mappings with times in them, say."""
+    from art import tabledata
+
+    with source.open() as stream:
+        value = _decoded(stream, source.title)
+    try:
+        columns, found = _table(tabledata.shaped(value))
+    except UsageError:
+        raise source.refused(form) from None
+    kept = list(found)
+    return Rows(columns, lambda: iter(kept))
 
 
 def _file(source: Source) -> Rows:
