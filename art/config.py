@@ -185,7 +185,7 @@ def _parsed(setting: Setting, text: str, where: str) -> Any:
 
 
 def _default(name: str) -> Any:
-    if name == "require_signature":
+    if SETTINGS[name].parse is _flag:
         return False
     if name in ("authority", "revoked_signers", "signers", "signing_key"):
         return None

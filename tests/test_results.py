@@ -390,3 +390,16 @@ def test_a_file_as_input_counts_from_where_it_is_read(repo: Repo, workplace: Pat
     assert read("ab", 1)
     assert not read("ab")
     assert worked(repo) == 3
+
+
+def test_nothing_is_published_by_a_run_unless_that_is_asked_for(
+    repo: Repo, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shared = workplace.parent / "shared"
+    repo.remotes.add("origin", str(shared))
+    repo.run_command(NOTE, outputs={"r": "out"})
+    assert repo.config.get("shared_cache").value is False
+    assert not list((shared / "manifests").glob("*"))
+    monkeypatch.setenv("ART_SHARED_CACHE", "yes")
+    repo.run_command(NOTE, outputs={"other": "out"})
+    assert [path.name for path in (shared / "manifests").glob("*")] == ["other"]
