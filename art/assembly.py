@@ -155,6 +155,7 @@ class Assembly:
             while True:
                 found = self._log.read()
                 if same := self._same(found, part, payload, replace=replace):
+                    self._log.settle()
                     return Added(same, is_new=False, begins=False)
                 if added := self._log.append(found.number, self._author, fields):
                     break
@@ -203,6 +204,7 @@ class Assembly:
                 raise NotFoundError(f"{unknown.message}; {expected}", hint=unknown.hint)
             expected.check(found)
             if found.seal:
+                self._log.settle()
                 return found.seal, False
             joined = self._joined(joiner, found, is_flat=is_flat)
             parts = [found.parts[name] for name in sorted(found.parts)]

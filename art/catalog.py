@@ -316,8 +316,8 @@ class Catalog:
         make: Callable[[list[Entry]], Document | None],
         known: Iterable[Entry] = (),
     ) -> Entry | None:
-        """Append what `make` returns for the entries that are there; None appends nothing. What is
-        `known` of them, from the first on, is not read again.
+        """Append what `make` returns for the entries that are there; None appends nothing. They are durable
+        then, too. What is `known` of them, from the first on, is not read again.
 
         Where another writer takes the number first, `make` is called again with that entry too.
         """
@@ -326,6 +326,8 @@ class Catalog:
         while True:
             document = make(entries)
             if document is None:
+                if entries:  # the last may be there since a moment ago, and not yet durable
+                    self.backend.sync(f"{refs_directory(key)}/{log}")
                 return None
             number = len(entries) + 1
             name = f"{refs_directory(key)}/{log}/{number:08}.yaml"

@@ -198,6 +198,10 @@ class DraftLog:
     def _hinted(self, error: CorruptError) -> CorruptError:
         return CorruptError(error.message, hint=f"art draft drop {self.key} {self.draft}")
 
+    def settle(self) -> None:
+        """Make durable what others have just said: they may not have come to that."""
+        self._backend.sync(_directory(self.key, self.draft))
+
     def append(self, after: int, author: str, fields: Mapping[str, Any]) -> Document | None:
         """Create the entry that follows number `after`, and return it; None where another one is there."""
         document: Document = {

@@ -340,6 +340,35 @@ except art.NotFoundError:
     assert sum(line["restored"] for lines in said for line in lines) == 30
 
 
+@pytest.mark.parametrize(
+    ("act", "place"),
+    [
+        (lambda repo: repo.value("k", 1), "manifests/k"),
+        (lambda repo: repo.tag("k@v1", "prod"), "refs/k/_tags/prod"),
+        (lambda repo: repo.note("k@v1", title="T"), "refs/k/_notes"),
+        (lambda repo: repo.set_settings("k", description="D"), "refs/k/_settings"),
+        (lambda repo: repo.part("k", "file", draft="d", name="p"), "drafts/k/_/d"),
+        (lambda repo: repo.seal("k", draft="d", expect=1), "drafts/k/_/d"),
+        (lambda repo: repo.seal("k", draft="d", expect=1), "manifests/k"),
+        (lambda repo: repo.run_command(["true"], outputs={"r": "file"}), "manifests/r"),
+    ],
+    ids=["version", "tag", "note", "settings", "part", "seal", "sealed version", "result"],
+)
+def test_what_another_has_just_done_is_durable_before_it_is_told_to_be_there(
+    act: Callable[[Repo], object], place: str, repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its writer may be between giving it its name and making that durable."""
+    Path("file").write_text("content")
+    repo.value("k", 1)
+    repo.part("k", "file", draft="d", name="p")
+    act(repo)
+    synced: list[str] = []
+    monkeypatch.setattr(LocalBackend, "sync_directory", lambda _, path: synced.append(path))
+    with art.open() as other:
+        act(other)
+    assert str(repo.root / ".art" / place) in synced
+
+
 @pytest.fixture
 def torn(monkeypatch: pytest.MonkeyPatch) -> set[str]:
     """Let the first listing of a directory lack the last document but one, as that of a large one may

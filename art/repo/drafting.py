@@ -287,9 +287,13 @@ class Drafting(Running):
         self, key: str, seal: Seal, publisher: Publisher, assembly: Assembly, where: str | None
     ) -> Record:
         """Return the version of a sealed draft, which is made where it is not there."""
+        from art.catalog import manifest_directory
+
         if where is None:
             with self._backend.alone(_LOCK):
-                if not (record := self._by_id(key, seal.id)):
+                if record := self._by_id(key, seal.id):
+                    self._backend.sync(manifest_directory(key))  # since a moment ago, perhaps
+                else:
                     publisher.adopt(key, _manifest(seal, key))
             return record or self._found(key, seal)
         self._learn(key)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from art import caching, runs
 from art.caching import Results, Reuse
+from art.catalog import manifest_directory
 from art.document import SIZE_LIMIT
 from art.errors import (
     ArtError,
@@ -356,7 +357,10 @@ class Running(Sharing):
         except CorruptError as error:
             self._warn(error.message)
             return None
-        return version if version.state == "live" else None
+        if version.state != "live":
+            return None
+        self._backend.sync(manifest_directory(str(version.key)))  # since a moment ago, perhaps
+        return version
 
     def _completed(self, entry: caching.Entry, name: str, *, is_held: bool) -> Version | None:
         document, noted = entry.manifests.get(name), entry.outputs[name]
