@@ -15,6 +15,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
+from art.backend import LocalBackend
 from art.disk import explain, lock
 from art.errors import BusyError, CorruptError
 
@@ -48,6 +49,7 @@ class Cursor:
                 f"another process uses {self.path}", hint="give each watcher its own --cursor"
             )
         self._read(self.path)
+        LocalBackend(self.path.parent).sync("")  # that it is there, is durable, too
 
     def close(self) -> None:
         """Let other processes have it."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,14 @@ def test_what_was_noted_is_known_after_it_is_opened_again(tmp_path: Path) -> Non
     assert again.seen == {"1", "2", "3"}
     assert again.watched == {"k"}
     again.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no directories to sync")
+def test_that_it_is_there_is_durable_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    synced = []
+    monkeypatch.setattr(os, "fsync", lambda handle: synced.append(os.fstat(handle).st_ino))
+    Cursor(tmp_path / "c").close()
+    assert synced == [(tmp_path / "c").stat().st_ino, tmp_path.stat().st_ino]
 
 
 def test_one_process_has_it_at_a_time(tmp_path: Path) -> None:
