@@ -135,10 +135,13 @@ class Exchange:
         with self._pair(remote) as pair:
             return Fetcher(pair).plan(Selection(patterns))
 
-    def fetch(self, patterns: Iterable[str], remote: str | None) -> Fetched:
-        """Take in what a remote has of the history."""
+    def fetch(
+        self, patterns: Iterable[str], remote: str | None, *, purging: str | None = None
+    ) -> Fetched:
+        """Take in what a remote has of the history. Nothing need be said of the version with the id
+        `purging`, whose bytes go from here next."""
         with self._pair(remote) as pair:
-            return self._fetch(pair, Selection(patterns))
+            return self._fetch(pair, Selection(patterns), purging)
 
     def plan_pull(self, patterns: Iterable[str], remote: str | None, depth: Depth) -> PullPlan:
         """Return which payloads `pull` would bring of what is known here."""
@@ -202,9 +205,17 @@ class Exchange:
 
     def is_published(self, record: Record) -> bool:
         """Whether a remote is known to have a version."""
-        ids = [setting.repository for setting in self._remotes.all() if setting.repository]
+        return bool(self.holding(record))
+
+    def holding(self, record: Record) -> list[str]:
+        """Return the names of the remotes that are known to have a version."""
         version = record.key, record.number, record.uid
-        return any(Ledger(self._backend, id).has_version(*version) for id in ids)
+        return [
+            setting.name
+            for setting in self._remotes.all()
+            if setting.repository
+            and Ledger(self._backend, setting.repository).has_version(*version)
+        ]
 
     def known_at(self, name: str) -> Ledger | None:
         """Return what is known to be at a remote, None where that was never asked."""
@@ -249,20 +260,20 @@ class Exchange:
 
     # -- inside ----------------------------------------------------------------------------------
 
-    def _fetch(self, pair: Pairing, selection: Selection) -> Fetched:
+    def _fetch(self, pair: Pairing, selection: Selection, purging: str | None = None) -> Fetched:
         try:
             return Fetcher(pair).fetch(selection)
         finally:  # also where some of it is damaged there
-            self._put_stubs(selection)
+            self._put_stubs(selection, purging)
 
-    def _put_stubs(self, selection: Selection) -> None:
+    def _put_stubs(self, selection: Selection, purging: str | None = None) -> None:
         """Do here what others purged."""
         for was, record in self._index.ask(_moved_and_purged):
             self._changes().purge(record, f"it was {was.ref}, which was purged")
         for record in purged_records(self._index):
             if not selection.has(record.key):
                 continue
-            if record.payload:
+            if record.payload and record.id != purging:
                 ref = f"{record.ref} was purged: `art gc` removes its bytes from here, too"
                 self._reporter().warn(ref)
             replace_by_stub(self._backend, self._index, record)

@@ -125,7 +125,7 @@ class Keeping:
             problem = copied.problem or self._loss(remote, copied)
             purged = purger.purge(found[0], message, force=force, problem=problem)
         with contextlib.suppress(*([type(problem)] if problem else ())):  # it is told at the end
-            self._exchange.fetch((record.key,) if record.key else (), remote)
+            self._exchange.fetch((record.key,) if record.key else (), remote, purging=record.id)
         return purged
 
     def _refuse_mirror(self, store: Store, record: Record, remote: str) -> None:

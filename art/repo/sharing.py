@@ -161,8 +161,15 @@ class Sharing(Changing):
             done.append(self._keeping.purge_remote(record, remote, message, grace, force=force))
             with self._exchange.shared(remote) as there:
                 _forget(there.backend, record)
+        holding = self._exchange.holding(record) if record.state != "purged" else []
         done.append(self._keeping.purge(record, message, grace, force=force))
         _forget(self._backend, record)
+        for name in holding:
+            if name != remote:
+                self._warn(
+                    f"{record.ref} is still at {name}; `art purge {record.ref} --remote {name}` takes "
+                    "it away there, too"
+                )
         for purged, where in zip(done[::-1], ("", f" --remote {remote}"), strict=False):
             if purged.problem:
                 why = purged.problem.message.removesuffix("; nothing was removed")

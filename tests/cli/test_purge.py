@@ -122,7 +122,25 @@ def test_there_first_then_here(repo: Repo, files: Path, run: Runner, tmp_path: P
     leak(repo, files)
     assert "not at origin" in run("purge", "k@v1", "--remote", "origin", "--yes", code=4).error
     run("push")
-    run("purge", "k@v1", "--remote", "origin", "--yes")
+    done = run("purge", "k@v1", "--remote", "origin", "--yes")
+    assert "gc" not in done.err, "its bytes are gone from here, too"
+    assert "still at" not in done.err
     assert b"SECRET" not in b"".join(p.read_bytes() for p in remote.rglob("*") if p.is_file())
     assert repo.states("k@v1") == {"purged"}
     run("purge", "k@v1", "--remote", "origin", "--yes")  # again: nothing is left to do
+
+
+def test_what_is_purged_only_here_is_said_to_be_still_there(
+    repo: Repo, files: Path, run: Runner, tmp_path: Path
+) -> None:
+    remote = tmp_path / "remote"
+    run("remote", "add", "origin", str(remote))
+    leak(repo, files)
+    repo.value("other", 1)
+    run("push", "k")
+    assert "still at" not in run("purge", "other@v1", "--yes").err
+    command = "art purge k@v1 --remote origin"
+    assert f"k@v1 is still at origin; `{command}` takes it" in run("purge", "k@v1", "--yes").err
+    run("push")
+    run(*command.split()[1:], "--yes")
+    assert b"SECRET" not in b"".join(p.read_bytes() for p in remote.rglob("*") if p.is_file())
