@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 from art import beside, previews, reference
 from art import preview as shown
 from art.backend import Backend
-from art.errors import DeniedError, StorageError, UsageError
+from art.errors import ArtError, DeniedError, StorageError, UsageError
 from art.materialize import Folder, Stream, named
 from art.model import Document, Payload
 
@@ -144,6 +144,11 @@ def preview_or_derived(version: Holder) -> Document | None:
         return shown.of_rows(table.columns, table.rows, table.total_rows)
     if version.type in ("json", "value"):
         return shown.of_json(load(version, pickle=False))
+    if version.format.get("materializer") == "value":
+        with contextlib.suppress(
+            ArtError
+        ):  # a class that is not imported here: it is shown as it is stored
+            return shown.of_json(load(version, pickle=False))
     return shown.of_text(version.text())
 
 

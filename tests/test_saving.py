@@ -9,8 +9,9 @@ import sys
 import textwrap
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import date
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import pytest
 
@@ -22,6 +23,11 @@ from art.version import Version
 from tests.support_processes import run_together
 
 np = pytest.importorskip("numpy")
+
+
+class Point(NamedTuple):
+    x: int
+    y: int
 
 
 class Broken(Stream):
@@ -581,3 +587,16 @@ def test_what_was_deleted_is_created_again(repo: Repo) -> None:
     repo.delete("k")
     version, is_new = repo.get_or_create("k", lambda: 2)
     assert (version.ref, version.load(), is_new) == ("k@v2", 2, True)
+
+
+def test_a_small_object_shows_its_values_and_where_a_class_is_not_there_how_it_is_stored(
+    repo: Repo,
+) -> None:
+    from art.loading import preview_or_derived
+
+    version = repo.save({"day": date(2020, 1, 1), (1, 2): 3}, "k").version
+    assert (preview_or_derived(version) or {})["value"] == {"day": "2020-01-01", "(1, 2)": 3}
+    point = repo.save([Point(1, 2)], "point").version
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delitem(sys.modules, Point.__module__)
+        assert '"namedtuple"' in (preview_or_derived(point) or {})["text"]
