@@ -64,6 +64,13 @@ def normal_url(text: str) -> str:
         raise UsageError("the URL of a remote is empty", hint="s3://bucket/folder, or a folder")
     if is_remote(text):
         return check_url(text)
+    if found := re.match(r"(s3|gs|gcs|az|abfss?|sftp|ssh|https?|memory):/?(?!/)", text):
+        rest = text[found.end() :]
+        raise UsageError(
+            f"{redact(text)!r} is not a URL", hint=f"{found[1]}://{rest}; a folder is ./{text}"
+        )
+    if (found := re.match(r"([\w.-]+@[\w.-]+):(?!/?/)(.+)", text)) and not Path(text).exists():
+        raise UsageError(f"{redact(text)!r} is not a URL", hint=f"sftp://{found[1]}/~/{found[2]}")
     folder = local_path(text)
     try:
         return str(folder.resolve() if ".." in folder.parts else folder.expanduser().absolute())

@@ -41,7 +41,9 @@ def kind_of(path: Path) -> str:
     for ending, kind in _KINDS.items():
         if path.name.lower().endswith(ending):
             return kind
-    raise UsageError(f"{path.name!r} is no name of an archive: {', '.join(_KINDS)} are")
+    raise UsageError(
+        f"{path.name!r} is no name of an archive: {', '.join(_KINDS)} are", hint=f"{path}.tar"
+    )
 
 
 def folder_of(record_key: str | None, number: int | None, uid: str) -> str:

@@ -13,6 +13,7 @@ from art import document as documents
 from art.backend import LocalBackend
 from art.errors import UsageError
 from art.model import Document
+from art.nearest import did_you_mean
 
 _NAME = "config.yaml"
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800, "y": 31536000}
@@ -170,7 +171,8 @@ class Config:
 def _known(name: str) -> Setting:
     setting = SETTINGS.get(name)
     if setting is None:
-        raise UsageError(f"there is no setting {name!r}", hint="known: " + ", ".join(SETTINGS))
+        hint = did_you_mean(name, SETTINGS) or f"known: {', '.join(SETTINGS)}"
+        raise UsageError(f"there is no setting {name!r}", hint=hint)
     return setting
 
 

@@ -227,7 +227,9 @@ class Fetcher:
             what = f"there is no key {pattern!r}" if is_exact else f"no key matches {pattern!r}"
             raise NotFoundError(
                 f"{what}, neither here nor at {self._pair.name}",
-                hint=f"art ls --remote {self._pair.name}",
+                hint=f"{pattern} is a remote: --remote {pattern}"
+                if pattern == self._pair.name
+                else f"art ls --remote {self._pair.name}",
             )
 
     def _note_lost(self, selection: Selection, ends: dict[Log, int]) -> None:

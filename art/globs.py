@@ -9,7 +9,10 @@ from itertools import dropwhile
 
 from art.disk import explain
 from art.errors import NotFoundError, UsageError
+from art.nearest import nearest
 from art.tree import folders_above
+
+_LISTED = 1000  # names among which one is looked for that is spelled nearly so
 
 
 def expand(path: str) -> list[str]:
@@ -37,7 +40,20 @@ def expand(path: str) -> list[str]:
     hint = None
     if path.startswith("-"):
         hint = f"options come before the paths; a file named so is ./{path}"
+    elif near := _nearest(path):
+        hint = f"did you mean {near}?"
     raise NotFoundError(f"there is no file or folder {path!r} in {os.getcwd()}", hint=hint)
+
+
+def _nearest(path: str) -> str | None:
+    """Return the file or folder beside it whose name is spelled nearly so."""
+    folder, name = os.path.split(path)
+    try:
+        names = os.listdir(folder or ".")[:_LISTED]
+    except OSError:
+        return None
+    near = nearest(name, names)
+    return os.path.join(folder, near[0]) if near else None
 
 
 def refuse_own(path: str) -> None:

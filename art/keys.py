@@ -33,7 +33,7 @@ def check_key(key: str) -> str:
             raise UsageError(
                 f"key {key!r} is not possible: its part {segment!r} must start with a letter or digit, "
                 "hold only letters, digits, '.', '_' and '-', and not end in '.yaml'",
-                hint="keys look like sales/report or models/ResNet50",
+                hint=_likely_key(key),
             )
         if len(_escape_segment(segment)) > _NAME_LIMIT:
             raise UsageError(
@@ -41,6 +41,19 @@ def check_key(key: str) -> str:
                 "where a capital takes two characters"
             )
     return key
+
+
+def _likely_key(key: str) -> str:
+    """Return a hint at what was probably meant by what can be no key."""
+    if is_glob(key):
+        return "art ls 'PATTERN' shows the keys that a pattern means"
+    name, colon, version = key.partition(":")
+    if colon and _SEGMENT.fullmatch(version) and "/" in name:
+        return f"a version or tag stands behind @: {name}@{version}"
+    parts = [re.sub(r"[^A-Za-z0-9._-]+", "-", part).strip("-._") for part in key.split("/")]
+    likely = "/".join(part.removesuffix(".yaml") for part in parts if part)
+    is_key = all(map(_SEGMENT.fullmatch, likely.split("/")))
+    return f"did you mean {likely}?" if is_key else "keys look like sales/report or models/ResNet50"
 
 
 def check_tag(tag: str) -> str:

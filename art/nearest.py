@@ -11,7 +11,13 @@ def nearest(word: str, known: Iterable[str]) -> list[str]:
     """Return the known words that are spelled nearly like one that is not known, at most three."""
     from difflib import get_close_matches  # which is needed where something went wrong only
 
-    return get_close_matches(word, list(known), _SUGGESTIONS)
+    names = list(known)
+    found = get_close_matches(word, names, _SUGGESTIONS)
+    if not found:  # capitals apart
+        lowered = {name.lower(): name for name in names}
+        near = get_close_matches(word.lower(), list(lowered), _SUGGESTIONS)
+        found = [lowered[name] for name in near]
+    return found
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str | None:

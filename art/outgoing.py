@@ -154,6 +154,8 @@ class Outgoing:
     def _refuse_unknown(self, pattern: str) -> None:
         """Raise NotFoundError where a pattern matches nothing, unless it means keys of the remote."""
         hint = "`art ls` shows the keys there are"
+        if pattern == self._pair.name:
+            hint = f"{pattern} is a remote: --remote {pattern}"
         alone = Selection([pattern])
         if alone.exact:
             raise NotFoundError(f"there is no key {pattern!r}", hint=hint)

@@ -60,7 +60,9 @@ class Granularity(str, Enum):
             return cls(word.value if isinstance(word, Enum) else word)
         except ValueError:
             known = ", ".join(each.value for each in cls)
-            raise UsageError(f"{word!r} is no granularity", hint=f"known: {known}") from None
+            raise UsageError(
+                f"{word!r} is no granularity", hint=f"known: {known}; with a name, as in date:day"
+            ) from None
 
     @property
     def example(self) -> str:

@@ -47,7 +47,8 @@ def call(words: Sequence[str], environment: Mapping[str, str], *, keep: int | No
         try:
             process = subprocess.Popen(words, env={**os.environ, **environment}, pass_fds=handles)
         except FileNotFoundError:
-            raise CommandError(f"there is no command {words[0]!r}", NOT_FOUND) from None
+            hint = "; its words stand apart, or behind sh -c" if " " in words[0] else ""
+            raise CommandError(f"there is no command {words[0]!r}{hint}", NOT_FOUND) from None
         except OSError as error:
             why = (error.strerror or str(error)).lower()
             raise CommandError(f"{words[0]!r} cannot be run: {why}", NOT_PERMITTED) from None

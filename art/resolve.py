@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 
@@ -46,7 +47,7 @@ class Resolver:
         if ref.path:
             raise UsageError(
                 f"{ref} names a path in a version, and a whole version is wanted here",
-                hint=f"leave out /{ref.path}",
+                hint=f"{str(ref).removesuffix('/' + ref.path)} alone; art cat and art get take a path",
             )
         return self._index.ask(lambda _: self._find(ref, deleted))
 
@@ -419,11 +420,13 @@ class Resolver:
                 )
         near = nearest(key, keys)
         near += [known for known in keys if known.endswith("/" + key)][:_SUGGESTIONS]
-        hint = (
-            f"did you mean {', '.join(dict.fromkeys(near))}?"
-            if near
-            else "`art ls` shows the keys there are"
-        )
+        hint = "`art ls` shows the keys there are"
+        if near:
+            hint = f"did you mean {', '.join(dict.fromkeys(near))}?"
+        elif likely := likely_selector(key):
+            hint = f"a version is named by KEY@{likely}"
+            if re.fullmatch("[0-9a-f]{8,64}", key):
+                hint = f"an id begins with b3: as in b3:{key}"
         return NotFoundError(f"there is no key {key!r}", hint=hint)
 
 

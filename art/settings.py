@@ -14,6 +14,7 @@ from art.errors import ConflictError, CorruptError, UsageError
 from art.index import Index
 from art.keys import check_tag, check_type
 from art.model import Document, Entry, heads, now
+from art.nearest import did_you_mean
 from art.partitions import ALL, LIMIT, Declared
 from art.periods import Granularity
 from art.ref import PARTITION
@@ -257,7 +258,8 @@ def _checked(name: str, value: object) -> Any:
     rule = name.removeprefix(_RULE) if name.startswith(_RULE) else None
     if name not in KNOWN and rule not in SETTABLE:
         names = (*KNOWN, *(_RULE + each for each in SETTABLE))
-        raise UsageError(f"there is no setting {name!r}", hint=f"known: {', '.join(names)}")
+        hint = did_you_mean(name, names) or f"known: {', '.join(names)}"
+        raise UsageError(f"there is no setting {name!r}", hint=hint)
     if value is None or value == "":
         return None
     return check_rule(rule, value) if rule else KNOWN[name](value, name)

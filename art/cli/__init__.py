@@ -8,6 +8,7 @@ import contextlib
 import importlib
 import io
 import os
+import re
 import sys
 from collections.abc import Mapping
 from gc import set_threshold  # the module `art.cli.gc` takes the other name
@@ -45,6 +46,21 @@ _ELSEWHERE = {
     "upload": "push", "sync": "pull", "update": "pull", "remotes": "remote",
     "checkout": "get", "download": "get", "rename": "mv", "copy": "cp", "version": "--version",
     "forget": "prune", "retention": "prune", "protect": "settings",
+}  # fmt: skip
+
+# What others call sub-commands, and what to write where that tells nothing.
+_SUB_ELSEWHERE = {
+    "tag": {"ls": "list", "show": "list", "rm": "delete", "remove": "delete", "log": "history"}
+    | dict.fromkeys(("add", "create", "move", "mv"), "set"),
+    "remote": {"list": "ls", "show": "ls", "remove": "rm", "delete": "rm", "set": "set-url"},
+    "draft": dict.fromkeys(("list", "show"), "ls")
+    | dict.fromkeys(("rm", "remove", "delete"), "drop"),
+    "config": {"ls": "list", "show": "list", "add": "set"}
+    | dict.fromkeys(("rm", "remove", "delete"), "unset"),
+}
+_SUB_USUAL = {
+    "tag": "tag set KEY TAG", "remote": "remote add NAME URL", "draft": "draft ls",
+    "config": "config set NAME VALUE",
 }  # fmt: skip
 
 # Typer's own error class for a wrong command line has no public name, its subclass has.
@@ -186,7 +202,7 @@ def _explained(error: Exception, words: list[str]) -> ArtError:
     if isinstance(error, ArtError):
         return error
     if isinstance(error, _WrongWords):
-        return _usage(error)
+        return _usage(error, words)
     if isinstance(error, typer.Abort):
         return ArtError("stopped, nothing was changed")
     if isinstance(error, OSError) and error.strerror:
@@ -196,10 +212,18 @@ def _explained(error: Exception, words: list[str]) -> ArtError:
     return _unexpected(error, words)
 
 
-def _usage(error: Exception) -> UsageError:
+def _usage(error: Exception, words: list[str]) -> UsageError:
     message = " ".join(str(getattr(error, "format_message", error.__str__)()).split()).rstrip(".")
     context = getattr(error, "ctx", None)
-    hint = f"{context.command_path} --help" if context is not None else "art --help"
+    command = _command(words)
+    place = context.command_path if context is not None else f"art {command or ''}".rstrip()
+    hint = f"{place} --help"
+    if command in _SUB_USUAL and (found := re.match(r"No such command '([^']*)'", message)):
+        known = _SUB_ELSEWHERE[command].get(found[1])
+        near = re.search(r"Did you mean '([^']*)'", message)
+        sub = known or (near[1] if near else None)
+        message = f"art {command} has no command '{found[1]}'"
+        hint = f"art {command} {sub}" if sub else f"art {_SUB_USUAL[command]}"
     return UsageError(message[:1].lower() + message[1:], hint=hint)
 
 

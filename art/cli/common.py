@@ -480,7 +480,9 @@ def parse_json(text: str, name: str) -> Any:
     try:
         return json.loads(text, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{name} is not JSON: {error}") from error
+        text = name.rpartition(" ")[2].strip("'").replace(":=", "=", 1) if ":=" in name else ""
+        hint = f"{text} is a text" if text else None
+        raise UsageError(f"{name} is not JSON: {error}", hint=hint) from error
 
 
 def _no_constant(word: str) -> None:

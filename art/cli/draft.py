@@ -74,7 +74,8 @@ def drop(
       art draft drop tests/reports run-4711 --yes
     """
     repo = open_repo(output)
-    output.confirm(f"forget the parts of draft {name} of {key}?", yes=yes)
+    if any(state.draft == name for state in repo.drafts(key, local=local)):
+        output.confirm(f"forget the parts of draft {name} of {key}?", yes=yes)
     state = repo.drop_draft(key, name, local=local)
     output.finish()
     what = f"{count_text(len(state.parts), 'part')}, {size_text(state.size)}"

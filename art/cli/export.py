@@ -8,6 +8,8 @@ from art.cli.common import DryRun, Jobs, Output, complete_ref, open_repo, option
 from art.errors import UsageError
 from art.render.plain import count_text, escape, size_text
 
+_ENDINGS = (".tar", ".tar.gz", ".tgz", ".zip")
+
 
 @shared
 def command(
@@ -38,6 +40,8 @@ def command(
       art export --all backup.tar
     """
     *refs, target = words
+    if not refs and not all and not target.lower().endswith(_ENDINGS):
+        raise UsageError("the file to write is missing", hint=f"art export {target} FILE.tar")
     if all == bool(refs):
         raise UsageError(
             "either REFs or --all says what is exported", hint="art export --all backup.tar"

@@ -1,5 +1,6 @@
 """`art get`: take content out to the disk."""
 
+import re
 import sys
 from dataclasses import dataclass
 from enum import Enum
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from art.surplus import Surplus
     from art.version import Version
 
-_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst")
+_ARCHIVES = (".zip", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2", ".tar.zst", ".tar")
 
 
 class Form(str, Enum):
@@ -150,7 +151,9 @@ def _take_out(
     output: Output, version: "Version", way: Way, destination: str | None, path: str
 ) -> bool:
     """Take a version out as it is; return whether all of it was there already."""
-    if destination and not way.archive:
+    if destination and way.archive:
+        _refuse_other_archive(destination, way.archive)
+    elif destination:
         _refuse_unmeant_archive(version, destination, path)
     surplus = None
     if way.exact:
@@ -158,6 +161,12 @@ def _take_out(
         _confirm(output, surplus, yes=way.yes)
     got = version.get(destination, path=path, force=way.force, archive=way.archive)
     _say(output, version, got)
+    if re.fullmatch(r"v[0-9]+|latest-[0-9]+", destination or "") and not version.ref.endswith(
+        f"@{destination}"
+    ):
+        output.say(
+            f"{destination} is where it lies now; that version is {version.key}@{destination}"
+        )
     removed = surplus.remove() if surplus else 0
     if removed:
         output.say(f"{count_text(removed, 'file')} removed")
@@ -220,6 +229,15 @@ def _confirm(output: Output, surplus: "Surplus", *, yes: bool) -> None:
             output.say(f"not in the version: {escape(str(surplus.root / path))}")
         what = count_text(len(surplus.files), "file") + " and folders" * bool(surplus.folders)
         output.confirm(f"remove {what} from {surplus.root}?", yes=yes)
+
+
+def _refuse_other_archive(destination: str, archive: str) -> None:
+    """Raise UsageError where an archive would come to lie under the name of another kind of archive."""
+    if destination.lower().endswith(_ARCHIVES) and not destination.lower().endswith(f".{archive}"):
+        name = next(destination[: -len(s)] for s in _ARCHIVES if destination.lower().endswith(s))
+        raise UsageError(
+            f"{destination!r} is no name of a {archive} file", hint=f"--{archive} {name}.{archive}"
+        )
 
 
 def _refuse_unmeant_archive(version: "Version", destination: str, path: str) -> None:

@@ -1,6 +1,7 @@
 """`art ls`: the artifacts of a repository."""
 
-from typing import Annotated
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -27,6 +28,11 @@ from art.cli.rows import (
 )
 from art.errors import UsageError
 from art.listing import Filter
+from art.nearest import did_you_mean
+from art.render.plain import escape
+
+if TYPE_CHECKING:
+    from art.repo import Repo
 
 Texts = list[str] | None
 _DEFAULT = ["key", "version", "type", "size", "created", "tags", "about"]
@@ -172,3 +178,16 @@ def command(
     else:
         rows = repo.listing(*(patterns or ()), filter=wanted)
         show_rows(output, repo, rows, format, chosen)
+        if not rows:
+            _say_what_is_near(output, repo, {"type": type, "tag": tag, "label": label})
+
+
+def _say_what_is_near(
+    output: Output, repo: "Repo", asked: Mapping[str, Iterable[str] | None]
+) -> None:
+    """Tell of words that no version has, and that are spelled nearly like some that there are."""
+    for field, words in asked.items():
+        known = {str(group.value) for group in repo.groups(field)} if words else set()
+        for word in set(words or ()) - known:
+            if hint := did_you_mean(word, known):
+                output.say(f"no version has the {field} {escape(word)}; {escape(hint)}")

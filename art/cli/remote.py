@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from art.addresses import is_place
 from art.cli.common import (
     ErrorOnNoop,
     Output,
@@ -32,6 +33,10 @@ Name = Annotated[
 NewName = Annotated[str, typer.Argument(help="Name to give it", metavar="NAME")]
 Url = Annotated[
     str, typer.Argument(help="URL, such as s3://bucket/folder, or a folder", metavar="URL")
+]
+NewUrl = Annotated[
+    str | None,
+    typer.Argument(help="URL, such as s3://bucket/folder, or a folder", metavar="URL"),
 ]
 Options = Annotated[
     list[str] | None,
@@ -76,7 +81,7 @@ def parse_options(
 def add_remote(
     output: Output,
     name: NewName,
-    url: Url,
+    url: NewUrl = None,
     options: Options = None,
     endpoint_url: Endpoint = None,
     profile: Profile = None,
@@ -99,6 +104,9 @@ def add_remote(
       art remote add origin s3://bucket/repo --endpoint-url http://127.0.0.1:9000
       art remote add cloud gs://bucket/repo --option project=sales
     """
+    if url is None:
+        hint = f"art remote add origin {name}" if is_place(name) else f"art remote add {name} URL"
+        raise UsageError("a name and a URL or folder are needed", hint=hint)
     given = parse_options(options, endpoint_url, profile, anonymous=anonymous)
     remotes = open_repo(output).remotes
     before = [setting.name for setting in remotes.all()]

@@ -140,9 +140,12 @@ def _is_path(output: Output, words: list[str]) -> bool:
         unknown = [word for word in words if word.partition("@")[0] not in keys]
         if not unknown or is_glob(unknown[0]):
             return False
+        is_swapped = len(words) == 2 and os.path.lexists(words[1])
         raise UsageError(
             f"there is nothing to watch at {words[0]}, and no key {unknown[0]!r}",
-            hint="with --interval 5 it is waited for a key that is to come",
+            hint=f"art watch {words[1]} {words[0]}"
+            if is_swapped
+            else "with --interval 5 it is waited for a key that is to come",
         )
     if len(words) != 2:
         raise UsageError(

@@ -70,7 +70,7 @@ class Command:
             if not isinstance(found, str):
                 versions[name] = found
             elif not is_path(found):
-                versions[name] = repo.version(found)
+                versions[name] = _version(repo, found)
             elif os.path.lexists(found):
                 paths[name] = found
             else:
@@ -190,6 +190,15 @@ class Command:
                 except ConflictError:  # what came into being meanwhile may be overwritten now
                     if not attempts_left:
                         raise
+
+
+def _version(repo: Running, ref: str) -> Version:
+    try:
+        return repo.version(ref)
+    except NotFoundError as error:
+        if os.path.lexists(ref):
+            raise NotFoundError(error.message, hint=f"the file or folder is ./{ref}") from None
+        raise
 
 
 def _stamps(path: str) -> list[tuple[str, int, int, int]]:

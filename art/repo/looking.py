@@ -275,6 +275,9 @@ class Looking(Base):
         """Return what each key's live versions weigh, and what only they keep in the packs."""
         from art import survey
 
+        if unknown := [pattern for pattern in patterns if not is_glob(pattern)]:
+            self._index.ask(lambda index: index.refresh_all())
+            self._refuse_unknown(tuple(unknown))
         return survey.usage(self._store, self._index, patterns)
 
     def doctor(self, *, data: bool = False) -> list[Finding]:

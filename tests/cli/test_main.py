@@ -86,7 +86,7 @@ def test_unknown_commands_come_with_a_near_one(run: Runner) -> None:
 
     assert result.err == "error: no command 'crate'\nhint: art create\n"
     assert "art --help" in run("zzzz", code=2).err
-    assert run("tag", "sett", code=2).err.endswith("hint: art tag --help\n")
+    assert run("tag", "sett", code=2).err.endswith("hint: art tag set\n")
 
 
 def test_wrong_options_are_usage_errors(run: Runner) -> None:
