@@ -24,7 +24,7 @@ from art.keys import glob_pattern
 
 APART = ("metadata", "labels", "partitions", "format", "run")  # JSON that is parsed by itself
 NUL = "\x01"  # what stands for it in JSON, and sorts as it does: texts end there in SQLite
-_SCHEMA_VERSION = 13
+_SCHEMA_VERSION = 14
 _PAGE_SIZE = 8192  # what is said of a version fits into one
 _BUSY_SECONDS = 10.0
 _IN_MEMORY = ":memory:"
@@ -43,6 +43,8 @@ CREATE TABLE versions (
 CREATE INDEX versions_by_id ON versions (id);
 CREATE INDEX versions_by_time ON versions (created);
 CREATE INDEX damaged_versions ON versions (key_id) WHERE state = 'damaged';
+CREATE INDEX versions_by_partitions ON versions (key_id, partitions, number)
+    WHERE partitions IS NOT NULL;
 CREATE INDEX copies ON versions (json_extract(about, '$.origin.id'))
     WHERE instr(about, '"origin":{') > 0;
 CREATE TABLE said (paths TEXT, crc INTEGER);

@@ -236,6 +236,10 @@ class Index:
             found.setdefault(str(record.key), []).append(record)
         return found
 
+    def latest_live(self, key: str, partitions: Document) -> Record | None:
+        """Return the latest live version of a key that is of just these partitions, which are sorted."""
+        return self._tables.latest_live(key, partitions)
+
     def selected(self, selection: Selection) -> list[Record]:
         """Return the versions that a query asks for, in its order."""
         from art.sql import ordered

@@ -47,12 +47,14 @@ _ROOM = SIZE_LIMIT - SIZE_LIMIT // 8  # bytes of a manifest that its inputs may 
 @dataclass(frozen=True)
 class Draft:
     """What is said of a version that is to be made: checked, with its inputs found. Its type is that
-    of its content where `type` is None. With `first` it is made only where its key has none yet."""
+    of its content where `type` is None. `default_tags` are those that its key is declared to have: they
+    move to what is new. With `first` it is made only where its key has none yet."""
 
     key: str | None
     type: str | None
     fields: Document
-    tags: list[str]
+    tags: tuple[str, ...]
+    default_tags: tuple[str, ...]
     message: str | None
     always: bool
     first: bool = False
@@ -92,8 +94,8 @@ class Prepared:
 class Publication:
     """What publishing came to. `number` is None for a keyless version.
 
-    `created` is False where the latest version had the same description already. `lost` counts the
-    numbers that other writers took first.
+    `created` is False where the latest version of the same partitions had the same description already.
+    `lost` counts the numbers that other writers took first.
     """
 
     manifest: Manifest
@@ -252,7 +254,7 @@ class Publisher:
         be of. Raise UsageError, or ConflictError for what is not as it was declared."""
         check_about(about)
         settings = self._settings.known(check_key(key)) if key is not None else Settings(None)
-        tags = [check_tag(tag) for tag in (*(about.get("tags") or ()), *settings.default_tags)]
+        tags = tuple(dict.fromkeys(check_tag(tag) for tag in about.get("tags") or ()))
         if key is None and tags:
             raise UsageError("a keyless version cannot be tagged")
         type = about.get("type")
@@ -267,12 +269,14 @@ class Publisher:
         }
         encode(fields)  # says where it is too much for a manifest
         settings.check_type(*((type,) if type else types))
-        self._check_tags(settings, tags)
+        default_tags = tuple(tag for tag in settings.default_tags if tag not in tags)
+        self._check_tags(settings, (*tags, *default_tags))
         return Draft(
             key,
             check_type(type) if type else None,
             fields,
-            list(dict.fromkeys(tags)),
+            tags,
+            default_tags,
             check_text(about.get("message"), "message"),
             about.get("always", False),
         )
@@ -317,10 +321,8 @@ class Publisher:
         self._settings.known(draft.key).check_type(document["type"])
         _, latest = self._latest(draft.key)
         self.remember(content)
-        if latest and not draft.always and (same := self._same(latest, document)):
-            self._store.backend.sync(manifest_directory(draft.key))
-            found = Publication(same, latest.number, False, 0)
-            return Prepared(draft.key, same.document, same.id, found)
+        if latest and not draft.always and (same := self._same(draft.key, document)):
+            return Prepared(draft.key, same.manifest.document, same.manifest.id, same)
         self._begin(document, content)
         return Prepared(draft.key, document, _id_of(document), None)
 
@@ -400,10 +402,8 @@ class Publisher:
                 known, seen, always = gone, gone, True
             if latest and first:
                 return Publication(self._resolver.manifest(latest), latest.number, False, lost)
-            if latest and not always and (same := self._same(latest, document)):
-                # It may be there since a moment ago, and not yet durable.
-                self._store.backend.sync(manifest_directory(key))
-                return Publication(same, latest.number, False, lost)
+            if latest and not always and (same := self._same(key, document)):
+                return replace(same, lost=lost)
             if is_begun and (there := self._made_before(key, document)):
                 return there
             if not is_begun:
@@ -457,14 +457,22 @@ class Publisher:
         if content and content.prepare:
             content.prepare(document["uid"])
 
-    def _same(self, latest: Record, document: Document) -> Manifest | None:
-        """Return the latest version's manifest if it says the same of the same content."""
+    def _same(self, key: str, document: Document) -> Publication | None:
+        """Return the latest version of a key that is of a document's partitions if it says the same of the
+        same content, made durable: it may be there since a moment ago."""
+        partitions = document.get("partitions", {})
+        latest = self._index.ask(lambda index: index.latest_live(key, partitions))
+        if latest is None:
+            return None
         try:
             manifest = self._resolver.manifest(latest)
         except CorruptError as error:
             self._reporter.warn(f"{error.message}; the new version is made all the same")
             return None
-        return manifest if manifest.says(document) else None
+        if not manifest.says(document):
+            return None
+        self._store.backend.sync(manifest_directory(key))
+        return Publication(manifest, latest.number, False, 0)
 
     def _document(self, draft: Draft, content: Content) -> Document:
         fields: Document = {

@@ -335,6 +335,17 @@ class Tables:
             logs.setdefault(name, []).append(Entry(number, json.loads(document)))
         return logs
 
+    def latest_live(self, key: str, partitions: Document) -> Record | None:
+        """Return the latest live version of a key that is of just these partitions, which are sorted."""
+        texts, _ = _json({"partitions": partitions} if partitions else {})
+        text = texts[1 + APART.index("partitions")]
+        found = self.records(
+            "key_id = (SELECT id FROM keys WHERE key = ?) AND state = 'live' "
+            f"AND partitions {'IS' if text is None else '='} ? ORDER BY number DESC LIMIT 1",
+            (key, text),
+        )
+        return found[0] if found else None
+
     def records(self, where: str, values: dict[str, Any] | tuple[Any, ...]) -> list[Record]:
         """Return the versions for which an SQL condition holds, in the order that may follow it."""
         return self.rows(f"versions WHERE {where}", values)

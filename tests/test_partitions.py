@@ -47,6 +47,44 @@ def found(repo: Repo, **partitions: Any) -> list[str]:
     return [str(record.partitions["day"])[-2:] for record in repo.query("rides", **partitions)]
 
 
+# -- what is the same -------------------------------------------------------------------------------
+
+
+def test_the_same_of_one_partition_is_no_new_version_though_another_was_made_since(
+    repo: Repo,
+) -> None:
+    made = [
+        repo.value("k", value, partitions={"region": region} if region else {})
+        for value, region in ((1, "eu"), (1, "us"), (1, None), (1, "eu"), (1, None), (2, "eu"))
+    ]
+    refs = [(each.version.ref, each.created) for each in made]
+    assert refs[:3] == [("k@v1", True), ("k@v2", True), ("k@v3", True)]
+    assert refs[3:] == [("k@v1", False), ("k@v3", False), ("k@v4", True)]
+    assert repo.value("k", 1, partitions={"region": "eu"}).version.ref == "k@v5"
+    assert repo.value("k", 1, partitions={"region": "us"}, always=True).version.ref == "k@v6"
+
+
+def test_one_that_was_deleted_is_not_the_same(repo: Repo) -> None:
+    repo.value("k", 1, partitions={"region": "eu"})
+    repo.value("k", 1, partitions={"region": "us"})
+    repo.execute_delete(repo.plan_delete("k@v1"))
+
+    assert repo.value("k", 1, partitions={"region": "eu"}).version.ref == "k@v3"
+
+
+def test_tags_that_move_to_what_is_new_stay_where_nothing_is(repo: Repo) -> None:
+    repo.declare("k", default_tags=["fresh"])
+    for region in ("eu", "us"):
+        repo.value("k", 1, partitions={"region": region})
+    made = repo.value("k", 1, partitions={"region": "eu"}, tags=["asked"])
+
+    assert (made.version.ref, made.created) == ("k@v1", False)
+    assert {tag: each.ref for tag, each in repo.tags("k").items()} == {
+        "asked": "k@v1",
+        "fresh": "k@v2",
+    }
+
+
 # -- values ----------------------------------------------------------------------------------------
 
 

@@ -193,8 +193,8 @@ def command(
 ) -> None:
     """Make a version of files, a folder, standard input or a value
 
-    Prints the version and its id. The same content and description again is no new version. With
-    --push, the number is the one that it got at the remote.
+    Prints the version and its id. The same content and description again, of the same partitions, is
+    no new version. With --push, the number is the one that it got at the remote.
 
     \b
     Examples:

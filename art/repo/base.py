@@ -263,14 +263,22 @@ class Base:
         ref = Ref(key or "", id)
         known = self._index.ask(lambda index: index.by_id(id, key))
         record = known[0] if known else self._resolver.record(ref)
-        tags = draft.tags if made.created or not draft.first else ()
-        for tag in tags:
-            self._tags().tag(record, tag, draft.message)
-        if tags:
-            record = self._resolver.record(ref)
+        if made.created or not draft.first:
+            record = self._tagged(record, draft, is_new=made.created)
         stored = content.written.stored_bytes if content.written else 0
         version = self._version(record)
         return Published(version, made.created, content.files, content.reused, stored, made.lost)
+
+    def _tagged(self, record: Record, draft: Draft, *, is_new: bool) -> Record:
+        """Move its tags to a version; return what is known of it then."""
+        if not (draft.tags or draft.default_tags):
+            return record
+        move = self._tags().tag if is_new else self._tags().tag_late
+        for tag in draft.default_tags:
+            move(record, tag, draft.message)
+        for tag in draft.tags:
+            self._tags().tag(record, tag, draft.message)
+        return self._resolver.record(Ref(record.key or "", record.id))
 
     def _version(self, record: Record, tag: str | None = None) -> Version:
         from art.version import Version

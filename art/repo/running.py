@@ -506,15 +506,15 @@ class Running(Sharing):
             note_made(made, self.place)
         else:
             made = publisher.complete(prepared.key, prepared.document)
-        self._tag_new(prepared.key, made.manifest.id)
+        self._tag_new(prepared.key, made.manifest.id, is_new=made.created)
         return made.created
 
-    def _tag_new(self, key: str, id: str) -> None:
-        """Move the tags that a key is declared to have to a version that was made now."""
+    def _tag_new(self, key: str, id: str, *, is_new: bool = True) -> None:
+        """Move the tags that a key is declared to have to a version that was made now, or was there."""
         if tags := self._settings().known(key).default_tags:
             record = self._resolver.record(Ref(key, id))
             for tag in tags:
-                self._tags().tag(record, tag, None)
+                (self._tags().tag if is_new else self._tags().tag_late)(record, tag)
 
     def _tag_late(self, version: Version) -> bool:
         """Do the same where who made a version was killed before; return whether a tag moved."""
