@@ -106,7 +106,7 @@ class Saving:
         if saving.kind not in ("image", "figure"):
             raise UsageError(
                 f"a {type(data).__name__} is neither an image nor a figure",
-                hint="save it, or make an image of it: PIL.Image.fromarray(array)",
+                hint="save it, or make an image of it: PIL.Image.fromarray(array), PIL.Image.open(…)",
             )
         return saving
 

@@ -61,6 +61,14 @@ def _hint(data: Any) -> str | None:
     return f"give what its {found} returns" if found else None
 
 
+def _column_hint(column: Any) -> str | None:
+    """Return what makes a list of a column that is none."""
+    if callable(getattr(column, "tolist", None)):
+        return "give what its tolist() returns"
+    is_several = isinstance(column, Iterable) and not isinstance(column, (str, bytes))
+    return "give list(…) of it" if is_several else None
+
+
 def _columnar(
     data: Mapping[Any, Any], columns: Sequence[str] | None, *, ragged: bool
 ) -> Mapping[Any, Any]:
@@ -72,7 +80,10 @@ def _columnar(
     for name, column in data.items():
         if not isinstance(column, (list, tuple)):
             raise UsageError(
-                f"column {name!r} of the table is a {type(column).__name__}, expected a list"
+                f"column {name!r} of the table is a {type(column).__name__}, expected a list",
+                hint=_hint(column) or "give list(…) of it"
+                if isinstance(column, Iterable) and not isinstance(column, (str, bytes))
+                else None,
             )
         lengths[name] = len(column)
         first = next(iter(lengths.values()))

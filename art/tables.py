@@ -1,4 +1,4 @@
-"""Tables: rows under named columns, read from csv, tsv, json, jsonl and parquet.
+"""Tables: rows under named columns, read from csv, tsv, json, jsonl, parquet and streams of Arrow.
 
 Reading for people is lenient: short rows are filled up, bytes that are not UTF-8 are replaced.
 `describe_table`, which looks at a file before it is published, is strict and names the line.
@@ -42,6 +42,7 @@ CELL_LIMIT = 20_000_000
 DEPTH_LIMIT = 100
 DESCRIBED_COLUMNS = 1000
 DESCRIBED_NAME = 200
+_SLICE = 1024  # rows that are read at once
 BEYOND = "<beyond what Python holds>"
 
 
@@ -225,8 +226,11 @@ def _content(source: _Input, format_name: str) -> _Content:
         return _json(source)
     if format_name == "parquet":
         return _parquet(source)
+    if format_name == "arrow":
+        return _arrow(source)
     raise UsageError(
-        f"table format {format_name!r} is not known, expected one of csv, tsv, json, jsonl, parquet"
+        f"table format {format_name!r} is not known, "
+        "expected one of csv, tsv, json, jsonl, parquet, arrow"
     )
 
 
@@ -444,25 +448,47 @@ def _parquet(source: _Input) -> _Content:
         rows = _parquet_rows(file, arrow_error, source)
         return _Content(list(file.schema_arrow.names), rows, int(file.metadata.num_rows))
     except (arrow_error, OSError) as error:
-        raise _not_parquet(error, source) from error
+        raise _not_read(error, source, "parquet") from error
 
 
 def _parquet_rows(file: Any, arrow_error: type[Exception], source: _Input) -> Iterator[list[Any]]:
     try:
-        for batch in file.iter_batches(batch_size=1024):
+        for batch in file.iter_batches(batch_size=_SLICE):
             columns = [arrow_values(column) for column in batch.columns]
             yield from map(list, zip(*columns, strict=True)) if columns else ()
     except (arrow_error, OSError) as error:
-        raise _not_parquet(error, source) from error
+        raise _not_read(error, source, "parquet") from error
 
 
-def _not_parquet(error: Exception, source: _Input) -> Exception:
-    """Errors of the stream itself pass: they say more than that parquet cannot be read."""
+def _not_read(error: Exception, source: _Input, what: str) -> Exception:
+    """Errors of the stream itself pass: they say more than that it cannot be read."""
     if isinstance(error, ArtError):
         return error
-    return source.wrong(
-        f"cannot be read as parquet ({(str(error).splitlines() or ['damaged'])[0]})"
-    )
+    return source.wrong(f"cannot be read as {what} ({(str(error).splitlines() or ['damaged'])[0]})")
+
+
+def _arrow(source: _Input) -> _Content:
+    """Read the stream of Arrow IPC."""
+    try:
+        ipc = importlib.import_module("pyarrow.ipc")
+    except ImportError as error:
+        raise source.wrong("a stream of Arrow needs pyarrow", "pip install pyarrow") from error
+    arrow_error: type[Exception] = importlib.import_module("pyarrow").lib.ArrowException
+
+    def rows(reader: Any) -> Iterator[list[Any]]:
+        try:
+            for batch in reader:
+                for start in range(0, batch.num_rows, _SLICE):
+                    columns = map(arrow_values, batch.slice(start, _SLICE).columns)
+                    yield from map(list, zip(*columns, strict=True))
+        except (arrow_error, OSError) as error:
+            raise _not_read(error, source, "Arrow") from error
+
+    try:
+        reader = ipc.open_stream(source.stream)
+        return _Content(list(reader.schema.names), rows(reader))
+    except (arrow_error, OSError) as error:
+        raise _not_read(error, source, "Arrow") from error
 
 
 def arrow_values(column: Any) -> list[Any]:

@@ -97,7 +97,7 @@ def test_what_nearly_is_a_table_is_refused_with_what_makes_it_one(repo: Repo) ->
         ),
         (np.eye(3), "row 1 of the table is a ndarray", "give what its tolist() returns"),
         (pl.DataFrame({"a": [1]}).lazy(), "not a LazyFrame", "give what its collect() returns"),
-        (pa.record_batch({"a": [1]}), "RecordBatch", "register"),
+        (pa.record_batch({"a": [1]}), "RecordBatch", "Table.from_batches"),
     ):
         with pytest.raises(UsageError, match=message) as caught:
             repo.table("k", data)
@@ -114,3 +114,47 @@ def test_columns_of_a_frame_are_chosen_before(repo: Repo) -> None:
     with pytest.raises(UsageError, match="columns are named"):
         repo.table("k", frame, columns=["renamed"])
     assert repo.table("k", frame).version.type == "table"
+
+
+@pytest.mark.parametrize(
+    ("column", "hint"),
+    [
+        (range(3), "give list(…) of it"),
+        (b"abc", None),
+        (memoryview(b"abc"), "give what its tolist() returns"),
+    ],
+    ids=repr,
+)
+def test_a_column_that_is_no_list_is_refused_with_what_makes_one(
+    repo: Repo, column: Any, hint: str | None
+) -> None:
+    with pytest.raises(
+        UsageError, match="column 'a' of the table is a .*, expected a list"
+    ) as caught:
+        repo.table("t", {"a": column})
+    assert caught.value.hint == hint
+
+
+def test_every_table_of_arrow_is_one_also_where_parquet_has_no_room_for_its_types(
+    repo: Repo,
+) -> None:
+    pa = pytest.importorskip("pyarrow")
+    table = pa.table({"name": pa.array(["x", None]).dictionary_encode(), "n": [1, 2]})
+    version = repo.table("t", table).version
+    assert (version.type, version.format["name"], version.format["rows"]) == ("table", "arrow", 2)
+    assert version.rows().rows == [["x", 1], [None, 2]]
+    assert (version.rows(limit=1).rows, version.rows(limit=1).total_rows) == ([["x", 1]], 2)
+    assert version.load() == table
+    assert repo.save(table, "t").version == version
+    repo.save(table.slice(0, 1), "t")
+    compared = repo.compare("t@v1", "t@v2")
+    assert compared.table is not None
+    assert len(compared.table.rows_removed) == 1
+
+
+def test_cells_that_json_has_not_are_compared_as_what_they_are(repo: Repo) -> None:
+    repo.table("t", [{"day": dt.date(2020, 1, 1), "n": 1}])
+    repo.table("t", [{"day": dt.date(2020, 1, 1), "n": 2}])
+    compared = repo.compare("t@v1", "t@v2", key_columns=["day"])
+    assert compared.table is not None
+    assert len(compared.table.rows_changed) == 1

@@ -16,7 +16,7 @@ from art.diff.values import JsonChange, compare_json, compare_mappings
 from art.errors import NotFoundError, UsageError
 from art.materialize.framerows import FRAMES
 from art.model import Payload
-from art.tabledata import declared
+from art.tabledata import OBJECTS, declared
 from art.tabledata import read as read_table
 from art.tables import FORMATS, Table, cell_text, json_value, load_json
 from art.tree import Node
@@ -220,7 +220,7 @@ class _Side:
         table = FORMATS.get(PurePosixPath(name).suffix.lower())
         if kind == "table" and self.version.format:
             found = declared(self.version.format)
-            table = found if found in (*FORMATS.values(), *FRAMES) else table
+            table = found if found in (*FORMATS.values(), *FRAMES, OBJECTS, "arrow") else table
         path = None if mode is None else name
         return _Content(name, size, b3, lambda: self.version.read(path), mode, kind, table)
 

@@ -26,9 +26,6 @@ class ArrowTables(Stream):
     types = ("pyarrow.Table",)
     kind = "table"
 
-    def kind_of(self, value: Any) -> str:
-        return "table" if _fits_parquet(value) else "object"
-
     def filename(self, value: Any) -> str:
         return "content.parquet" if _fits_parquet(value) else "content.arrows"
 
