@@ -223,7 +223,7 @@ def test_who_looks_while_numbers_change_misses_nothing(
 
     def late(self: Index, *arguments: str) -> None:
         refresh(self, *arguments)
-        monkeypatch.undo()
+        monkeypatch.setattr(Index, "refresh", refresh)
         with Repo(repo.root) as other:
             assert merger(other).merge(log, 1, [A if log == LOG else encode(move)]).renumbered
 

@@ -109,7 +109,7 @@ def test_no_version_is_made_of_a_result_whose_bytes_go_at_this_moment(
     publisher = Repo._publisher
 
     def late(self: Repo) -> Publisher:
-        monkeypatch.undo()
+        monkeypatch.setattr(Repo, "_publisher", publisher)
         with Repo(repo.root) as other:
             assert other.gc().packs
         return publisher(self)
