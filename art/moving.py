@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from art import model
@@ -9,7 +10,7 @@ from art.catalog import STATE
 from art.changes import Changes
 from art.errors import ConflictError, NotFoundError
 from art.index import Index
-from art.model import Document, apply_notes, new_uid
+from art.model import Document, Entry, apply_notes, new_uid
 from art.publish import Publication, Publisher
 from art.ref import Ref
 from art.resolve import Resolver
@@ -55,6 +56,7 @@ class Mover:
         self._publisher = publisher
         self._allows = allow_undeclared
         self._settings = KeySettings(store, index, author)
+        self._noted: dict[str, int] = {}  # how many notes copies have, by the ids of the versions
 
     def move(self, key: str, new_key: str, *, force: bool = False) -> Moved:
         """Copy a key's live versions and tags to another key and leave pointers behind.
@@ -89,12 +91,41 @@ class Mover:
             id = next(record.id for record in records if tag in record.tags)
             to = (targets[id]["id"], targets[id]["number"])
             self._tags.move(new_key, tag, *to, f"moved from {key}", force=True)
+        tags = {tag: record.id for record in records for tag in record.tags}
         gone = {
             r.id for r in self._changes.set_state(key, "moved", f"to {new_key}", records, targets)
         }
         if stayed := [record for record in records if record.id not in gone]:
             self._delete_copies(key, new_key, [(r.id, targets[r.id]["id"]) for r in stayed])
+        # Who says something of them from now on sees that they are moved.
+        for record in records:
+            self._note_late(record, Ref(new_key, targets[record.id]["id"]))
+        self._tag_late(key, new_key, tags, targets)
         return moved
+
+    def _note_late(self, record: Record, target: Ref) -> None:
+        """Note of a copy what was noted of the version while it was being moved."""
+        known = self._noted.get(record.id)
+        for entry in self._notes(record)[known:] if known is not None else ():
+            copy = self._resolver.record(target, deleted=True)
+            self._changes.note(copy, entry.document["set"], entry.message)
+
+    def _tag_late(
+        self, key: str, new_key: str, tags: Mapping[str, str], targets: Mapping[str, Document]
+    ) -> None:
+        """Do with the tags of copies what was done with those of the versions, which had these `tags`."""
+        now = {tag: id for tag, id in self._tags_of(key).items() if id in targets}
+        for tag in sorted(tag for tag in tags.keys() | now.keys() if tags.get(tag) != now.get(tag)):
+            to = targets.get(now.get(tag, ""), {})
+            said = (to.get("id"), to.get("number"), f"moved from {key}")
+            self._tags.move(new_key, tag, *said, force=True)
+
+    def _tags_of(self, key: str) -> dict[str, str]:
+        def ask(index: Index) -> dict[str, str]:
+            index.refresh(key, *index.tag_logs(key))
+            return index.tags(key)
+
+        return self._index.ask(ask)
 
     def _delete_copies(self, key: str, new_key: str, copies: list[tuple[str, str]]) -> None:
         """Delete the copies of versions that were deleted while they were being moved."""
@@ -126,12 +157,9 @@ class Mover:
 
     def _copy_one(self, record: Record, new_key: str) -> Publication:
         manifest = self._resolver.manifest(record)
-        notes = [
-            entry.document["set"]
-            for entry in self._resolver.notes(record)
-            if entry.document.get("set")
-        ]
-        document = apply_notes(manifest.document, notes)
+        notes = self._notes(record)
+        self._noted[record.id] = len(notes)
+        document = apply_notes(manifest.document, [entry.document["set"] for entry in notes])
         origin = {"key": record.key, "id": record.id, "number": record.number}
         document |= {
             "uid": new_uid(),
@@ -143,6 +171,10 @@ class Mover:
         first = ("art", "uid", "key", "type", "created", "author", "title", "description")
         ordered = {name: document[name] for name in first if name in document}
         return self._publisher.copy(new_key, ordered | document, allows=self._allows)
+
+    def _notes(self, record: Record) -> list[Entry]:
+        """Return what was said of a version later, and holds for its copies, too: signatures do not."""
+        return [entry for entry in self._resolver.notes(record) if entry.document.get("set")]
 
     def _live(self, key: str) -> list[Record]:
         def ask(index: Index) -> list[Record]:

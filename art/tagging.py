@@ -71,7 +71,11 @@ class Tags:
                 "a keyless version cannot be tagged", hint="give it a key: art cp ID KEY"
             )
         to = (record.id, record.number)
-        return self.move(record.key, tag, *to, message, force=force)
+        moved = self.move(record.key, tag, *to, message, force=force)
+        there = self._resolver.record(Ref(record.key, record.id), deleted=True)
+        if there.id == record.id:
+            return moved
+        return self.tag(there, tag, message, force=force)  # its key was renamed at this moment
 
     def tag_late(self, record: Record, tag: str, message: str | None = None) -> TagMove | None:
         """Make the tag name a version that it was to name since that was made. Return None where it was

@@ -6,12 +6,14 @@ import json
 from collections.abc import Callable, Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import art
 from art.backend import Item, LocalBackend
 from art.catalog import Catalog, parse_number
+from art.changes import Changes
 from art.index import Index
 from art.listing import Filter
 from art.publish import Publisher
@@ -301,6 +303,72 @@ except art.NotFoundError:
     assert values == [*range(9, -1, -1)]
     assert {record.state for record in repo.history("a")} == {"moved"}
     assert json.loads(repo.version("b@prod").read()) == 6
+
+
+@pytest.mark.parametrize(
+    ("say", "title", "tags"),
+    [
+        (lambda repo: repo.note("a@v1", title="T"), "T", {}),
+        (lambda repo: repo.tag("a@v2", "prod"), None, {"prod": "b@v2"}),
+        (lambda repo: repo.tag("a@v2", "new"), None, {"new": "b@v2"}),
+    ],
+    ids=["note", "tag", "new tag"],
+)
+@pytest.mark.parametrize(
+    ("is_mover", "owner", "moment", "is_before"),
+    [
+        (True, Changes, "set_state", True),
+        (True, Changes, "set_state", False),
+        (False, Catalog, "append", True),
+        (False, Catalog, "append", False),
+    ],
+    ids=["before it is moved", "after", "moved before it is said", "moved after"],
+)
+def test_what_is_said_of_versions_while_they_move_holds_where_they_are(  # noqa: PLR0913
+    is_mover: bool,
+    owner: type,
+    moment: str,
+    is_before: bool,
+    say: Callable[[Repo], object],
+    title: str | None,
+    tags: dict[str, str],
+    repo: Repo,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    repo.value("a", 1, tags=["prod"])
+    repo.value("a", 2)
+    works = [lambda repo: repo.move("a", "b"), say]
+    rival, mine = works if not is_mover else works[::-1]
+    original = getattr(owner, moment)
+
+    def late(self: object, *arguments: object, **named: object) -> object:
+        monkeypatch.setattr(owner, moment, original)
+        result = None if is_before else original(self, *arguments, **named)
+        with art.open() as other:
+            rival(other)
+        return original(self, *arguments, **named) if is_before else result
+
+    monkeypatch.setattr(owner, moment, late)
+    mine(repo)
+    found = {tag: version.ref for tag, version in repo.tags("b").items()}
+    assert found == {"prod": "b@v1", **tags}
+    assert repo.version("b@v1").title == title
+
+
+def test_a_tag_that_is_taken_away_while_its_version_moves_is_gone_there_too(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    repo.value("a", 1, tags=["prod", "old"])
+    original = Changes.set_state
+
+    def late(self: Changes, *arguments: Any) -> object:
+        with art.open() as other:
+            other.untag("a", "old")
+        return original(self, *arguments)
+
+    monkeypatch.setattr(Changes, "set_state", late)
+    repo.move("a", "b")
+    assert list(repo.tags("b")) == ["prod"]
 
 
 def test_a_version_that_many_processes_copy_is_copied_once(repo: Repo, tmp_path: Path) -> None:

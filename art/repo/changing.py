@@ -253,7 +253,11 @@ class Changing(Objects):
         record = self._resolver.record(as_ref(ref))
         if not self._changes().note(record, change, message) and error_on_noop:
             raise NothingToDoError(f"{record.ref} says that already")
-        return self.version(Ref(record.key or "", record.id))
+        there = self.version(Ref(record.key or "", record.id))
+        if there.id == record.id:
+            return there
+        self._changes().note(there.record, change, message)  # its key was renamed at this moment
+        return self.version(Ref(there.key or "", there.id))
 
     def plan_delete(self, *refs: str, force: bool = False) -> DeletePlan:
         """Decide what deleting does: `KEY` alone means all its live versions, `KEY@SELECTOR` one, which
