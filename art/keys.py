@@ -46,7 +46,7 @@ def check_key(key: str) -> str:
 def _likely_key(key: str) -> str:
     """Return a hint at what was probably meant by what can be no key."""
     if is_glob(key):
-        return "art ls 'PATTERN' shows the keys that a pattern means"
+        return "patterns go with art ls"
     name, colon, version = key.partition(":")
     if colon and _SEGMENT.fullmatch(version) and "/" in name:
         return f"a version or tag stands behind @: {name}@{version}"

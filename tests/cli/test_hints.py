@@ -18,7 +18,7 @@ MISTAKES = [
     ("inspect SALES/DATA", 4, "no key 'SALES/DATA'", "did you mean sales/data"),
     ("inspect 12345678", 4, "no key '12345678'", "b3:12345678"),
     ("inspect sales/data:prod", 2, "is not possible", "sales/data@prod"),
-    ("inspect sales/*", 2, "is not possible", "art ls"),
+    ("inspect sales/*", 2, "is not possible", "patterns go with art ls"),
     ("inspect sales/data@v1/x.csv", 2, "names a path", "sales/data@v1 alone; art cat"),
     ("diff sales/data v1", 4, "no key 'v1'", "KEY@v1"),
     ("tag sales/data prod", 2, "art tag has no command 'sales/data'", "art tag set KEY TAG"),

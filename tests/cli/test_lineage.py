@@ -174,8 +174,8 @@ def test_what_is_not_in_the_other_repository_is_refused(
             "no version has an id that begins with b3:12345678",
             "art ls -a --remote {}",
         ),
-        ("raw@v1/x", "raw@v1/x names a path in a version", "leave out /x"),
-        ("r w", "key 'r w' is not possible", "keys look like"),
+        ("raw@v1/x", "raw@v1/x names a path in a version", "raw@v1 alone"),
+        ("r w", "key 'r w' is not possible", "did you mean r-w?"),
     ],
 )
 def test_errors_of_another_repository_name_it_and_hint_at_what_helps_from_here(

@@ -96,7 +96,8 @@ def test_mistakes(run: Runner, words: tuple[str, ...]) -> None:
 def test_an_unknown_setting_is_told_with_the_known_ones(run: Runner) -> None:
     failed = run("settings", "k", "typ=table", code=2)
     assert failed.error == "there is no setting 'typ'"
-    assert "known: type, description, partitions, " in failed.err
+    assert "did you mean type?" in failed.err
+    assert "known: type, description, partitions, " in run("settings", "k", "zzz=1", code=2).err
 
 
 def test_what_is_protected_needs_force(repo: Repo, run: Runner) -> None:
