@@ -8,7 +8,7 @@ from functools import partial
 
 from art.catalog import NOTES, Catalog, Log
 from art.changes import Changes
-from art.errors import ArtError, ConflictError, CorruptError, UsageError
+from art.errors import REPAIR, ArtError, ConflictError, CorruptError, UsageError
 from art.gc import Collected, Collector
 from art.holders import Holders
 from art.index import Index
@@ -97,8 +97,12 @@ class Purger:
         return Purged(record, nothing, 0, same, notes, problem)
 
     def check(self, record: Record, *, force: bool, going: Container[str] = frozenset()) -> None:
-        """Raise ConflictError where it is refused, UsageError where something else is meant. `going`
-        are the ids of versions that are purged before."""
+        """Raise ConflictError where it is refused, UsageError where something else is meant,
+        CorruptError where nobody knows what it is. `going` are the ids of versions that are purged before."""
+        if not record.id:
+            raise CorruptError(
+                f"{record.ref} is not purged: {record.title}, and its id is not known", hint=REPAIR
+            )
         if record.state == "moved":
             raise UsageError(
                 f"{record.ref} was moved: what must not exist is under the new key, too",

@@ -144,3 +144,16 @@ def test_what_is_purged_only_here_is_said_to_be_still_there(
     run("push")
     run(*command.split()[1:], "--yes")
     assert b"SECRET" not in b"".join(p.read_bytes() for p in remote.rglob("*") if p.is_file())
+
+
+def test_a_version_of_which_nothing_is_known_is_not_purged(
+    repo: Repo, files: Path, run: Runner
+) -> None:
+    leak(repo, files)
+    manifest = repo.root / ".art/manifests/k/v00000001.yaml"
+    manifest.write_bytes(manifest.read_bytes() + b"x")
+    (repo.root / ".art/index.sqlite").unlink()
+    for extra in ((), ("--dry-run",)):
+        error = run("purge", "k@v1", "--yes", *extra, code=8).error
+        assert error.startswith("k@v1 is not purged: manifests/k/v00000001.yaml is damaged")
+    assert not (repo.root / ".art/refs/k/_state").exists()
