@@ -10,12 +10,13 @@ import tempfile
 from pathlib import Path
 
 from tests.support_corpus import CORPUS, dump
-from tests.test_hostile_corpus import NAMES, Cases, refusals
+from tests.test_hostile_corpus import IMPORTING, NAMES, READING, Cases, refusals
 
 if __name__ == "__main__":
     cases = Cases()
     for name in sys.argv[1:] or NAMES:
         with tempfile.TemporaryDirectory() as folder:
-            found = refusals(cases.outcomes(name, Path(folder)), Path(folder))
+            commands = {*READING, *IMPORTING}
+            found = refusals(cases.outcomes(name, Path(folder), commands), Path(folder))
             (CORPUS / f"{name}.expected.yaml").write_text(dump(found))
     cases.close()
