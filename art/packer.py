@@ -7,8 +7,9 @@ only work that lets go of it, which is compressing, writing with hashing, and wa
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import TYPE_CHECKING, TypeVar
 
 import zstandard
 from blake3 import blake3
@@ -19,6 +20,12 @@ from art.backend import Backend, Staged
 from art.errors import StorageError
 from art.pack import Location, pack_name
 
+if TYPE_CHECKING:
+    from typing import ParamSpec
+
+    P = ParamSpec("P")
+T = TypeVar("T")
+
 PACK_SIZE = 64 << 20
 _PACK_COUNT = 1 << 16
 _WRITE_SIZE = 4 << 20
@@ -28,12 +35,29 @@ _SAMPLE = 4096
 Batch = list[tuple[bytes, "bytes | memoryview"]]
 
 
+class _Thread(ThreadPoolExecutor):
+    """One thread, as long as there are any. While the process ends, other threads may still write, and
+    functions that `atexit` calls: they do the work themselves, after what they brought before."""
+
+    def submit(self, function: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> Future[T]:
+        try:
+            return super().submit(function, *args, **kwargs)
+        except RuntimeError:
+            self.shutdown(wait=True)
+        future: Future[T] = Future()
+        try:
+            future.set_result(function(*args, **kwargs))
+        except BaseException as error:  # noqa: BLE001 - raised by who asks for the result
+            future.set_exception(error)
+        return future
+
+
 class Packer:
     """Puts chunks into packs, and remembers where each lies. Used by one thread."""
 
     def __init__(self, backend: Backend, jobs: int) -> None:
         self._backend = backend
-        self._threads = [ThreadPoolExecutor(1, name) for name in ("compress", "write", "sync")]
+        self._threads = [_Thread(1, name) for name in ("compress", "write", "sync")]
         self._compressing: deque[tuple[Batch, Future[list[bytes]]]] = deque()
         self._writing: deque[Future[None]] = deque()
         self._finishing: deque[Future[None]] = deque()

@@ -35,14 +35,27 @@ class Background:
         self._jobs: queue.Queue[_Job | None] = queue.Queue(_WAITING)
         self._failed: list[BaseException] = []
         self._lock = threading.Lock()
+        self._entry = threading.Lock()  # held while a job is brought
+        self._is_finished = False
         self._thread: threading.Thread | None = None
 
     def submit(self, job: Callable[[], T]) -> Future[T]:
         """Do it later, in the run that is current now; wait where too much is waiting. The future cannot
-        be cancelled: nothing is lost."""
+        be cancelled: nothing is lost. What comes when the process ends, from a thread that goes on or a
+        function that `atexit` calls, is done at once: nobody waits for it any more."""
         future: Future[T] = Future()
         future.set_running_or_notify_cancel()
         context = contextvars.copy_context()
+        found: _Job = (lambda: context.run(job), future)
+        with self._entry:
+            if not (self._is_finished or _is_over):
+                self._put(found)
+                return future
+        if error := self._done(found):
+            _say(error)
+        return future
+
+    def _put(self, job: _Job) -> None:
         with self._lock:
             if self._thread is None:
                 self._thread = threading.Thread(
@@ -50,8 +63,7 @@ class Background:
                 )
                 self._thread.start()
                 at_exit(self)
-        self._jobs.put((lambda: context.run(job), future))
-        return future
+        self._jobs.put(job)
 
     def wait(self) -> None:
         """Wait until all of it is done, well or not."""
@@ -77,6 +89,8 @@ class Background:
 
     def finish(self) -> None:
         """Flush, at the end of the process."""
+        with self._entry:
+            self._is_finished = True
         self.flush()
 
     def forget(self) -> None:
@@ -86,16 +100,23 @@ class Background:
 
     def _run(self) -> None:
         while found := self._jobs.get():
-            job, future = found
             try:
-                future.set_result(job())
-            except BaseException as error:  # noqa: BLE001 - raised again by flush and the future
-                with self._lock:
-                    self._failed = self._failed or [error]  # more would only take memory
-                future.set_exception(error)
+                if error := self._done(found):
+                    with self._lock:
+                        self._failed = self._failed or [error]  # more would only take memory
             finally:
                 self._jobs.task_done()
         self._jobs.task_done()
+
+    def _done(self, found: _Job) -> BaseException | None:
+        """Do it; return what went wrong."""
+        job, future = found
+        try:
+            future.set_result(job())
+        except BaseException as error:  # noqa: BLE001 - raised again by flush and the future
+            future.set_exception(error)
+            return error
+        return None
 
 
 class Tracker(Generic[T]):
@@ -181,6 +202,7 @@ class Tracker(Generic[T]):
 
 _open: weakref.WeakSet[Any] = weakref.WeakSet()
 _is_registered = False
+_is_over = False  # the process ends
 # Of the process that this one was forked from. If they went away, so would the files of what waits there.
 _others: list[queue.Queue[_Job | None]] = []
 
@@ -200,16 +222,24 @@ def at_exit(thing: Background | Tracker[Any]) -> None:
 
 
 def _finish_all() -> None:
+    global _is_over
+    _is_over = True
     for thing in list(_open):
         try:
             thing.finish()
         except KeyboardInterrupt:
             raise
         except BaseException as error:  # noqa: BLE001 - nobody is left who could catch it
-            warnings.warn(f"art: at the end of the process: {error}", stacklevel=1)
+            _say(error)
+
+
+def _say(error: BaseException) -> None:
+    warnings.warn(f"art: at the end of the process: {error}", stacklevel=2)
 
 
 def _forget_all() -> None:
+    global _is_over
+    _is_over = False
     for thing in list(_open):
         thing.forget()
     _open.clear()

@@ -404,6 +404,33 @@ def test_one_panic_at_the_end_of_a_process_loses_nothing_else(repo: Repo) -> Non
     assert [repo.version(f"k{n}").load() for n in (1, 3, 5)] == [{"a": 2}] * 3
 
 
+def test_what_is_saved_in_the_background_while_the_process_ends_is_not_lost(repo: Repo) -> None:
+    script = """
+        import atexit
+        import threading
+
+        import art
+
+        repo = art.open()
+        repo.save(1, "before", wait=False)
+        atexit.register(lambda: late("exit"))
+
+        def late(key):
+            repo.save(bytes(3_000_000), key, wait=False)
+
+        def thread():
+            main.join()
+            late("thread")
+
+        main = threading.main_thread()
+        threading.Thread(target=thread).start()
+    """
+    done = run(script, repo.root)
+    assert done.stderr == ""
+    assert sorted(repo.keys()) == ["before", "exit", "thread"]
+    assert repo.version("thread").load() == bytes(3_000_000)
+
+
 def test_what_goes_wrong_at_the_end_of_a_process_is_said(repo: Repo) -> None:
     script = """
         import art
