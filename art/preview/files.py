@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from art import tables
+from art import pages, tables
 from art.errors import UsageError
 from art.model import Document
 from art.preview.columns import of_rows, short
@@ -133,7 +133,27 @@ def of_file(path: str | os.PathLike[str]) -> Document | None:
         if _looks(look, head):
             with contextlib.suppress(UsageError):
                 return look(path)
-    return of_text(head, size) if _is_text(head, size) else None
+    if not _is_text(head, size):
+        return None
+    is_page = path.suffix.lower() in pages.SUFFIXES
+    return (of_page(path) if is_page else None) or of_text(head, size)
+
+
+def of_page(path: Path) -> Document | None:
+    """Return the preview of a page of HTML: the words that are to be read on it; None where it has none."""
+    with path.open("rb") as stream:
+        data = stream.read(pages.LIMIT)
+    lines: list[str] = []
+    left = TEXT
+    for line in pages.words(data.decode("utf-8", "replace")):
+        lines.append(line)
+        left -= len(line) + 1
+        if left < 0:
+            break
+    size = path.stat().st_size
+    shown = of_text("\n".join(lines))
+    is_cut = shown["cut"] or left < 0 or size > len(data)
+    return {**shown, "cut": is_cut, "size": size, "format": "html"} if lines else None
 
 
 def _table_or_value(path: Path, size: int) -> Document | None:

@@ -142,7 +142,7 @@ def _shown(version: Version) -> Iterator[str]:
     if version.progress is not None:
         yield f"{version.progress.value:g} %\n"
         return
-    if version.type == "markdown" and version.is_here and (version.size or 0) <= _TEXT:
+    if _is_markdown(version) and version.is_here and (version.size or 0) <= _TEXT:
         yield quoted(version.text())
         return
     url = version.payload.url if version.payload else None
@@ -156,6 +156,13 @@ def _shown(version: Version) -> Iterator[str]:
         yield from _preview(preview)
     elif version.type == "folder":
         yield _files(version)
+
+
+def _is_markdown(version: Version) -> bool:
+    file = version.payload.file if version.payload else None
+    return version.type == "markdown" or (
+        version.type == "file" and (file or "").lower().endswith((".md", ".markdown"))
+    )
 
 
 def _preview(preview: Mapping[str, Any]) -> Iterator[str]:

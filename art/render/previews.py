@@ -126,6 +126,8 @@ def _image(preview: Mapping[str, Any], width: int, ascii: bool) -> Iterator[str]
 
 
 def _text_kind(preview: Mapping[str, Any], width: int, ascii: bool) -> Iterator[str]:
+    if preview.get("format") == "html":
+        yield f"page of HTML, {size_text(preview.get('size'))}; its words:"
     yield from _limited(preview.get("text", "").removesuffix("\n").split("\n"))
     if (size := preview.get("size")) is not None and preview.get("cut"):
         yield f"… of {size_text(size)}"

@@ -17,10 +17,11 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, Any, TextIO
 
-from art import tabledata, tables
+from art import pages, tabledata, tables
 from art.errors import CorruptError, NewerFormatError, UsageError
 from art.render import charts, pictures, previews
 from art.render.manifest import manifest_fields
@@ -208,6 +209,8 @@ class _Page:
                 self.table(version, name)
             elif kind == "image":
                 self.image(version)
+            elif kind == "page":
+                self.page(version)
             else:
                 self.text(version, kind)
         except UsageError as error:
@@ -281,6 +284,20 @@ class _Page:
         if len(data) > TEXT_LIMIT:
             self.note(f"… {size_text(TEXT_LIMIT)} of {size_text(_size(version))} shown")
 
+    def page(self, version: Version) -> None:
+        """Show the words of a page of HTML, or, where it has none, what it is made of."""
+        with version.open() as stream:
+            data = stream.read(pages.LIMIT)
+        text = data.decode("utf-8", "replace")
+        lines = list(islice(pages.words(text), LINE_LIMIT + 1))
+        if b"\0" in data or not lines:
+            self.text(version, "text")
+            return
+        self.note(f"page of HTML, {size_text(_size(version))}; its words:")
+        self.show(_text("\n".join(lines[:LINE_LIMIT])))
+        if len(lines) > LINE_LIMIT or (_size(version) or 0) > len(data):
+            self.note("… there is more")
+
     def json(self, text: str) -> None:
         from rich.highlighter import JSONHighlighter
 
@@ -343,7 +360,7 @@ def _size(version: Version) -> int | None:
 
 
 def _kind(version_type: str, name: str) -> str:
-    """Return "markdown", "table", "image", "json" or "text"."""
+    """Return "markdown", "table", "image", "json", "page" or "text"."""
     if version_type in ("markdown", "table", "image", "json"):
         return version_type
     suffix = PurePosixPath(name).suffix.lower()
@@ -353,6 +370,8 @@ def _kind(version_type: str, name: str) -> str:
         return "table"
     if suffix in _IMAGE_SUFFIXES:
         return "image"
+    if suffix in pages.SUFFIXES:
+        return "page"
     return "markdown" if suffix in (".md", ".markdown") else "text"
 
 
