@@ -17,10 +17,11 @@ from art.beside import may_come, names_beside, names_of_steps, read_beside
 from art.catalog import STATE, VERSIONS, Log, parse_anonymous
 from art.errors import ConflictError, CorruptError, UnavailableError
 from art.fetch import Fetcher, ProgressRank, progress_rank, take_progress
+from art.merge import Superseded
 from art.model import Entry, Manifest
 from art.outgoing import Authority, Outgoing, Work
 from art.stubs import place_of, purged_records, put_stub
-from art.sync import REQUESTS_AT_ONCE, Left, Pairing, Renumbered, Selection, Sent, Superseded
+from art.sync import REQUESTS_AT_ONCE, Left, Pairing, Renumbered, Selection, Sent
 
 _ROUNDS = 20  # in which a number was taken, and nothing could be read at it
 

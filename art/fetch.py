@@ -20,9 +20,9 @@ from art.catalog import (
     refs_directory,
 )
 from art.errors import ConflictError, CorruptError, NotFoundError, repair_at
-from art.merge import DivergedError, Merged, finish
+from art.merge import DivergedError, Merged, Superseded, finish
 from art.model import Manifest, check_progress
-from art.sync import Fetched, Pairing, Renumbered, Selection, Sent, Superseded
+from art.sync import Fetched, Pairing, Renumbered, Selection, Sent
 
 _IS_PROGRESS = b"\ntype: progress\n"
 _LOGS_AT_ONCE = 16

@@ -17,10 +17,10 @@ from typing import Any
 
 from art import document as documents
 from art.backend import LocalBackend
-from art.catalog import VERSIONS, Log, first_missing, listed_numbers
+from art.catalog import VERSIONS, Catalog, Log, first_missing, listed_numbers
 from art.errors import REPAIR, ConflictError, CorruptError
 from art.index import Index
-from art.model import Document, Manifest
+from art.model import Document, Entry, Manifest, heads
 from art.place import PUBLISHED, RENUMBERED, UNFINISHED
 
 _LOCK = "sync"
@@ -224,6 +224,17 @@ class Merged:
 
     added: list[tuple[int, bytes]] = field(default_factory=list)
     renumbered: list[Renumbering] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Superseded:
+    """A move of a tag, or a change of settings, made without having seen the present one: it is kept
+    in the history and has no effect. `command` makes it again."""
+
+    key: str
+    log: str
+    what: str
+    command: str
 
 
 @dataclass(frozen=True)
@@ -494,3 +505,32 @@ def _read_json(backend: LocalBackend, name: str) -> dict[str, Any]:
     except (FileNotFoundError, ValueError):
         return {}
     return found if isinstance(found, dict) else {}
+
+
+def superseded(catalog: Catalog, log: Log, uids: set[str]) -> list[Superseded]:
+    """Return which of these entries of ours have no effect in the log as it is now."""
+    if not log.has_heads or not uids:
+        return []
+    entries = catalog.entries(log.key, log.name)
+    _, without_effect = heads(entries)
+    return [
+        _superseded(log, entry)
+        for entry in entries
+        if entry.uid in without_effect and entry.uid in uids
+    ]
+
+
+def _superseded(log: Log, entry: Entry) -> Superseded:
+    key = str(log.key)
+    if entry.tag is None:
+        again = f"art settings {key} --history"
+        return Superseded(key, log.name, f"a change of the settings of {key}", again)
+    if entry.version_id is None:
+        what, command = (
+            f"taking away tag {entry.tag!r} of {key}",
+            f"art tag delete {key} {entry.tag}",
+        )
+    else:
+        ref = f"{key}@{entry.version_id[:15]}"
+        what, command = f"tag {entry.tag!r} on {ref}", f"art tag set {ref} {entry.tag}"
+    return Superseded(key, log.name, what, command)

@@ -19,8 +19,7 @@ from art.errors import ArtError
 from art.evidence import coming_name, read_coming
 from art.index import Index
 from art.keys import check_key, glob_pattern, is_glob
-from art.merge import Ledger, Merger
-from art.model import Entry, heads
+from art.merge import Ledger, Merger, Superseded, superseded
 from art.reporter import Reporter
 from art.rows import Record
 from art.store import Store
@@ -57,17 +56,6 @@ class Renumbered:
     old: int
     new: int
     id: str
-
-
-@dataclass(frozen=True)
-class Superseded:
-    """A move of a tag, or a change of settings, made without having seen the present one: it is kept
-    in the history and has no effect. `command` makes it again."""
-
-    key: str
-    log: str
-    what: str
-    command: str
 
 
 @dataclass(frozen=True)
@@ -270,28 +258,4 @@ class Pairing:
 
     def superseded(self, log: Log, uids: set[str]) -> list[Superseded]:
         """Return which of these entries of ours have no effect in the log as it is now."""
-        if not log.has_heads or not uids:
-            return []
-        entries = self.local.catalog.entries(log.key, log.name)
-        _, without_effect = heads(entries)
-        return [
-            _superseded(log, entry)
-            for entry in entries
-            if entry.uid in without_effect and entry.uid in uids
-        ]
-
-
-def _superseded(log: Log, entry: Entry) -> Superseded:
-    key = str(log.key)
-    if entry.tag is None:
-        again = f"art settings {key} --history"
-        return Superseded(key, log.name, f"a change of the settings of {key}", again)
-    if entry.version_id is None:
-        what, command = (
-            f"taking away tag {entry.tag!r} of {key}",
-            f"art tag delete {key} {entry.tag}",
-        )
-    else:
-        ref = f"{key}@{entry.version_id[:15]}"
-        what, command = f"tag {entry.tag!r} on {ref}", f"art tag set {ref} {entry.tag}"
-    return Superseded(key, log.name, what, command)
+        return superseded(self.local.catalog, log, uids)

@@ -16,7 +16,7 @@ from art.catalog import VERSIONS, Log, parse_anonymous
 from art.errors import ConflictError, CorruptError
 from art.index import Index
 from art.members import SHOWN, Member, Members, open_members
-from art.merge import Ledger, Merger, read_tail
+from art.merge import Ledger, Merger, Superseded, read_tail, superseded
 from art.model import Manifest, Payload, check_progress, is_uid
 from art.reporter import Reporter
 from art.store import Store
@@ -31,13 +31,15 @@ _IN_FOLDER = re.compile(r"(_anonymous/[^/]+|(?:[^/]+/)+?v[0-9]+)/(.+)", re.DOTAL
 class Imported:
     """What importing came to so far. `history` is the id of the archive's history, `renumbered` are own
     versions that gave their numbers to others: old and new reference; `without_payload` those that
-    the archive has no files of."""
+    the archive has no files of. `superseded` are own moves of tags and changes of settings that have no
+    effect any more."""
 
     history: str = ""
     versions: list[str] = field(default_factory=list)
     entries: int = 0
     renumbered: list[tuple[str, str]] = field(default_factory=list)
     without_payload: list[str] = field(default_factory=list)
+    superseded: list[Superseded] = field(default_factory=list)
 
 
 @dataclass
@@ -228,6 +230,8 @@ class Importer:
             )
         else:
             done.entries += len(merged.added)
+            moved = {log.parse(item.new, item.data).uid for item in merged.renumbered}
+            done.superseded += superseded(self._store.catalog, log, moved)
 
     def _append(self, log: Log, contents: list[bytes], done: Imported) -> None:
         """Append documents of single versions that are not in a log yet, as they are."""

@@ -155,6 +155,25 @@ def test_two_histories_are_merged(rich: Repo, other: Repo) -> None:
     assert progress.value == 60
 
 
+def test_own_moves_of_tags_that_an_import_leaves_without_effect_are_told(
+    rich: Repo, other: Repo, run: Runner, workplace: Path
+) -> None:
+    mine = other.value("a", "mine").version.id
+    other.tag("a@v1", "stable")
+    other.tag("a@v1", "own")
+    rich.tag("a@v1", "stable")
+    rich.export("a.tar", "a")
+    result = run("-C", "other", "import", str(workplace / "a.tar"), code=5)
+    assert "imported a@v1" in result.out
+    again = f"art tag set a@{mine[:15]} stable"
+    assert result.error.startswith(f"tag 'stable' on a@{mine[:15]} has no effect")
+    assert again in result.err
+    assert "own" not in result.err
+    run("-C", "other", *again.split()[1:], "--force")  # it came with the settings
+    assert other.version("a@stable").id == other.version("a@own").id == mine
+    assert run("-C", "other", "import", str(workplace / "a.tar"), "--json").json["superseded"] == []
+
+
 def test_published_numbers_are_final(rich: Repo, other: Repo, workplace: Path) -> None:
     other.value("a", "mine")
     other.remotes.add("origin", str(workplace / "shared"))

@@ -20,9 +20,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 import art
 from art.backend import Backend
 from art.errors import ArtError, CorruptError, StorageError, UnavailableError
+from art.merge import Superseded
 from art.model import preview_of
 from art.repo import Repo
-from art.sync import Fetched, Pushed, Superseded
+from art.sync import Fetched, Pushed
 from tests.support import lay_out
 from tests.support_gc import read_all, zipped
 from tests.support_world import (

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from art.cli import transfers
 from art.cli.common import ErrorOnNoop, Jobs, Output, check_noop, open_repo, shared
 from art.render.plain import count_text
 
@@ -20,7 +21,8 @@ def command(
     """Take in versions with their history from a file of art export
 
     Ids stay as they are, and numbers, too. Where a key has other versions here that are not published,
-    they get the numbers that follow. Every file is verified.
+    they get the numbers that follow; own moves of tags that thereby lose their effect are named: exit
+    code 5. Every file is verified.
 
     \b
     Examples:
@@ -38,4 +40,5 @@ def command(
     nothing = f"nothing to import: all of {file} is here"
     if is_noop:
         output.say(nothing)
+    transfers.check_complete(output, [], done.superseded, "imported")
     check_noop(is_noop, nothing, is_error=error_on_noop)

@@ -11,8 +11,9 @@ from art.errors import ConflictError, PartialError
 from art.render.plain import count_text, escape, size_text
 
 if TYPE_CHECKING:
+    from art.merge import Superseded
     from art.repo import Repo
-    from art.sync import Fetched, Left, Pushed, Renumbered, Sent, Superseded
+    from art.sync import Fetched, Left, Pushed, Renumbered, Sent
 
 _SHOWN = 20  # notices of one kind; --json has all of them
 
