@@ -350,7 +350,8 @@ def _arranged(tensors: dict[str, Any], aliases: dict[str, str], format: Document
 class Estimators(Stream):
     """Estimators of scikit-learn, fitted or not, as skops.
 
-    Only what consists of types that skops trusts, and of decision trees, is saved and read: no classes of
+    Only what consists of types that skops trusts, of decision trees, and of a few classes that only hold
+    attributes, such as those that split data, is saved and read: no classes of
     one's own, no functions.
     Estimators cannot be compared: that one can be read, with the same parameters, is proved before it is
     written. The same estimator gives different bytes each time.
@@ -418,8 +419,28 @@ class Estimators(Stream):
 
 
 _PICKLED = 'materializer="pickle", pickle=True, and pickle=True on loading, which runs code'
-# Beyond what skops trusts: it holds arrays only, but follows the numbers in them without a look.
-_TRUSTED = ["sklearn.tree._tree.Tree"]
+# Classes of Python beyond what skops trusts, which only hold attributes, and these are looked at as well.
+_SPLITS = (
+    *("KFold", "StratifiedKFold", "GroupKFold", "StratifiedGroupKFold", "TimeSeriesSplit"),
+    *(
+        "ShuffleSplit",
+        "StratifiedShuffleSplit",
+        "GroupShuffleSplit",
+        "LeaveOneOut",
+        "PredefinedSplit",
+    ),
+)
+_TRUSTED = [
+    "sklearn.tree._tree.Tree",  # not of Python: it follows the numbers in its arrays, see `_check_tree`
+    "numpy.dtype",
+    "sklearn.calibration._CalibratedClassifier",
+    "sklearn.calibration._SigmoidCalibration",
+    "sklearn.metrics._scorer._PassthroughScorer",
+    *(f"sklearn.model_selection._split.{name}" for name in _SPLITS),
+    "sklearn.neural_network._stochastic_optimizers.AdamOptimizer",
+    "sklearn.neural_network._stochastic_optimizers.SGDOptimizer",
+    "sklearn.utils._bunch.Bunch",
+]
 
 
 def _untrusted(io: Any, data: bytes) -> list[str]:

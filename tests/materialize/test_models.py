@@ -6,6 +6,7 @@ import importlib.util
 import io
 import json
 import struct
+import warnings
 import zipfile
 from collections import OrderedDict
 
@@ -16,8 +17,12 @@ import skops.io
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as npst
-from sklearn.ensemble import RandomForestClassifier
-from sklearn.linear_model import LinearRegression
+from sklearn.calibration import CalibratedClassifierCV
+from sklearn.ensemble import RandomForestClassifier, VotingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.model_selection import GridSearchCV, KFold, RandomizedSearchCV
+from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, StandardScaler
 from sklearn.tree import DecisionTreeClassifier
@@ -356,3 +361,29 @@ def test_an_estimator_has_its_parameters_as_a_preview():
         named("skops").preview(LinearRegression(positive=True))["text"]
         == "LinearRegression(positive=True)"
     )
+
+
+def fitted(estimator):
+    """Return it, fitted, and what it was fitted with."""
+    features = np.random.default_rng(0).random((40, 3))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that there were too few steps
+        return estimator.fit(features, features[:, 0] > 0.5), features
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        GridSearchCV(LogisticRegression(), {"C": [1, 2]}),
+        RandomizedSearchCV(LogisticRegression(), {"C": [1, 2]}, n_iter=2, cv=KFold(3)),
+        CalibratedClassifierCV(LogisticRegression()),
+        VotingClassifier([("a", LogisticRegression())], voting="soft"),
+        make_pipeline(SimpleImputer(), LogisticRegression()),
+        MLPClassifier(max_iter=3),
+    ],
+    ids=lambda estimator: type(estimator).__name__,
+)
+def test_estimators_that_hold_more_than_arrays_come_back(estimator):
+    made, features = fitted(estimator)
+    again = restored(*stored(made))
+    assert (again.predict_proba(features) == made.predict_proba(features)).all()
