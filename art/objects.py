@@ -78,7 +78,22 @@ class ObjectStore:
         open_chain: Callable[[str], list[Layout]],
         avoid: Set[str] = frozenset(),
     ) -> StoredPayload | None:
-        digests = sorted(self.backend.names(layout_directory(payload)))
+        digests: list[str] | None = None
+        while True:
+            before, digests = digests, sorted(self.backend.names(layout_directory(payload)))
+            try:
+                found = self._looked(digests, open_chain, avoid)
+            except CorruptError:
+                if self.is_remote or digests == before:
+                    raise
+            else:
+                if found or self.is_remote or digests == before:
+                    return found
+            # Gc may have put it into other packs since it was listed.
+
+    def _looked(
+        self, digests: list[str], open_chain: Callable[[str], list[Layout]], avoid: Set[str]
+    ) -> StoredPayload | None:
         if len(digests) > 1 and not avoid:
             # The packs of some may be gone, or go soon, or be damaged.
             suspects = self.marked_packs() if self.is_remote else self.distrusted

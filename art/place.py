@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
-from art.backend import LocalBackend
+from art.backend import Backend, LocalBackend
 from art.disk import explain
-from art.errors import ConflictError, CorruptError
+from art.errors import ConflictError, CorruptError, DeniedError, StorageError
 
 DIRECTORY = ".art"
 UNFINISHED = "sync/unfinished.json"  # what a killed process began and whoever comes next finishes
@@ -19,6 +20,20 @@ _FORMAT = "format.yaml"
 _IGNORED = ".gitignore"
 # What `make` leaves where it is killed: with nothing else, there never was a repository.
 _BEGUN = {"tmp", _IGNORED}
+
+
+@contextlib.contextmanager
+def without_gc(backend: Backend) -> Iterator[None]:
+    """Let gc, which joins packs to others, wait until what is here has been read, where there are locks."""
+    held = None
+    if isinstance(backend, LocalBackend):
+        with contextlib.suppress(DeniedError, StorageError):  # a disk that is only read, say
+            held = backend.together(GC_LOCK)
+    try:
+        yield
+    finally:
+        if held:
+            held.release()
 
 
 def find(start: Path) -> Path | None:

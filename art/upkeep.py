@@ -17,7 +17,7 @@ from art.fsck import Checker, Extent, Memory, Report, unhealthy_ids
 from art.index import Index
 from art.marks import change_marks, read_marks
 from art.merge import Ledger
-from art.place import GC_LOCK
+from art.place import GC_LOCK, without_gc
 from art.remotes import Remotes
 from art.repair import Repaired, Repairer, RepairPlan
 from art.reporter import Reporter
@@ -51,7 +51,8 @@ class Upkeep:
         """Check this repository, or a remote of it. Versions that were marked as damaged and are whole
         are marked no longer."""
         checker = self._checker(patterns, remote)
-        report = checker.run(extent)
+        with without_gc(checker.store.backend):
+            report = checker.run(extent)
         if remote is not None:
             return report
         bad = unhealthy_ids(checker.inventory, report.problems)
@@ -71,7 +72,8 @@ class Upkeep:
     ) -> RepairPlan:
         """Check, and return what can be done about what is wrong."""
         task = _Task(tuple(patterns), remote, folder)
-        plan, repairer, _ = self._planned(task, extent)
+        with without_gc(self._backend):
+            plan, repairer, _ = self._planned(task, extent)
         plan.work.run = lambda: self._execute(plan, repairer, task, extent)
         return plan
 

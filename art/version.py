@@ -12,22 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Protocol, cast
 
 from art import bundle, checkout
-from art.backend import LocalBackend
 from art.catalog import NOTES
 from art.checkout import Checkout, Got
 from art.errors import (
     REPAIR,
     CorruptError,
-    DeniedError,
     NotFoundError,
-    StorageError,
     UsageError,
 )
 from art.index import Index
 from art.keys import is_glob
 from art.model import Document, Entry, Manifest, Payload, is_uid, preview_of
 from art.paths import at_or_below, file_target, named_nodes, relative
-from art.place import GC_LOCK
+from art.place import without_gc
 from art.referred import Referred
 from art.reporter import Reporter
 from art.rows import Record
@@ -388,7 +385,7 @@ class Version:
                 found = found._replace(path=os.path.basename(path))
                 target = file_target(to, found.path)
                 return self._checkout(target, part).file(found, force=force)
-        with self._kept():
+        with without_gc(self._store.backend):
             return self._get_files(to, path, force=force, archive=archive)
 
     def _get_files(
@@ -409,19 +406,6 @@ class Version:
             return self._checkout(file_target(to, single.path)).file(single, force=force)
         target = Path(to) if to is not None else Path(self._folder_name(path))
         return self._checkout(target).folder(nodes, force=force)
-
-    @contextlib.contextmanager
-    def _kept(self) -> Iterator[None]:
-        """Keep gc from joining packs to others while they are read, where locks can be had."""
-        held = None
-        if isinstance(self._store.backend, LocalBackend):
-            with contextlib.suppress(DeniedError, StorageError):  # a disk that is only read, say
-                held = self._store.backend.together(GC_LOCK)
-        try:
-            yield
-        finally:
-            if held:
-                held.release()
 
     def surplus(self, to: str | os.PathLike[str] | None = None, *, path: str = "") -> Surplus:
         """Return what lies in the folder that `get` takes this out to and is not part of it, to be

@@ -5,15 +5,18 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import art
 import art.catalog
 from art import document as documents
+from art.backend import Item, LocalBackend
+from art.disk import lock
 from art.errors import ArtError, CorruptError, NewerFormatError
 from art.model import Chunking
 from art.objects import ObjectStore
@@ -164,6 +167,71 @@ def test_a_clock_that_was_set_back_expires_nothing(repo: Repo) -> None:
     repo.delete("k")
     age(repo.root / ".art/refs", -3)  # written in what is the future now
     assert repo.plan_gc(grace="0s").expired == []
+
+
+@pytest.mark.parametrize(
+    "look",
+    [
+        lambda repo: list(repo.version("k0").files),
+        lambda repo: repo.version("k0").read("x"),
+        lambda repo: repo.fsck(data=True).problems,
+        lambda repo: [found for found in repo.doctor() if found.level == "error"],
+    ],
+    ids=["files", "read", "fsck", "doctor"],
+)
+def test_who_reads_what_is_put_into_other_packs_at_this_moment_finds_no_damage(
+    look: Callable[[Repo], object], repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(9):
+        put(repo, f"k{number}", number)
+    expected = look(repo)
+    names, walk, left = LocalBackend.names, LocalBackend.walk, ["once"]
+
+    def collect(directory: str) -> None:
+        if directory.startswith("layouts") and left and is_free(repo):
+            left.clear()
+            with Repo(repo.root) as other:
+                assert other.gc().packs == 9
+
+    def late_names(self: LocalBackend, directory: str) -> list[str]:
+        found = names(self, directory)
+        collect(directory)
+        return found
+
+    def late_walk(self: LocalBackend, prefix: str) -> Iterator[Item]:
+        found = list(walk(self, prefix))
+        collect(prefix)
+        yield from found
+
+    monkeypatch.setattr(LocalBackend, "names", late_names)
+    monkeypatch.setattr(LocalBackend, "walk", late_walk)
+    assert look(repo) == expected
+
+
+def is_free(repo: Repo) -> bool:
+    """Whether gc need not wait for anybody."""
+    with open(repo.root / ".art" / "locks" / "gc", "w") as handle:
+        return lock(handle.fileno(), is_shared=False, waits=False)
+
+
+def test_no_version_is_restored_whose_bytes_go_at_this_moment(
+    repo: Repo, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(repo, "k", 1)
+    repo.delete("k")
+    stored = ObjectStore.stored
+
+    def late(self: ObjectStore, *arguments: Any) -> object:
+        found = stored(self, *arguments)
+        monkeypatch.setattr(ObjectStore, "stored", stored)
+        if is_free(repo):
+            with Repo(repo.root) as other:
+                assert other.gc(grace="0s").swept
+        return found
+
+    monkeypatch.setattr(ObjectStore, "stored", late)
+    assert [version.ref for version in repo.restore("k@v1")] == ["k@v1"]
+    assert repo.version("k").read("x") == random_bytes(5000, 1)
 
 
 def test_a_restoration_that_came_first_is_seen(repo: Repo, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from art import listing
 from art.errors import ConflictError, NothingToDoError, UsageError
 from art.keys import check_key, check_tag
+from art.place import without_gc
 from art.ref import Ref, names_key
 from art.repo.base import as_ref, check_signed, exact
 from art.repo.objects import Objects
@@ -299,8 +300,9 @@ class Changing(Objects):
 
         Raise NotFoundError where nothing of a key was deleted, ConflictError where the bytes are gone.
         """
-        records = [record for ref in refs for record in self._deleted(ref)]
-        restored = [Ref(r.key or "", r.id) for r in self._changes().restore(records, message)]
+        with without_gc(self._backend):
+            records = [record for ref in refs for record in self._deleted(ref)]
+            restored = [Ref(r.key or "", r.id) for r in self._changes().restore(records, message)]
         # Another process may have deleted them again: they were restored all the same.
         return [self._version(self._resolver.record(ref, deleted=True)) for ref in restored]
 

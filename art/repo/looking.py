@@ -16,6 +16,7 @@ from art.index import Group, Index
 from art.keys import check_key, is_glob
 from art.listing import Filter
 from art.model import Document
+from art.place import without_gc
 from art.ref import Ref, asked, names_key
 from art.repo.base import Base, as_ref, exact
 from art.rows import Record
@@ -289,15 +290,16 @@ class Looking(Base):
             found = self._exchange.status(None, ask=False) if self.remotes.all() else []
             return {each.remote: {sent.ref for sent in each.local_only} for each in found}
 
-        return survey.examine(
-            self._store,
-            self._index,
-            self._backend,
-            self.config,
-            is_thorough=data,
-            remotes=self.remotes,
-            unpublished=unpublished,
-        )
+        with without_gc(self._backend):
+            return survey.examine(
+                self._store,
+                self._index,
+                self._backend,
+                self.config,
+                is_thorough=data,
+                remotes=self.remotes,
+                unpublished=unpublished,
+            )
 
     def fsck(
         self,
