@@ -27,8 +27,8 @@ lineage     what versions were made from; lock: which ones references are to mea
 changes     what is said of versions later; tagging: names that move; moving: to other keys; prune: which
             go by retention's rules; settings: what is declared of a key
 saving      Python objects as versions, by the materializers of `materialize`; loading: back; preview:
-            what to show of them (pages: of HTML); tracking: saved in the background, and whenever they changed;
-            convert: taken out in other forms
+            what to show of them (pages: of HTML); tracking: saved in the background, and whenever they
+            changed; convert: taken out in other forms
 fsck        documents and bytes checked, here and at remotes; repair: healed from what is whole
 gc          what goes; needed: what stays; whole: whether anything may go
 remotes     by name (addresses: where they are; opening: what is there)

@@ -30,7 +30,7 @@ def node(number: int, level: int, *, run: dict[str, Any] | None = None, **more: 
     about = json.dumps({"run": run} if run else {})
     record = Record(
         f"k{number}", 1, an_id(number), UID, "value", f"2026-11-21T08:30:{number % 60:02}.000000Z",
-        "ana", 1, 1, None, None, about, more.pop("tags", []), more.pop("state", "live"),
+        "ana", 1, 1, None, None, (about,), more.pop("tags", []), more.pop("state", "live"),
     )  # fmt: skip
     return Node(record.id, level, record, record.key, record.number)
 
