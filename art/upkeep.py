@@ -51,7 +51,7 @@ class Upkeep:
         """Check this repository, or a remote of it. Versions that were marked as damaged and are whole
         are marked no longer."""
         checker = self._checker(patterns, remote)
-        with without_gc(checker.store.backend):
+        with without_gc(self._backend) if remote is None else contextlib.nullcontext():
             report = checker.run(extent)
         if remote is not None:
             return report
