@@ -217,6 +217,15 @@ def test_a_deep_and_wide_value_is_cut():
 # --- tables from rows ---------------------------------------------------------------------------
 
 
+def test_what_cannot_say_what_it_is_is_shown_as_its_type():
+    class Dumb:
+        def __repr__(self):
+            return self.nothing
+
+    found = preview.of_json({"a": Dumb(), Dumb(): 1, "b": 2})
+    assert found["value"] == {"a": "<Dumb>", "<Dumb>": 1, "b": 2}
+
+
 def test_columns_of_rows_are_described():
     rows = [[1, 2.5, "x", True, None], [2, math.nan, "x", False, None], [4, 0.5, "y", True, None]]
     found = preview.of_rows(["i", "f", "s", "b", "n"], rows)

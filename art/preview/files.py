@@ -15,7 +15,7 @@ import tarfile
 import warnings
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -85,19 +85,27 @@ class _Pruning:
         if isinstance(value, (int, float)):
             return number(value)
         if not isinstance(value, (dict, list, tuple)):
-            return self.text(value if isinstance(value, str) else tables.cell_text(value))
+            return self.text(value if isinstance(value, str) else _said(tables.cell_text, value))
         if depth >= DEPTH or self.left < 0:
             self.is_cut = True
             return {} if isinstance(value, dict) else []
         self.is_cut |= len(value) > ITEMS
         if isinstance(value, dict):
             pairs = zip(range(ITEMS), value.items(), strict=False)
-            return {self.text(str(k)): self.value(v, depth + 1) for _, (k, v) in pairs}
+            return {self.text(_said(str, k)): self.value(v, depth + 1) for _, (k, v) in pairs}
         return [self.value(item, depth + 1) for item in value[:ITEMS]]
 
     def text(self, text: str) -> str:
         self.is_cut |= len(text) > STRING
         return short(text, STRING)
+
+
+def _said(text: Callable[[Any], str], value: Any) -> str:
+    """Return what an object's class says of it; where it cannot, as of a field without a value, its name."""
+    try:
+        return text(value)
+    except (AttributeError, LookupError, TypeError, ValueError, ArithmeticError, RuntimeError):
+        return f"<{type(value).__name__}>"
 
 
 def of_table_file(path: str | os.PathLike[str], rows: int | None = None) -> Document:
