@@ -106,6 +106,16 @@ def test_a_deleted_version_is_purged(repo: Repo) -> None:
     assert leaks(repo.root / ".art") == []
 
 
+def test_a_pack_that_nobody_can_look_into_or_needs_goes_too(repo: Repo, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_bytes(random_bytes(100_000, seed=8))
+    repo.create("k", tmp_path / "secret")
+    (pack,) = (repo.root / ".art/packs").rglob("*.pack")
+    data = pack.read_bytes()
+    pack.write_bytes(data[:-100] + bytes([data[-100] ^ 1]) + data[-99:])  # in its directory
+    repo.purge("k@v1")
+    assert not pack.exists()
+
+
 def test_a_purge_sweeps_nothing_else(repo: Repo) -> None:
     leak(repo)
     put(repo, "other", 7)

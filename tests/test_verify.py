@@ -293,6 +293,24 @@ def test_a_move_is_not_replayed_for_another_tag_or_key(signing: Repo) -> None:
 
 
 @needs_ssh
+def test_a_move_does_not_stand_behind_another_one_than_it_was_made_behind(signing: Repo) -> None:
+    for number in (1, 2, 3):
+        signing.value("k", number)
+        signing.tag("k", "prod", sign=True)
+    first, _, last = signing._store.catalog.entries("k", tag_log("prod"))
+    folder = signing.root / ".art/refs/k/_tags/prod"
+    (folder / "00000003.yaml").unlink()  # somebody leaves out what was between them
+    behind = documents.encode(last.document | {"after": first.uid})
+    (folder / "00000002.yaml").write_bytes(behind)
+    signing.close()
+    (signing.root / ".art/index.sqlite").unlink()
+    with art.open() as repo:
+        assert repo.version("k@prod").number == 3
+        with pytest.raises(DeniedError, match="is wrong"):
+            repo.signed_by("k@prod")
+
+
+@needs_ssh
 def test_a_move_is_not_replayed_at_a_later_place(signing: Repo) -> None:
     signing.value("k", 1)
     signing.tag("k", "prod", sign=True)
