@@ -82,13 +82,30 @@ _open: weakref.WeakSet[Database] = weakref.WeakSet()
 _of_parents: list[sqlite3.Connection] = []
 
 
-def _after_fork() -> None:
+_forking = threading.local()
+
+
+def _before_fork() -> None:
+    """Wait until no thread is in the middle of something: the child would have its locks of the file for
+    ever, as SQLite counts them in the process, and could not write."""
+    _forking.held = [database for database in list(_open) if database.take_turn()]
+
+
+def _after_in_parent() -> None:
+    for database in _forking.held:
+        database.end_turn()
+    _forking.held = []
+
+
+def _after_in_child() -> None:
     for database in list(_open):
         database.leave_to_parent()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_after_fork)
+    os.register_at_fork(
+        before=_before_fork, after_in_parent=_after_in_parent, after_in_child=_after_in_child
+    )
 
 
 class Rows(list[tuple[Any, ...]]):
@@ -114,6 +131,15 @@ class Database:
         self._turn = threading.RLock()
         self.was_rebuilt = False
         _open.add(self)
+
+    def take_turn(self) -> bool:
+        """Keep other threads out, until `end_turn`. Return whether that came to be in time: who holds it may
+        wait for this very thread."""
+        return self._turn.acquire(timeout=_BUSY_SECONDS)
+
+    def end_turn(self) -> None:
+        """Let other threads go on."""
+        self._turn.release()
 
     def leave_to_parent(self) -> None:
         """In a forked process: begin anew, as the connection and its lock are the parent's."""

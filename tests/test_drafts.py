@@ -693,7 +693,7 @@ def test_gc_between_any_two_requests_of_a_part_and_a_seal_takes_nothing(tmp_path
                 return
         finally:
             place.close()
-        at += 1 if _STEP else 9
+        at += 1 if _STEP else 19
 
 
 def test_a_seal_without_its_version_keeps_what_it_needs(

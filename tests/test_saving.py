@@ -374,6 +374,41 @@ def test_an_object_is_saved_while_a_process_lives_that_was_forked_meanwhile(repo
     assert repo.version("k").read() == b"1"
 
 
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="nothing is forked here")
+def test_a_process_that_is_forked_while_a_thread_writes_the_index_can_write_it(
+    tmp_path: Path,
+) -> None:
+    script = """
+        import multiprocessing
+        import threading
+        import time
+
+        from art.database import Database
+
+        index = Database("index.sqlite", "repository")
+        begun = threading.Event()
+
+        def slowly():
+            with index.transaction():
+                index.execute("INSERT INTO keys (key) VALUES ('parent')")
+                begun.set()
+                time.sleep(0.5)
+
+        def job():
+            Database("index.sqlite", "repository").execute("INSERT INTO keys (key) VALUES ('child')")
+
+        threading.Thread(target=slowly).start()
+        begun.wait()
+        child = multiprocessing.get_context("fork").Process(target=job)
+        child.start()
+        child.join()
+        assert child.exitcode == 0
+        assert len(index.execute("SELECT key FROM keys WHERE key IS NOT NULL")) == 2
+    """
+    done = run(script, tmp_path)
+    assert done.returncode == 0, done.stderr
+
+
 def test_one_panic_at_the_end_of_a_process_loses_nothing_else(repo: Repo) -> None:
     script = """
         import art

@@ -22,7 +22,7 @@ from tests.remote.conftest import Proxied, Services
 from tests.remote.test_push import _ROOT
 
 pytestmark = pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="needs SIGKILL")
-_STEP = int(os.environ.get("ART_TEST_STEP", "151"))
+_STEP = int(os.environ.get("ART_TEST_STEP", "251"))
 _OPEN = """
 import json, os, sys
 from pathlib import Path

@@ -135,7 +135,7 @@ def test_many_writers_of_one_key_lose_nothing(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    writers, count = _FULL if _IS_FULL or kind == "folder" else _SMALL
+    writers, count = _FULL if _IS_FULL else _SMALL
     with placed(services(kind), proxied, monkeypatch) as place:
         with art.init(tmp_path / "first") as first:
             persistently(lambda: first.remotes.add("origin", place.url, place.lossy_options))

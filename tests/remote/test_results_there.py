@@ -17,7 +17,7 @@ from tests.test_steps import JOB
 
 _REPOSITORIES = 8
 _PROCESSES = {"folder": 40}  # in which most of the time goes into starting them
-_OTHERS = 40 if os.environ.get("ART_TEST_STEP") else 16
+_OTHERS = 40 if os.environ.get("ART_TEST_STEP") else 8
 
 
 # Not moto: under load it lets two writers at once both create a name, as the probe notices.
