@@ -71,6 +71,7 @@ if TYPE_CHECKING:
     )
     from art.listing import Filter
     from art.materialize import register as register_materializer
+    from art.materialize.texts import CSVString, HTMLString, JSONString, MarkdownString
     from art.periods import Period
     from art.ref import Ref
     from art.repo import Repo, init, open
@@ -84,10 +85,14 @@ __all__ = [
     "ArtError",
     "Artifact",
     "BusyError",
+    "CSVString",
     "ConflictError",
     "CorruptError",
     "DeniedError",
     "Filter",
+    "HTMLString",
+    "JSONString",
+    "MarkdownString",
     "NewerFormatError",
     "NoRepositoryError",
     "NotFoundError",
@@ -114,7 +119,11 @@ __all__ = [
 
 _MODULES = {
     "Artifact": "artifacts",
+    "CSVString": "materialize.texts",
     "Filter": "listing",
+    "HTMLString": "materialize.texts",
+    "JSONString": "materialize.texts",
+    "MarkdownString": "materialize.texts",
     "Period": "periods",
     "Policy": "retention",
     "Ref": "ref",

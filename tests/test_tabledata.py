@@ -123,7 +123,7 @@ def test_columns_of_a_frame_are_chosen_before(repo: Repo) -> None:
         (b"abc", None),
         (memoryview(b"abc"), "give what its tolist() returns"),
     ],
-    ids=repr,
+    ids=["range", "bytes", "memoryview"],
 )
 def test_a_column_that_is_no_list_is_refused_with_what_makes_one(
     repo: Repo, column: Any, hint: str | None

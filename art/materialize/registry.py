@@ -18,6 +18,7 @@ ENTRY_POINT = "art.materializers"
 _BUILTIN = {
     "value": "values:Values",
     "path": "paths:Paths",
+    "text": "texts:Texts",
     "numpy": "arrays:Arrays",
     "pandas": "frames:PandasFrames",
     "pandas-series": "frames:PandasSeries",
@@ -43,6 +44,7 @@ _PACKAGES = {
     "torch": ("torch",),
     "sklearn": ("skops",),
     "pathlib": ("path",),
+    "art": ("text",),
 }
 # What helps with objects of well-known classes that nobody can save, and with all others.
 _ADVICE = {

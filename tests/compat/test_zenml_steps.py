@@ -17,8 +17,10 @@ from art.compat.zenml import (
     ArtifactConfig,
     ArtifactType,
     Client,
+    CSVString,
     EntityExistsError,
     ExternalArtifact,
+    HTMLString,
     StepContextError,
     StepInterfaceError,
     get_pipeline_context,
@@ -141,6 +143,21 @@ def test_several_artifacts_are_one_argument() -> None:
     run = adding()
     assert run.steps["total"].output.load() == 126
     assert run.steps["total"].input.name == "trackable"
+
+
+def test_pages_and_tables_as_texts_are_shown_as_what_they_are(there: Repo) -> None:
+    @step
+    def shows() -> tuple[Annotated[HTMLString, "page"], Annotated[CSVString, "table"]]:
+        return HTMLString("<b>Sales</b>"), CSVString("a\n1\n")
+
+    @pipeline
+    def showing() -> None:
+        shows()
+
+    outputs = showing().steps["shows"].outputs
+    found = {name: outputs[name][0] for name in ("page", "table")}
+    assert [type(each.load()) for each in found.values()] == [HTMLString, CSVString]
+    assert "Sales" in str(found["page"].visualize())
 
 
 def test_a_failed_step_leaves_its_error_and_makes_nothing(there: Repo) -> None:

@@ -11,6 +11,7 @@ context     the pipeline and the step that go on; past: those that have ended; c
 steps       functions as steps; pipelines: as pipelines; metadata: what is said besides
 """
 
+from art import CSVString, HTMLString, JSONString, MarkdownString
 from art.compat.zenml.artifacts import (
     ArtifactType,
     ArtifactVersion,
@@ -38,10 +39,14 @@ __all__ = [
     "ArtifactConfig",
     "ArtifactType",
     "ArtifactVersion",
+    "CSVString",
     "Client",
     "EntityExistsError",
     "ExecutionStatus",
     "ExternalArtifact",
+    "HTMLString",
+    "JSONString",
+    "MarkdownString",
     "Page",
     "Pipeline",
     "PipelineRun",
