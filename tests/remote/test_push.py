@@ -28,7 +28,7 @@ from tests.remote.conftest import Proxied, Services
 from tests.remote.servers import Service
 
 _IS_FULL = "ART_TEST_FULL" in os.environ
-_FULL, _SMALL = (8, 25), (4, 5)
+_FULL, _SMALL = (8, 25), (4, 3)
 _LOSS = 0.3
 _ROOT = Path(__file__).parent.parent.parent
 _PUSHER = """
