@@ -445,19 +445,21 @@ def _parquet(source: _Input) -> _Content:
     arrow_error: type[Exception] = importlib.import_module("pyarrow").lib.ArrowException
     try:
         file = parquet.ParquetFile(source.stream)
-        rows = _parquet_rows(file, arrow_error, source)
+        batches = file.iter_batches(batch_size=_SLICE)
+        rows = _arrow_rows(batches, arrow_error, source, "parquet")
         return _Content(list(file.schema_arrow.names), rows, int(file.metadata.num_rows))
     except (arrow_error, OSError) as error:
         raise _not_read(error, source, "parquet") from error
 
 
-def _parquet_rows(file: Any, arrow_error: type[Exception], source: _Input) -> Iterator[list[Any]]:
+def _arrow_rows(
+    batches: Iterable[Any], arrow_error: type[Exception], source: _Input, what: str
+) -> Iterator[list[Any]]:
     try:
-        for batch in file.iter_batches(batch_size=_SLICE):
-            columns = [arrow_values(column) for column in batch.columns]
-            yield from map(list, zip(*columns, strict=True)) if columns else ()
+        for batch in batches:
+            yield from map(list, zip(*map(arrow_values, batch.columns), strict=True))
     except (arrow_error, OSError) as error:
-        raise _not_read(error, source, "parquet") from error
+        raise _not_read(error, source, what) from error
 
 
 def _not_read(error: Exception, source: _Input, what: str) -> Exception:
@@ -474,19 +476,15 @@ def _arrow(source: _Input) -> _Content:
     except ImportError as error:
         raise source.wrong("a stream of Arrow needs pyarrow", "pip install pyarrow") from error
     arrow_error: type[Exception] = importlib.import_module("pyarrow").lib.ArrowException
-
-    def rows(reader: Any) -> Iterator[list[Any]]:
-        try:
-            for batch in reader:
-                for start in range(0, batch.num_rows, _SLICE):
-                    columns = map(arrow_values, batch.slice(start, _SLICE).columns)
-                    yield from map(list, zip(*columns, strict=True))
-        except (arrow_error, OSError) as error:
-            raise _not_read(error, source, "Arrow") from error
-
     try:
         reader = ipc.open_stream(source.stream)
-        return _Content(list(reader.schema.names), rows(reader))
+        slices = (
+            batch.slice(start, _SLICE)
+            for batch in reader
+            for start in range(0, batch.num_rows, _SLICE)
+        )
+        rows = _arrow_rows(slices, arrow_error, source, "Arrow")
+        return _Content(list(reader.schema.names), rows)
     except (arrow_error, OSError) as error:
         raise _not_read(error, source, "Arrow") from error
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import itertools
 import os
@@ -31,6 +32,16 @@ from tests.support_state import random_bytes
 
 DAY = 86400.0
 _COUNTER = itertools.count()
+
+
+def may_collect(root: Path) -> bool:
+    """Whether gc could begin now."""
+    with (root / ".art/locks/gc").open("ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
 
 class WatchedStaged:

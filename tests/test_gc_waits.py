@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import pytest
 import art
 from art.backend import LocalBackend, LocalStaged
 from art.repo import Repo
+from tests.support_gc import may_collect
 from tests.support_state import random_bytes
 
 
@@ -57,7 +57,7 @@ def test_gc_waits_for_who_uses_packs(
 
     assert free, "packs are looked at"
     assert not any(free)
-    assert _may_collect(repo.root), "afterwards it need not wait"
+    assert may_collect(repo.root), "afterwards it need not wait"
 
 
 def _watch(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
@@ -68,27 +68,17 @@ def _watch(repo: Repo, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
 
     def reading(self: LocalBackend, name: str, *where: int) -> bytes:
         if name.startswith("packs/") and self.where.startswith(own):
-            free.append(_may_collect(repo.root))
+            free.append(may_collect(repo.root))
         return read(self, name, *where)
 
     def committing(self: LocalStaged, name: str) -> None:
         if name.startswith("packs/") and self._backend.where.startswith(own):
-            free.append(_may_collect(repo.root))
+            free.append(may_collect(repo.root))
         commit(self, name)
 
     monkeypatch.setattr(LocalBackend, "read", reading)
     monkeypatch.setattr(LocalStaged, "commit", committing)
     return free
-
-
-def _may_collect(root: Path) -> bool:
-    """Whether gc could begin now."""
-    with (root / ".art/locks/gc").open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
 
 def _file(folder: Path, seed: int) -> Path:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -30,6 +29,7 @@ from tests.support_fsck import (
     stored_files,
     unreadable,
 )
+from tests.support_gc import may_collect
 from tests.support_state import content, random_bytes, write
 from tests.support_sync import Plan, World
 
@@ -586,16 +586,6 @@ def test_repair_of_one_key_takes_nothing_away_from_others(repo: Repo, workplace:
     assert repo.version("other").read("b") == data["b"]
     heal(workplace, source=workplace / "data")
     assert content(repo, "other") == {**data, "c": b"c"}
-
-
-def may_collect(root: Path) -> bool:
-    """Whether gc could begin now."""
-    with (root / ".art/locks/gc").open("ab") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return False
-        return True
 
 
 class Watching(Silent):

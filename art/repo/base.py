@@ -273,12 +273,19 @@ class Base:
         """Move its tags to a version; return what is known of it then."""
         if not (draft.tags or draft.default_tags):
             return record
-        move = self._tags().tag if is_new else self._tags().tag_late
-        for tag in draft.default_tags:
-            move(record, tag, draft.message)
+        self._tag_as_declared(record, draft.default_tags, draft.message, is_new=is_new)
         for tag in draft.tags:
             self._tags().tag(record, tag, draft.message)
         return self._resolver.record(Ref(record.key or "", record.id))
+
+    def _tag_as_declared(
+        self, record: Record, tags: Iterable[str], message: str | None = None, *, is_new: bool
+    ) -> None:
+        """Move the tags that a key is declared to have to a version that was made now, or was there: then
+        only those that it was to have and has not yet."""
+        move = self._tags().tag if is_new else self._tags().tag_late
+        for tag in tags:
+            move(record, tag, message)
 
     def _version(self, record: Record, tag: str | None = None) -> Version:
         from art.version import Version

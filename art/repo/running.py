@@ -512,9 +512,7 @@ class Running(Sharing):
     def _tag_new(self, key: str, id: str, *, is_new: bool = True) -> None:
         """Move the tags that a key is declared to have to a version that was made now, or was there."""
         if tags := self._settings().known(key).default_tags:
-            record = self._resolver.record(Ref(key, id))
-            for tag in tags:
-                (self._tags().tag if is_new else self._tags().tag_late)(record, tag)
+            self._tag_as_declared(self._resolver.record(Ref(key, id)), tags, is_new=is_new)
 
     def _tag_late(self, version: Version) -> bool:
         """Do the same where who made a version was killed before; return whether a tag moved."""
